@@ -1,0 +1,117 @@
+#pragma once
+/// What a backend is: a tiny interface from plans to numbers.
+///
+///   Backend  what it is, what it supports and why not, load(weights) -> Model
+///   Model    weights packed once, in one layout that serves every shape; prepare(...) -> Session
+///   Session  everything allocated for one plan and shape; run(inputs) allocates nothing
+///
+/// Rows are tokens, packed without padding as model/shape.hpp says. Token types: the first text of a
+/// pair (by the plan's order) has type 0, the second type 1.
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "model/config.hpp"
+#include "model/plan.hpp"
+#include "model/shape.hpp"
+#include "model/weights.hpp"
+
+namespace deformer {
+
+/// Ids of one batch. Every id is a real token; 0 is not a mask. Ids must lie in [0, vocab); `run`
+/// does not check (it is the timed region), `check_inputs` does.
+struct Inputs {
+  std::span<const std::int32_t> question_ids;  ///< all questions, packed; empty for prefill
+  std::span<const std::int32_t> passage_ids;   ///< all passages, packed; empty when the plan loads them
+  /// Plans that load: one encoded passage (cache/codec.hpp) per entry of shape.passage_tokens.
+  std::span<const std::byte* const> cached_passages;
+};
+
+/// @throws BadInput when sizes do not fit plan and shape or an id is outside the vocabulary.
+void check_inputs(const ModelConfig& config, const Plan& plan, const Shape& shape,
+                  const Inputs& inputs);
+
+struct SessionOptions {
+  int threads = 1;
+  DType cache_dtype = DType::f32;  ///< encoding of `Inputs::cached_passages`
+  /// Keep a copy of the hidden states after this many layers, for every entry: of the segment that
+  /// is being encoded there. 0 is the embedding. Kept states cost a copy; leave empty when measuring.
+  std::vector<std::int64_t> keep_layers;
+};
+
+struct SessionMemory {
+  std::int64_t peak_bytes = 0;       ///< planned activation arena, what is alive at once
+  std::int64_t requested_bytes = 0;  ///< sum of every buffer asked for during one forward
+};
+
+class Session {
+ public:
+  virtual ~Session() = default;
+  Session() = default;
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  /// One forward pass. Allocates, locks, logs and touches no file (the reference may).
+  virtual void run(const Inputs& inputs) = 0;
+
+  /// Hidden states of the plan's output segment, [rows, d_model]. Valid until any session of the
+  /// same model runs again (sessions of a model share their activation memory).
+  virtual std::span<const float> output() const = 0;
+  /// Head outputs: span [rows, 2]; classes [pairs, classes]; empty without a head. Same validity.
+  virtual std::span<const float> head_output() const = 0;
+  /// A state named in keep_layers, [rows, d_model] of that segment; empty if the plan never has it.
+  /// At the split both the lower segments and the joint exist. Same validity.
+  virtual std::span<const float> layer_output(Segment segment, std::int64_t layers) const = 0;
+  /// Nanoseconds of each phase in the last run, parallel to plan.phases.
+  virtual std::span<const std::int64_t> phase_ns() const = 0;
+  virtual SessionMemory memory() const = 0;
+  /// FLOPs actually issued by one forward (padding of tiles included) if known, else nullopt.
+  virtual std::optional<std::int64_t> flops_executed() const { return std::nullopt; }
+};
+
+class Model {
+ public:
+  virtual ~Model() = default;
+  Model() = default;
+  Model(const Model&) = delete;
+  Model& operator=(const Model&) = delete;
+  virtual const ModelConfig& config() const = 0;
+  /// Bytes the packed weights hold.
+  virtual std::int64_t weight_bytes() const = 0;
+  /// @throws BadInput when the shape exceeds the position table; Unavailable when not supported.
+  virtual std::unique_ptr<Session> prepare(const Plan& plan, const Shape& shape,
+                                           const SessionOptions& options) = 0;
+};
+
+struct LoadOptions {
+  DType dtype = DType::f32;
+  int threads = 1;                 ///< threads that pack
+  /// Rows the position table must have (models with positions_grow); at least the longest sequence.
+  std::int64_t positions = 512;
+};
+
+struct BackendInfo {
+  std::string name;         ///< "cpu", "reference"
+  std::string description;  ///< one line with library versions
+  std::string unavailable;  ///< why it can't be used here; empty when it can
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  Backend() = default;
+  Backend(const Backend&) = delete;
+  Backend& operator=(const Backend&) = delete;
+  virtual BackendInfo info() const = 0;
+  /// Why this can't be run, or nullopt when it can.
+  virtual std::optional<std::string> why_not(const ModelConfig& config, DType dtype,
+                                             DType cache_dtype) const = 0;
+  virtual std::unique_ptr<Model> load(const WeightSource& weights, const LoadOptions& options) = 0;
+};
+
+}  // namespace deformer

@@ -1,0 +1,102 @@
+#include "backends/cpu/cpu.hpp"
+
+#include <libxsmm_version.h>
+
+#include <optional>
+
+#include <fmt/format.h>
+#include <hwy/base.h>
+#include <hwy/highway.h>
+
+#include "backends/cpu/session.hpp"
+#include "cache/codec.hpp"
+#include "model/error.hpp"
+
+namespace deformer {
+namespace {
+
+class CpuModel final : public Model {
+ public:
+  CpuModel(const WeightSource& weights, const LoadOptions& options)
+      : packed_(std::make_shared<const PackedModel>(weights, options)),
+        arena_(std::make_shared<Arena>()) {}
+
+  const ModelConfig& config() const override { return packed_->config(); }
+  std::int64_t weight_bytes() const override { return packed_->weight_bytes(); }
+  std::unique_ptr<Session> prepare(const Plan& plan, const Shape& shape,
+                                   const SessionOptions& options) override;
+
+ private:
+  std::shared_ptr<const PackedModel> packed_;
+  std::shared_ptr<Arena> arena_;
+};
+
+void check_threads(int threads) {
+  if (threads < 1) {
+    throw BadInput(fmt::format("threads: expected at least 1, found {}", threads));
+  }
+}
+
+class CpuBackend final : public Backend {
+ public:
+  BackendInfo info() const override;
+  std::optional<std::string> why_not(const ModelConfig& config, DType dtype,
+                                     DType cache_dtype) const override;
+  std::unique_ptr<Model> load(const WeightSource& weights, const LoadOptions& options) override;
+};
+
+std::unique_ptr<Session> CpuModel::prepare(const Plan& plan, const Shape& shape,
+                                           const SessionOptions& options) {
+  check_threads(options.threads);
+  if (const auto reason =
+          plan.loads_passages() ? codec_why_not(options.cache_dtype) : std::nullopt) {
+    throw Unavailable(*reason);
+  }
+  return std::make_unique<CpuSession>(packed_, arena_, plan, shape, options);
+}
+
+BackendInfo CpuBackend::info() const {
+  return {"cpu",
+          fmt::format("oneDNN {}, libxsmm {}, OpenMP; ISA {}", onednn::version(),
+                      LIBXSMM_CONFIG_VERSION, onednn::effective_isa()),
+          ""};
+}
+
+std::optional<std::string> CpuBackend::why_not(const ModelConfig& config, DType dtype,
+                                               DType cache_dtype) const {
+  if (config.family == Family::xlnet) {
+    return "XLNet is not supported by the cpu backend yet";
+  }
+  if (dtype != DType::f32) {
+    return fmt::format("dtype {} is not supported by the cpu backend yet (supported: f32)",
+                       to_string(dtype));
+  }
+  return codec_why_not(cache_dtype);
+}
+
+std::unique_ptr<Model> CpuBackend::load(const WeightSource& weights, const LoadOptions& options) {
+  check_threads(options.threads);
+  if (const auto reason = why_not(weights.config(), options.dtype, DType::f32)) {
+    throw Unavailable(*reason);
+  }
+  if (weights.config().type_vocab_size < 2) {
+    throw BadInput(fmt::format("{}: expected a token type for each of two texts, found {} in all",
+                               weights.config().name, weights.config().type_vocab_size));
+  }
+  return std::make_unique<CpuModel>(weights, options);
+}
+
+}  // namespace
+
+std::unique_ptr<Backend> make_cpu_backend() {
+  return std::make_unique<CpuBackend>();
+}
+
+std::vector<std::pair<std::string, std::string>> cpu_libraries() {
+  return {{"oneDNN", onednn::version()},
+          {"libxsmm", LIBXSMM_CONFIG_VERSION},
+          {"Highway", fmt::format("{}.{}.{}", HWY_MAJOR, HWY_MINOR, HWY_PATCH)},
+          {"OpenMP", std::to_string(_OPENMP)}};
+}
+
+}  // namespace deformer

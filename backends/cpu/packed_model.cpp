@@ -1,0 +1,173 @@
+#include "backends/cpu/packed_model.hpp"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <optional>
+
+#include "backends/cpu/parallel.hpp"
+
+namespace deformer {
+namespace {
+
+using onednn::Epilogue;
+
+constexpr auto kFloatBytes = static_cast<std::int64_t>(sizeof(float));
+
+LayerKinds layer_kinds(const ModelConfig& config) {
+  const std::int64_t d = config.d_model;
+  const Epilogue gelu = config.activation == Activation::gelu_erf ? Epilogue::bias_gelu_erf
+                                                                  : Epilogue::bias_gelu_tanh;
+  LayerKinds kinds;
+  kinds.qkv = {d, 3 * d, Epilogue::bias};
+  kinds.attention_out = {d, d, Epilogue::accumulate};
+  kinds.ffn1 = {d, config.d_ff, gelu};
+  kinds.ffn2 = {config.d_ff, d, Epilogue::accumulate};
+  kinds.qkv_layout = packed_layout(kinds.qkv);
+  kinds.attention_out_layout = packed_layout(kinds.attention_out);
+  kinds.ffn1_layout = packed_layout(kinds.ffn1);
+  kinds.ffn2_layout = packed_layout(kinds.ffn2);
+  return kinds;
+}
+
+AlignedBuffer read_tensor(const WeightSource& source, TensorId id, std::int64_t elements) {
+  AlignedBuffer buffer(elements * kFloatBytes);
+  source.read(id, {buffer.floats(), static_cast<std::size_t>(elements)});
+  return buffer;
+}
+
+/// Rows are read in blocks by all threads: the word table is a fifth of a model.
+AlignedBuffer read_table(const WeightSource& source, Role table, std::int64_t rows, std::int64_t d,
+                         int threads) {
+  constexpr std::int64_t kBlockRows = 512;
+  AlignedBuffer buffer(rows * d * kFloatBytes);
+  parallel_for_throwing((rows + kBlockRows - 1) / kBlockRows, threads, [&](std::int64_t block) {
+    const std::int64_t first = block * kBlockRows;
+    const std::int64_t count = std::min(kBlockRows, rows - first);
+    source.read_rows(table, first,
+                     {buffer.floats() + first * d, static_cast<std::size_t>(count * d)});
+  });
+  return buffer;
+}
+
+NormWeights read_norm(const WeightSource& source, TensorId weight, TensorId bias) {
+  const ModelConfig& config = source.config();
+  const auto d = static_cast<std::size_t>(config.d_model);
+  NormWeights result;
+  result.parameters = AlignedBuffer(2 * config.d_model * kFloatBytes);
+  float* floats = result.parameters.floats();
+  source.read(weight, {floats, d});
+  source.read(bias, {floats + d, d});
+  result.norm = {floats, floats + d, static_cast<float>(config.layer_norm_eps)};
+  return result;
+}
+
+LinearWeights read_linear(const WeightSource& source, const LinearKind& kind,
+                          const dnnl::memory::desc& layout, TensorId weight, TensorId bias) {
+  return {kind, layout, [&](std::span<float> out) { source.read(weight, out); },
+          [&](std::span<float> out) { source.read(bias, out); }};
+}
+
+/// Reads three tensors one after the other and scales the first, the query's.
+void read_qkv(const WeightSource& source, const Role (&roles)[3], std::int64_t layer,
+              std::span<float> out) {
+  const std::size_t part = out.size() / 3;
+  for (std::size_t i = 0; i < 3; ++i) {
+    source.read({roles[i], layer}, out.subspan(i * part, part));
+  }
+  const auto scale =
+      static_cast<float>(1.0 / std::sqrt(static_cast<double>(source.config().d_head())));
+  for (float& value : out.first(part)) {
+    value *= scale;
+  }
+}
+
+LayerWeights read_layer(const WeightSource& source, const LayerKinds& kinds, std::int64_t layer) {
+  static constexpr Role kWeights[] = {Role::query_weight, Role::key_weight, Role::value_weight};
+  static constexpr Role kBiases[] = {Role::query_bias, Role::key_bias, Role::value_bias};
+  return {
+      .qkv = {kinds.qkv, kinds.qkv_layout,
+              [&](std::span<float> out) { read_qkv(source, kWeights, layer, out); },
+              [&](std::span<float> out) { read_qkv(source, kBiases, layer, out); }},
+      .attention_out =
+          read_linear(source, kinds.attention_out, kinds.attention_out_layout,
+                      {Role::attention_out_weight, layer}, {Role::attention_out_bias, layer}),
+      .ffn1 = read_linear(source, kinds.ffn1, kinds.ffn1_layout, {Role::ffn1_weight, layer},
+                          {Role::ffn1_bias, layer}),
+      .ffn2 = read_linear(source, kinds.ffn2, kinds.ffn2_layout, {Role::ffn2_weight, layer},
+                          {Role::ffn2_bias, layer}),
+      .attention_norm = read_norm(source, {Role::attention_norm_weight, layer},
+                                  {Role::attention_norm_bias, layer}),
+      .ffn_norm = read_norm(source, {Role::ffn_norm_weight, layer}, {Role::ffn_norm_bias, layer})};
+}
+
+std::vector<LayerWeights> read_layers(const WeightSource& source, const LayerKinds& kinds,
+                                      int threads) {
+  const std::int64_t count = source.config().layers;
+  std::vector<std::optional<LayerWeights>> read(static_cast<std::size_t>(count));
+  parallel_for_throwing(count, threads, [&](std::int64_t layer) {
+    read[static_cast<std::size_t>(layer)].emplace(read_layer(source, kinds, layer));
+  });
+  std::vector<LayerWeights> layers;
+  for (std::optional<LayerWeights>& layer : read) {
+    layers.push_back(std::move(*layer));
+  }
+  return layers;
+}
+
+std::int64_t layer_bytes(const LayerWeights& layer) {
+  return layer.qkv.bytes() + layer.attention_out.bytes() + layer.ffn1.bytes() + layer.ffn2.bytes() +
+         layer.attention_norm.parameters.bytes() + layer.ffn_norm.parameters.bytes();
+}
+
+}  // namespace
+
+std::int64_t head_outputs(const ModelConfig& config) {
+  switch (config.head) {
+    case HeadKind::none:
+      return 0;
+    case HeadKind::span:
+      return 2;
+    case HeadKind::classes:
+      return config.classes;
+  }
+  return 0;
+}
+
+PackedModel::PackedModel(const WeightSource& source, const LoadOptions& options)
+    : config_(source.config()),
+      positions_(config_.positions_grow ? options.positions : config_.max_positions) {
+  const std::int64_t d = config_.d_model;
+  omp_set_num_threads(options.threads);
+  kinds_ = layer_kinds(config_);
+  words_ = read_table(source, Role::word_embedding, config_.vocab_size, d, options.threads);
+  position_table_ = read_table(source, Role::position_embedding, positions_, d, options.threads);
+  types_ = read_table(source, Role::type_embedding, config_.type_vocab_size, d, options.threads);
+  embedding_norm_ = read_norm(source, {Role::embedding_norm_weight}, {Role::embedding_norm_bias});
+  layers_ = read_layers(source, kinds_, options.threads);
+  if (config_.head == HeadKind::classes) {
+    pooler_weight_ = read_tensor(source, {Role::pooler_weight}, d * d);
+    pooler_bias_ = read_tensor(source, {Role::pooler_bias}, d);
+  }
+  if (const std::int64_t outputs = head_outputs(config_); outputs > 0) {
+    head_weight_ = read_tensor(source, {Role::head_weight}, outputs * d);
+    head_bias_ = read_tensor(source, {Role::head_bias}, outputs);
+  }
+}
+
+std::int64_t PackedModel::weight_bytes() const {
+  std::int64_t bytes = 0;
+  for (const AlignedBuffer* buffer :
+       {&words_, &position_table_, &types_, &embedding_norm_.parameters, &pooler_weight_,
+        &pooler_bias_, &head_weight_, &head_bias_}) {
+    bytes += buffer->bytes();
+  }
+  for (const LayerWeights& layer : layers_) {
+    bytes += layer_bytes(layer);
+  }
+  return bytes;
+}
+
+}  // namespace deformer

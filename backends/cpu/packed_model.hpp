@@ -1,0 +1,86 @@
+#pragma once
+/// All weights of a model as the CPU backend holds them: once, f32, packed.
+
+#include <cstdint>
+#include <vector>
+
+#include "backends/backend.hpp"
+#include "backends/cpu/aligned_buffer.hpp"
+#include "backends/cpu/kernels.hpp"
+#include "backends/cpu/linear.hpp"
+
+namespace deformer {
+
+/// The four products of a layer, and the layouts of their weights.
+struct LayerKinds {
+  LinearKind qkv;
+  LinearKind attention_out;
+  LinearKind ffn1;
+  LinearKind ffn2;
+  dnnl::memory::desc qkv_layout;
+  dnnl::memory::desc attention_out_layout;
+  dnnl::memory::desc ffn1_layout;
+  dnnl::memory::desc ffn2_layout;
+};
+
+/// LayerNorm parameters, [weight; bias].
+struct NormWeights {
+  AlignedBuffer parameters;
+  kernels::Norm norm;
+};
+
+struct LayerWeights {
+  LinearWeights qkv;  ///< [3 d, d]: query (with its bias, divided by sqrt(d_head)), key, value
+  LinearWeights attention_out;
+  LinearWeights ffn1;
+  LinearWeights ffn2;
+  NormWeights attention_norm;
+  NormWeights ffn_norm;
+};
+
+class PackedModel {
+ public:
+  /// @throws BadInput from the source; std::runtime_error from oneDNN.
+  PackedModel(const WeightSource& source, const LoadOptions& options);
+
+  const ModelConfig& config() const { return config_; }
+  const LayerKinds& kinds() const { return kinds_; }
+  const LayerWeights& layer(std::int64_t index) const {
+    return layers_[static_cast<std::size_t>(index)];
+  }
+  std::int64_t positions() const { return positions_; }
+  std::int64_t weight_bytes() const;
+
+  const float* word_row(std::int64_t id) const { return words_.floats() + id * config_.d_model; }
+  const float* position_row(std::int64_t position) const {
+    return position_table_.floats() + position * config_.d_model;
+  }
+  const float* type_row(std::int64_t type) const {
+    return types_.floats() + type * config_.d_model;
+  }
+  const kernels::Norm& embedding_norm() const { return embedding_norm_.norm; }
+  /// [outputs, d] and [outputs]; the pooler's are empty without a `classes` head.
+  const float* pooler_weight() const { return pooler_weight_.floats(); }
+  const float* pooler_bias() const { return pooler_bias_.floats(); }
+  const float* head_weight() const { return head_weight_.floats(); }
+  const float* head_bias() const { return head_bias_.floats(); }
+
+ private:
+  ModelConfig config_;
+  LayerKinds kinds_;
+  std::int64_t positions_;
+  AlignedBuffer words_;
+  AlignedBuffer position_table_;
+  AlignedBuffer types_;
+  NormWeights embedding_norm_;
+  std::vector<LayerWeights> layers_;
+  AlignedBuffer pooler_weight_;
+  AlignedBuffer pooler_bias_;
+  AlignedBuffer head_weight_;
+  AlignedBuffer head_bias_;
+};
+
+/// Outputs of the head per row (span) or per pair (classes); 0 without one.
+std::int64_t head_outputs(const ModelConfig& config);
+
+}  // namespace deformer

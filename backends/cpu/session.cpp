@@ -1,0 +1,348 @@
+#include "backends/cpu/session.hpp"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "cache/codec.hpp"
+#include "model/error.hpp"
+#include "profilers/clock.hpp"
+
+namespace deformer {
+namespace {
+
+constexpr auto kFloatBytes = static_cast<std::int64_t>(sizeof(float));
+
+std::int64_t tick(std::size_t phase) {
+  return static_cast<std::int64_t>(phase) * Encoder::kTicks;
+}
+
+void copy_floats(const float* from, std::int64_t count, float* to) {
+  std::memcpy(to, from, static_cast<std::size_t>(count * kFloatBytes));
+}
+
+std::span<const float> view(const float* floats, std::int64_t count) {
+  return floats == nullptr ? std::span<const float>{}
+                           : std::span(floats, static_cast<std::size_t>(count));
+}
+
+}  // namespace
+
+CpuSession::CpuSession(std::shared_ptr<const PackedModel> model, std::shared_ptr<Arena> arena,
+                       Plan plan, Shape shape, SessionOptions options)
+    : model_(std::move(model)),
+      arena_(std::move(arena)),
+      plan_(std::move(plan)),
+      shape_(std::move(shape)),
+      options_(std::move(options)),
+      phase_ns_(plan_.phases.size(), 0) {
+  omp_set_num_threads(options_.threads);  // before primitives are made: they are tuned to it
+  plan_parts();
+  for (std::size_t phase = 0; phase < plan_.phases.size(); ++phase) {
+    plan_phase(phase);
+  }
+  plan_kept_states();
+  plan_head();
+  memory_.place();
+  arena_->grow(memory_.peak_bytes());
+}
+
+std::int64_t CpuSession::last_tick() const {
+  return tick(plan_.phases.size());
+}
+
+/// Gives each segment that a phase writes its hidden states, alive until nobody needs them: texts
+/// until the join, what is left at the end for good.
+void CpuSession::plan_parts() {
+  const auto joined = std::ranges::find(plan_.phases, PhaseKind::join, &Phase::kind);
+  const bool has_join = joined != plan_.phases.end();
+  const std::int64_t join_tick = tick(static_cast<std::size_t>(joined - plan_.phases.begin()));
+  for (std::size_t phase = 0; phase < plan_.phases.size(); ++phase) {
+    const bool loads = plan_.phases[phase].kind == PhaseKind::load;
+    const Segment segment = loads ? Segment::joint : plan_.phases[phase].segment;
+    if (has_part(segment)) {
+      continue;
+    }
+    Part& found = part(segment);
+    found.cumulative = cumulative_tokens(shape_, segment);
+    const std::int64_t last = has_join && segment != Segment::joint ? join_tick : last_tick();
+    found.hidden = memory_.add(found.cumulative.back() * model_->config().d_model * kFloatBytes,
+                               tick(phase), last);
+  }
+}
+
+void CpuSession::plan_phase(std::size_t index) {
+  const Phase& phase = plan_.phases[index];
+  Part& target = part(phase.kind == PhaseKind::load ? Segment::joint : phase.segment);
+  const std::int64_t hidden_bytes =
+      target.cumulative.back() * model_->config().d_model * kFloatBytes;
+  switch (phase.kind) {
+    case PhaseKind::embed:
+      target.tokens = embedded_tokens(plan_, shape_, phase.segment);
+      check_positions();
+      requested_bytes_ += hidden_bytes;
+      break;
+    case PhaseKind::encode:
+      target.encoder.emplace(*model_, target.cumulative, options_.threads, memory_, target.hidden,
+                             tick(index));
+      requested_bytes_ +=
+          (phase.last_layer - phase.first_layer) * target.encoder->requested_bytes_per_layer();
+      break;
+    case PhaseKind::load:
+      load_copies_ = load_copies(plan_, shape_);
+      break;
+    case PhaseKind::join:
+      join_copies_ = join_copies(plan_, shape_);
+      requested_bytes_ += hidden_bytes;
+      break;
+    case PhaseKind::head:
+      break;
+  }
+}
+
+void CpuSession::check_positions() const {
+  std::int64_t needed = 0;
+  for (const Part& any : parts_) {
+    for (const EmbeddedToken& token : any.tokens) {
+      needed = std::max(needed, token.position + 1);
+    }
+  }
+  if (needed <= model_->positions()) {
+    return;
+  }
+  if (model_->config().positions_grow) {
+    throw BadInput(
+        fmt::format("{} was loaded with {} positions and this shape needs {}: ask for more at load",
+                    model_->config().name, model_->positions(), needed));
+  }
+  throw BadInput(fmt::format("{} has {} positions, this shape needs {}: use shorter texts",
+                             model_->config().name, model_->positions(), needed));
+}
+
+void CpuSession::plan_kept_states() {
+  for (std::size_t index = 0; index < plan_.phases.size(); ++index) {
+    const Phase& phase = plan_.phases[index];
+    if (phase.kind == PhaseKind::embed) {
+      add_kept(phase.segment, 0, tick(index));
+    } else if (phase.kind == PhaseKind::join) {
+      add_kept(Segment::joint, plan_.split, tick(index));
+    } else if (phase.kind == PhaseKind::encode) {
+      for (std::int64_t layers = phase.first_layer + 1; layers <= phase.last_layer; ++layers) {
+        add_kept(phase.segment, layers, tick(index));
+      }
+    }
+  }
+}
+
+void CpuSession::add_kept(Segment segment, std::int64_t layers, std::int64_t first_tick) {
+  if (std::ranges::find(options_.keep_layers, layers) == options_.keep_layers.end()) {
+    return;
+  }
+  const std::int64_t bytes =
+      part(segment).cumulative.back() * model_->config().d_model * kFloatBytes;
+  kept_.push_back({segment, layers, memory_.add(bytes, first_tick, last_tick())});
+  requested_bytes_ += bytes;
+}
+
+void CpuSession::plan_head() {
+  const auto found = std::ranges::find(plan_.phases, PhaseKind::head, &Phase::kind);
+  if (found == plan_.phases.end()) {
+    return;
+  }
+  const std::int64_t first = tick(static_cast<std::size_t>(found - plan_.phases.begin()));
+  const bool classes = model_->config().head == HeadKind::classes;
+  const std::int64_t entries = classes ? shape_.pairs() : part(Segment::joint).cumulative.back();
+  head_floats_ = entries * head_outputs(model_->config());
+  head_ = memory_.add(head_floats_ * kFloatBytes, first, last_tick());
+  requested_bytes_ += head_floats_ * kFloatBytes;
+  if (classes) {
+    const std::int64_t pooled_bytes = entries * model_->config().d_model * kFloatBytes;
+    pooled_ = memory_.add(pooled_bytes, first, first);
+    requested_bytes_ += pooled_bytes;
+  }
+}
+
+float* CpuSession::floats(int slot) const {
+  return base_ == nullptr ? nullptr : reinterpret_cast<float*>(base_ + memory_.offset(slot));
+}
+
+void CpuSession::bind(std::byte* base) {
+  base_ = base;
+  for (Part& any : parts_) {
+    if (any.hidden >= 0) {
+      any.rows = floats(any.hidden);
+    }
+    if (any.encoder) {
+      any.encoder->bind(base, memory_);
+    }
+  }
+}
+
+void CpuSession::run(const Inputs& inputs) {
+  omp_set_num_threads(options_.threads);
+  if (std::byte* base = arena_->acquire(); base != base_) {
+    bind(base);
+  }
+  for (std::size_t phase = 0; phase < plan_.phases.size(); ++phase) {
+    const std::int64_t start = now_ns();
+    run_phase(plan_.phases[phase], inputs);
+    phase_ns_[phase] = now_ns() - start;
+  }
+}
+
+void CpuSession::run_phase(const Phase& phase, const Inputs& inputs) {
+  switch (phase.kind) {
+    case PhaseKind::embed:
+      embed(part(phase.segment), inputs);
+      keep(phase.segment, 0);
+      break;
+    case PhaseKind::encode:
+      encode(phase);
+      break;
+    case PhaseKind::load:
+      load(inputs);
+      break;
+    case PhaseKind::join:
+      join();
+      keep(Segment::joint, plan_.split);
+      break;
+    case PhaseKind::head:
+      head();
+      break;
+  }
+}
+
+void CpuSession::embed(const Part& target, const Inputs& inputs) const {
+  const std::int64_t d = model_->config().d_model;
+  const auto count = static_cast<std::int64_t>(target.tokens.size());
+#pragma omp parallel for schedule(static)
+  for (std::int64_t row = 0; row < count; ++row) {
+    const EmbeddedToken& token = target.tokens[static_cast<std::size_t>(row)];
+    const auto ids = token.from_passage ? inputs.passage_ids : inputs.question_ids;
+    kernels::embed_row(model_->word_row(ids[static_cast<std::size_t>(token.index)]),
+                       model_->position_row(token.position), model_->type_row(token.type), d,
+                       model_->embedding_norm(), target.rows + row * d);
+  }
+}
+
+void CpuSession::encode(const Phase& phase) {
+  const Part& target = part(phase.segment);
+  for (std::int64_t layer = phase.first_layer; layer < phase.last_layer; ++layer) {
+    target.encoder->run_layer(layer);
+    keep(phase.segment, layer + 1);
+  }
+}
+
+void CpuSession::load(const Inputs& inputs) const {
+  const std::int64_t d = model_->config().d_model;
+  const std::int64_t row_bytes = encoded_bytes(options_.cache_dtype, 1, d);
+  float* joint = part(Segment::joint).rows;
+  const auto count = static_cast<std::int64_t>(load_copies_.size());
+#pragma omp parallel for schedule(static)
+  for (std::int64_t i = 0; i < count; ++i) {
+    const RowCopy& copy = load_copies_[static_cast<std::size_t>(i)];
+    const std::byte* passage = inputs.cached_passages[static_cast<std::size_t>(copy.text)];
+    decode_rows(options_.cache_dtype, passage + copy.source_row * row_bytes, copy.rows, d,
+                joint + copy.target_row * d);
+  }
+}
+
+void CpuSession::join() const {
+  const std::int64_t d = model_->config().d_model;
+  float* joint = part(Segment::joint).rows;
+  const auto count = static_cast<std::int64_t>(join_copies_.size());
+#pragma omp parallel for schedule(static)
+  for (std::int64_t i = 0; i < count; ++i) {
+    const RowCopy& copy = join_copies_[static_cast<std::size_t>(i)];
+    copy_floats(part(copy.source).rows + copy.source_row * d, copy.rows * d,
+                joint + copy.target_row * d);
+  }
+}
+
+void CpuSession::head() const {
+  if (model_->config().head == HeadKind::span) {
+    span_head();
+  } else {
+    classes_head();
+  }
+}
+
+void CpuSession::span_head() const {
+  const std::int64_t d = model_->config().d_model;
+  const Part& joint = part(Segment::joint);
+  const std::int64_t rows = joint.cumulative.back();
+  const float* weight = model_->head_weight();
+  const float* bias = model_->head_bias();
+  float* out = floats(head_);
+#pragma omp parallel for schedule(static)
+  for (std::int64_t row = 0; row < rows; ++row) {
+    const float* hidden = joint.rows + row * d;
+    out[2 * row] = kernels::dot(hidden, weight, d) + bias[0];
+    out[2 * row + 1] = kernels::dot(hidden, weight + d, d) + bias[1];
+  }
+}
+
+void CpuSession::classes_head() const {
+  const std::int64_t d = model_->config().d_model;
+  const std::int64_t classes = model_->config().classes;
+  const std::int64_t pairs = shape_.pairs();
+  const Part& joint = part(Segment::joint);
+  float* pooled = floats(pooled_);
+  float* out = floats(head_);
+#pragma omp parallel for schedule(static)
+  for (std::int64_t i = 0; i < d; ++i) {
+    const float* weight = model_->pooler_weight() + i * d;
+    for (std::int64_t pair = 0; pair < pairs; ++pair) {
+      const float* first_row = joint.rows + joint.cumulative[static_cast<std::size_t>(pair)] * d;
+      pooled[pair * d + i] =
+          std::tanh(kernels::dot(first_row, weight, d) + model_->pooler_bias()[i]);
+    }
+  }
+#pragma omp parallel for schedule(static)
+  for (std::int64_t pair = 0; pair < pairs; ++pair) {
+    for (std::int64_t label = 0; label < classes; ++label) {
+      out[pair * classes + label] =
+          kernels::dot(pooled + pair * d, model_->head_weight() + label * d, d) +
+          model_->head_bias()[label];
+    }
+  }
+}
+
+void CpuSession::keep(Segment segment, std::int64_t layers) const {
+  for (const KeptState& state : kept_) {
+    if (state.segment == segment && state.layers == layers) {
+      const Part& source = part(segment);
+      copy_floats(source.rows, source.cumulative.back() * model_->config().d_model,
+                  floats(state.slot));
+    }
+  }
+}
+
+std::span<const float> CpuSession::output() const {
+  const Part& last = part(plan_.output_segment());
+  return view(last.rows, last.cumulative.back() * model_->config().d_model);
+}
+
+std::span<const float> CpuSession::head_output() const {
+  return head_ < 0 ? std::span<const float>{} : view(floats(head_), head_floats_);
+}
+
+std::span<const float> CpuSession::layer_output(Segment segment, std::int64_t layers) const {
+  for (const KeptState& state : kept_) {
+    if (state.segment == segment && state.layers == layers) {
+      return view(floats(state.slot), part(segment).cumulative.back() * model_->config().d_model);
+    }
+  }
+  return {};
+}
+
+SessionMemory CpuSession::memory() const {
+  return {memory_.peak_bytes(), requested_bytes_};
+}
+
+}  // namespace deformer

@@ -1,0 +1,61 @@
+#pragma once
+/// The memory tier: a pool of encoded passages larger than the last-level cache, so that every
+/// forward loads passages that are not hot. Organised in sets: a set holds the passages of one
+/// batch (batch x c), every set with the lengths of the shape, and each forward takes the next set.
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "model/shape.hpp"
+#include "model/types.hpp"
+
+namespace deformer {
+
+struct PoolSize {
+  std::int64_t sets = 0;       ///< forwards until a passage comes again
+  std::int64_t passages = 0;   ///< sets * batch * c
+  std::int64_t bytes = 0;
+  std::string shortfall;       ///< why it is smaller than the rule wants; empty when it is not
+  std::string impossible;      ///< why even the smallest pool does not fit; empty when it does
+};
+
+/// Size by the interface: at least max(2 x last-level-cache share, 2 b c passages), at most 256 MB or
+/// 1/8 of available memory. `fixed_passages` > 0 fixes the count, rounded up to whole sets.
+PoolSize plan_pool(const Shape& shape, std::int64_t d_model, DType dtype,
+                   std::int64_t last_level_cache_bytes, std::int64_t available_bytes,
+                   std::int64_t fixed_passages);
+
+class PassagePool {
+ public:
+  PassagePool(const Shape& shape, std::int64_t d_model, DType dtype, std::int64_t sets);
+
+  std::int64_t sets() const { return sets_; }
+  std::int64_t bytes() const { return static_cast<std::int64_t>(bytes_.size()); }
+  DType dtype() const { return dtype_; }
+
+  /// Stores the rows of all passages of a set, [sum of passage tokens, d].
+  void store(std::int64_t set, std::span<const float> rows);
+  /// Makes `set` a copy, at its own addresses, of a set stored before.
+  void copy_set(std::int64_t from, std::int64_t to);
+
+  /// Pointers to the passages of a set, for Inputs::cached_passages. Valid for the pool's life.
+  std::span<const std::byte* const> set(std::int64_t index) const;
+  /// The next set in rotation. Allocates nothing.
+  std::span<const std::byte* const> next();
+
+ private:
+  Shape shape_;
+  std::int64_t d_model_;
+  DType dtype_;
+  std::int64_t sets_;
+  std::int64_t set_bytes_;
+  std::int64_t cursor_ = 0;
+  std::vector<std::byte> bytes_;
+  std::vector<const std::byte*> passages_;
+};
+
+}  // namespace deformer

@@ -1,0 +1,159 @@
+#include "cli/app.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <cstdio>
+#include <numeric>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "model/error.hpp"
+#include "records/run_file.hpp"
+
+namespace deformer::cli {
+namespace {
+
+std::size_t edit_distance(const std::string& a, const std::string& b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t substituted = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, substituted});
+    }
+  }
+  return row.back();
+}
+
+/// "--max-time" -> "DEFORMER_BENCH_MAX_TIME".
+std::string environment_name(const std::string& long_name) {
+  std::string name = "DEFORMER_BENCH_" + long_name;
+  std::ranges::transform(name, name.begin(), [](unsigned char c) {
+    return c == '-' ? '_' : static_cast<char>(std::toupper(c));
+  });
+  return name;
+}
+
+}  // namespace
+
+App::App(const std::string& verb, const std::string& summary, const std::string& example)
+    : CLI::App(fmt::format("Example: {}\n\n{}", example, summary), "deformer-bench " + verb),
+      verb_(verb) {
+  set_config("--config", "", "TOML file with options of this verb, named as here without dashes")
+      ->check(CLI::ExistingFile);
+  get_formatter()->column_width(34);
+}
+
+void App::add_environment_twins() {
+  for (CLI::Option* option : get_options()) {
+    const std::vector<std::string>& names = option->get_lnames();
+    if (!names.empty() && names.front() != "help" && names.front() != "config") {
+      option->envname(environment_name(names.front()));
+    }
+  }
+}
+
+std::optional<int> App::read(std::vector<std::string> arguments) {
+  add_environment_twins();
+  std::ranges::reverse(arguments);  // CLI11 takes them last first
+  try {
+    parse(arguments);
+  } catch (const CLI::CallForHelp&) {
+    print_result(help());
+    return 0;
+  } catch (const CLI::ConfigError& error) {
+    throw BadInput(fmt::format("--config: {}", error.what()));
+  } catch (const CLI::ParseError& error) {
+    std::string hint = fmt::format("see `deformer-bench {} --help`", verb_);
+    std::vector<std::string> known;
+    for (const CLI::Option* option : get_options()) {
+      for (const std::string& name : option->get_lnames()) {
+        known.push_back("--" + name);
+      }
+    }
+    for (const std::string& extra : remaining()) {
+      const std::string near = nearest(extra.substr(0, extra.find('=')), known);
+      if (!near.empty()) {
+        hint = fmt::format("did you mean {}? {}", near, hint);
+        break;
+      }
+    }
+    throw BadInput(fmt::format("{}; {}", error.what(), hint));
+  }
+  return std::nullopt;
+}
+
+nlohmann::ordered_json App::resolved() const {
+  nlohmann::ordered_json options = nlohmann::ordered_json::object();
+  for (const CLI::Option* option : get_options()) {
+    const std::vector<std::string>& names = option->get_lnames();
+    if (names.empty() || names.front() == "help" || option->count() == 0) {
+      continue;
+    }
+    const std::vector<std::string>& values = option->results();
+    options[names.front()] = fmt::format("{}", fmt::join(values, ","));
+  }
+  return options;
+}
+
+std::string nearest(const std::string& word, const std::vector<std::string>& candidates) {
+  std::string best;
+  std::size_t best_distance = word.size() / 3 + 1;
+  for (const std::string& candidate : candidates) {
+    const std::size_t distance = edit_distance(word, candidate);
+    if (distance < best_distance) {
+      best_distance = distance;
+      best = candidate;
+    }
+  }
+  return best;
+}
+
+void add_format(CLI::App& app, std::string& format, const std::vector<std::string>& choices) {
+  format = choices.front();
+  app.add_option("--format", format,
+                 fmt::format("Form of the result on stdout: {}", fmt::join(choices, ", ")))
+      ->check(CLI::IsMember(choices));
+}
+
+std::vector<std::string> split_list(const std::vector<std::string>& values) {
+  std::vector<std::string> pieces;
+  for (const std::string& value : values) {
+    std::size_t begin = 0;
+    while (true) {
+      const std::size_t comma = value.find(',', begin);
+      pieces.push_back(value.substr(begin, comma == std::string::npos ? comma : comma - begin));
+      if (comma == std::string::npos) {
+        break;
+      }
+      begin = comma + 1;
+    }
+  }
+  return pieces;
+}
+
+void print_result(const std::string& text) {
+  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
+  if (!written || std::fflush(stdout) != 0) {
+    throw BadInput("stdout: expected to write the result there, found it full or closed");
+  }
+}
+
+void print_json(const std::string& verb, const std::vector<nlohmann::ordered_json>& rows) {
+  std::string text = fmt::format("{{\"type\":\"{}\",\"schema\":{},\"rows\":[", verb, kRunFileSchema);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    text += i == 0 ? "\n" : ",\n";
+    text += to_line(rows[i]);
+  }
+  print_result(text + "\n]}\n");
+}
+
+void warn(const std::string& message) {
+  fmt::print(stderr, "deformer-bench: warning: {}\n", message);
+}
+
+}  // namespace deformer::cli

@@ -1,0 +1,50 @@
+#pragma once
+/// What every verb's command line has in common: help that starts with an example, `--config`,
+/// environment twins, errors with the nearest option, output on stdout that is checked.
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+namespace deformer::cli {
+
+class App : public CLI::App {
+ public:
+  /// `example`: one runnable command line, shown first in --help.
+  App(const std::string& verb, const std::string& summary, const std::string& example);
+
+  /// Parses; every option gets its environment twin (DEFORMER_BENCH_MAX_TIME for --max-time) and may come
+  /// from --config. Returns an exit code when there is nothing left to do (--help).
+  /// @throws BadInput with the nearest option for an unknown one.
+  std::optional<int> read(std::vector<std::string> arguments);
+
+  /// The options as they were resolved, for the run line.
+  nlohmann::ordered_json resolved() const;
+
+ private:
+  void add_environment_twins();
+  std::string verb_;
+};
+
+/// The word nearest to `word` by edit distance, or empty when none is near (over a third differs).
+std::string nearest(const std::string& word, const std::vector<std::string>& candidates);
+
+/// "--format" with its choices. The first is the default.
+void add_format(CLI::App& app, std::string& format, const std::vector<std::string>& choices);
+
+/// Splits comma lists, several options joined: {"a,b","c"} -> a b c.
+std::vector<std::string> split_list(const std::vector<std::string>& values);
+
+/// Writes the result to stdout. @throws BadInput when it can't be written (full disk, closed pipe).
+void print_result(const std::string& text);
+
+/// {"type":verb,"schema":1,"rows":[...]}
+void print_json(const std::string& verb, const std::vector<nlohmann::ordered_json>& rows);
+
+/// One line on stderr: "deformer-bench: warning: ...".
+void warn(const std::string& message);
+
+}  // namespace deformer::cli

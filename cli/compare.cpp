@@ -1,0 +1,72 @@
+// `compare`: two run files side by side, paired by key.
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "cli/app.hpp"
+#include "cli/verbs.hpp"
+#include "records/run_file.hpp"
+#include "reports/compare.hpp"
+
+namespace deformer::cli {
+namespace {
+
+RunFile read_with_warning(const std::string& path) {
+  RunFile file = read_run_file(path);
+  if (!file.torn_tail.empty()) {
+    warn(file.torn_tail);
+  }
+  return file;
+}
+
+void warn_of_machines(const RunFile& a, const RunFile& b) {
+  if (a.runs.empty() || b.runs.empty()) {
+    return;
+  }
+  const std::string differences =
+      describe_differences(deciding_of_run(a.runs.back()), deciding_of_run(b.runs.back()));
+  if (!differences.empty()) {
+    warn(fmt::format("the machines differ, so absolute times do not compare: {}", differences));
+  }
+}
+
+}  // namespace
+
+int run_compare_verb(const std::vector<std::string>& arguments) {
+  App app("compare", "Two run files side by side: paired by key, ratio B/A with a 95 % interval.",
+          "deformer-bench compare before.jsonl after.jsonl");
+  std::string path_a;
+  std::string path_b;
+  std::string format;
+  app.add_option("A", path_a, "Run file, the base")->required();
+  app.add_option("B", path_b, "Run file, compared with it")->required();
+  add_format(app, format, {"console", "markdown", "json"});
+  if (const auto code = app.read(arguments)) {
+    return *code;
+  }
+  const RunFile a = read_with_warning(path_a);
+  const RunFile b = read_with_warning(path_b);
+  warn_of_machines(a, b);
+  const std::vector<Comparison> rows =
+      compare_records(merged_records({a}, true), merged_records({b}, true));
+  if (format == "json") {
+    std::vector<nlohmann::ordered_json> json;
+    for (const Comparison& row : rows) {
+      json.push_back(comparison_json(row));
+    }
+    print_json("compare", json);
+  } else {
+    print_result(print_table(comparison_table(rows), format == "console" ? TableFormat::console
+                                                                         : TableFormat::markdown));
+  }
+  const bool paired =
+      std::ranges::any_of(rows, [](const Comparison& row) { return row.ratio.has_value(); });
+  if (!paired) {
+    fmt::print(stderr, "deformer-bench: no point was measured in both files\n");
+    return kUndecided;
+  }
+  return kDone;
+}
+
+}  // namespace deformer::cli

@@ -1,0 +1,115 @@
+/// deformer-bench VERB [options]: finds the verb, runs it, turns errors into exit codes.
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <new>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "backends/cpu/cpu.hpp"
+#include "backends/registry.hpp"
+#include "build_id.hpp"
+#include "cli/app.hpp"
+#include "cli/verbs.hpp"
+#include "model/error.hpp"
+
+namespace deformer::cli {
+namespace {
+
+constexpr std::array kVerbs{
+    Verb{"sweep", "measure every point of the axes given, append records, print the table",
+         run_sweep_verb},
+    Verb{"report", "run files as console, markdown or json", run_report_verb},
+    Verb{"compare", "two run files side by side, paired by key", run_compare_verb},
+    Verb{"verify", "parity of a backend with golden data", run_verify_verb},
+    Verb{"cost", "the cost model alone: FLOPs, bytes, predicted crossover", run_cost_verb},
+    Verb{"list", "models, tasks, backends, dtypes, counters", run_list_verb},
+};
+
+std::string overview() {
+  std::string text =
+      "Example: deformer-bench sweep --model bert-tiny --task squad --max-time 1\n\n"
+      "What does precomputing the passage buy on this machine, and what does it cost?\n\n"
+      "Usage: deformer-bench VERB [options]\n\nVerbs (each with its own --help):\n";
+  for (const Verb& verb : kVerbs) {
+    text += fmt::format("  {:<9} {}\n", verb.name, verb.summary);
+  }
+  return text + "\nOptions:\n  --help     this page\n  --version  version, build, backends, libraries\n";
+}
+
+std::string version() {
+  std::string text = fmt::format("deformer-bench {}\nrevision {}\nbuild {}\n", kVersion, kRevision,
+                                 kBuildId);
+  for (const Backend* backend : all_backends()) {
+    const BackendInfo info = backend->info();
+    text += fmt::format("backend {}: {}\n", info.name,
+                        info.unavailable.empty() ? info.description : "missing: " + info.unavailable);
+  }
+  for (const auto& [name, library_version] : cpu_libraries()) {
+    text += fmt::format("library {} {}\n", name, library_version);
+  }
+  return text;
+}
+
+int dispatch(const std::vector<std::string>& arguments) {
+  if (arguments.empty()) {
+    throw BadInput("expected a verb, found none; see `deformer-bench --help`");
+  }
+  const std::string& word = arguments.front();
+  if (word == "--help" || word == "-h" || word == "help") {
+    print_result(overview());
+    return kDone;
+  }
+  if (word == "--version") {
+    print_result(version());
+    return kDone;
+  }
+  const auto verb = std::ranges::find(kVerbs, word, &Verb::name);
+  if (verb == kVerbs.end()) {
+    std::vector<std::string> names;
+    for (const Verb& known : kVerbs) {
+      names.emplace_back(known.name);
+    }
+    const std::string near = nearest(word, names);
+    throw BadInput(fmt::format("expected a verb, found '{}'; {}see `deformer-bench --help`", word,
+                               near.empty() ? "" : fmt::format("did you mean {}? ", near)));
+  }
+  return verb->run({arguments.begin() + 1, arguments.end()});
+}
+
+int guarded(const std::vector<std::string>& arguments) {
+  const auto fail = [](int code, const std::string& message) {
+    fmt::print(stderr, "deformer-bench: error: {}\n", message);
+    return code;
+  };
+  try {
+    return dispatch(arguments);
+  } catch (const BadInput& error) {
+    return fail(kBadInput, error.what());
+  } catch (const Unavailable& error) {
+    return fail(kUnavailable, error.what());
+  } catch (const std::system_error& error) {
+    return fail(kBadInput, error.what());
+  } catch (const std::bad_alloc&) {
+    return fail(kUnavailable, "this machine has too little memory for what was asked");
+  } catch (const std::exception& error) {
+    return fail(kUndecided, error.what());
+  }
+}
+
+}  // namespace
+
+std::span<const Verb> all_verbs() { return kVerbs; }
+
+}  // namespace deformer::cli
+
+int main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is reported where the result is written
+  return deformer::cli::guarded({argv + 1, argv + argc});
+}

@@ -1,0 +1,244 @@
+// `sweep`: measure every point of the axes, append records, print the table.
+
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "build_id.hpp"
+#include "cli/app.hpp"
+#include "cli/point_options.hpp"
+#include "cli/progress.hpp"
+#include "cli/verbs.hpp"
+#include "harness/interrupt.hpp"
+#include "harness/record.hpp"
+#include "harness/sweep.hpp"
+#include "model/cost.hpp"
+#include "model/error.hpp"
+#include "reports/speedup.hpp"
+
+namespace deformer::cli {
+namespace {
+
+using nlohmann::ordered_json;
+
+/// Rate assumed by --dry-run's estimates, per thread; measured f32 forwards lie at 40 to 80 GFLOP/s a
+/// core on current x86 servers.
+constexpr double kAssumedFlopsPerThread = 50e9;
+
+struct SweepArguments {
+  PointOptions points;
+  std::string out = "deformer-bench.jsonl";
+  std::string parity = "on";
+  double max_time_s = 10;
+  std::int64_t rounds = 0;
+  bool fresh = false, allow_mixed = false, dry_run = false, quiet = false;
+  std::string format;
+};
+
+void add_options(App& app, SweepArguments& arguments) {
+  arguments.points.add_to(app);
+  app.add_option("--out,-o", arguments.out, "Run file that records are appended to")
+      ->capture_default_str();
+  app.add_option("--max-time", arguments.max_time_s, "Seconds a point, at most")
+      ->capture_default_str();
+  app.add_option("--rounds", arguments.rounds, "Fixed number of rounds (default: until precise)");
+  app.add_option("--parity", arguments.parity, "on | off: check every point against the reference")
+      ->check(CLI::IsMember({"on", "off"}));
+  app.add_flag("--fresh", arguments.fresh, "Measure all again, whatever the run file holds");
+  app.add_flag("--allow-mixed", arguments.allow_mixed,
+               "Append to a run file of another build or machine");
+  app.add_flag("--dry-run", arguments.dry_run, "List the points with FLOPs and estimated time");
+  app.add_flag("--quiet", arguments.quiet, "Nothing on stderr but errors");
+  add_format(app, arguments.format, {"console", "markdown", "json"});
+}
+
+void check(const SweepArguments& arguments, const App& app) {
+  if (!std::isfinite(arguments.max_time_s) || arguments.max_time_s <= 0 ||
+      arguments.max_time_s > 1e7) {
+    throw BadInput(fmt::format("--max-time: expected seconds above 0 and below 1e7, found {}",
+                               arguments.max_time_s));
+  }
+  if (app.count("--rounds") > 0 && (arguments.rounds < 1 || arguments.rounds > 10'000'000)) {
+    throw BadInput(
+        fmt::format("--rounds: expected 1 to 10000000, found {}", arguments.rounds));
+  }
+}
+
+double estimated_seconds(const PlannedPoint& planned, const ModelConfig& config,
+                         const SweepArguments& arguments) {
+  const Point& point = planned.point;
+  const PlanCost cost =
+      cost_of(config, make_plan(config, point.variant, point.split, point.order), point.shape,
+              {.dtype = point.dtype, .cache_dtype = point.cache_dtype});
+  const double forward_s = static_cast<double>(cost.total.flops()) /
+                           (kAssumedFlopsPerThread * static_cast<double>(point.threads));
+  const double sample_s = std::max(forward_s, 1e-3);
+  if (arguments.rounds > 0) {
+    return sample_s * static_cast<double>(arguments.rounds);
+  }
+  return std::max(10 * sample_s, arguments.max_time_s);
+}
+
+ordered_json dry_row(const PlannedPoint& planned, const PlannedGroup& group,
+                     const SweepArguments& arguments) {
+  ordered_json row{{"type", "record"}, {"schema", 1},         {"key", planned.key},
+                   {"group", group.key}, {"name", planned.name}, {"point", point_json(planned.point)}};
+  row["status"] = planned.skip == Skip::no ? "planned" : "skipped";
+  row["reason"] = planned.reason.empty() ? ordered_json(nullptr) : ordered_json(planned.reason);
+  const bool possible = planned.skip != Skip::impossible;
+  row["cost"] = possible ? cost_json(group.config, planned.point) : ordered_json(nullptr);
+  row["estimated_s"] = planned.skip == Skip::no
+                           ? ordered_json(estimated_seconds(planned, group.config, arguments))
+                           : ordered_json(nullptr);
+  return row;
+}
+
+int print_dry_run(const std::vector<PlannedGroup>& groups, const SweepArguments& arguments) {
+  std::vector<ordered_json> rows;
+  double total_s = 0;
+  for (const PlannedGroup& group : groups) {
+    for (const PlannedPoint& planned : group.points) {
+      rows.push_back(dry_row(planned, group, arguments));
+      total_s += rows.back()["estimated_s"].is_null() ? 0 : rows.back()["estimated_s"].get<double>();
+    }
+  }
+  if (arguments.format == "json") {
+    print_json("sweep", rows);
+    return kDone;
+  }
+  Table table;
+  table.columns = {{"name", "point", "", "Name of the point", true},
+                   {"flops", "FLOPs", "", "GEMM + attention of one forward", false},
+                   {"estimated_s", "at most", "s", "Estimated measuring time", false},
+                   {"status", "status", "", "planned, or why not", true}};
+  for (const ordered_json& row : rows) {
+    const bool planned = row["status"] == "planned";
+    table.rows.push_back(
+        {row["name"].get<std::string>(),
+         row["cost"].is_null() ? Cell{}
+                               : human_flops(static_cast<double>(row["cost"]["flops"].get<std::int64_t>())),
+         planned ? Cell{fmt::format("{:.1f} s", row["estimated_s"].get<double>())} : Cell{},
+         planned ? "planned" : "skipped: " + row["reason"].get<std::string>()});
+  }
+  table.notes.push_back(fmt::format("{} points in {} groups, at most {:.0f} s of measuring",
+                                    rows.size(), groups.size(), total_s));
+  print_result(print_table(table, arguments.format == "console" ? TableFormat::console
+                                                                : TableFormat::markdown));
+  return kDone;
+}
+
+/// What followed a bare `--` belongs to Google Benchmark.
+std::vector<std::string> take_benchmark_flags(std::vector<std::string>& arguments) {
+  const auto dashes = std::find(arguments.begin(), arguments.end(), "--");
+  std::vector<std::string> flags;
+  if (dashes != arguments.end()) {
+    flags.assign(dashes + 1, arguments.end());
+    arguments.erase(dashes, arguments.end());
+  }
+  return flags;
+}
+
+void print_table_of(const SweepResult& result, const SweepArguments& arguments) {
+  if (arguments.format == "json") {
+    print_json("sweep", result.records);
+  } else {
+    print_result(print_table(
+        speedup_table(result.records, true),
+        arguments.format == "console" ? TableFormat::console : TableFormat::markdown));
+  }
+}
+
+int verdict(const SweepResult& result, const SweepArguments& arguments) {
+  if (result.skipped > 0 && !arguments.quiet) {
+    warn(fmt::format("{} of {} points were skipped; their records say why", result.skipped,
+                     result.points));
+  }
+  const auto fail = [](int code, const std::string& message) {
+    fmt::print(stderr, "deformer-bench: {}\n", message);
+    return code;
+  };
+  if (result.interrupted) {
+    return fail(kInterrupted, fmt::format("interrupted; what was measured is in {}; the same command "
+                                          "goes on where it stopped",
+                                          arguments.out));
+  }
+  if (result.invalid > 0) {
+    return fail(kJudgedBad, fmt::format("{} of {} points failed parity", result.invalid,
+                                        result.points));
+  }
+  if (result.failed > 0) {
+    return fail(kUndecided, fmt::format("{} of {} points failed; their records say why",
+                                        result.failed, result.points));
+  }
+  return kDone;
+}
+
+std::vector<PlannedGroup> plan_groups(const SweepSpec& spec, const BenchmarkDriver& driver) {
+  std::vector<PlannedGroup> groups = expand(spec);
+  std::erase_if(groups, [&driver](const PlannedGroup& group) {
+    return !driver.selects(group_name(group));
+  });
+  if (!groups.empty()) {
+    mark_unavailable(groups);
+  }
+  return groups;
+}
+
+int list_groups(const std::vector<PlannedGroup>& groups) {
+  std::string text;
+  for (const PlannedGroup& group : groups) {
+    text += group_name(group) + "\n";
+  }
+  print_result(text);
+  return kDone;
+}
+
+}  // namespace
+
+int run_sweep_verb(const std::vector<std::string>& given) {
+  std::vector<std::string> arguments = given;
+  const std::vector<std::string> benchmark_flags = take_benchmark_flags(arguments);
+  SweepArguments options;
+  App app("sweep",
+          "Measure every point of the axes, append records to a run file, print the table.\n"
+          "AXIS: 9 | 1,4,16 | 1:12 | 1:12:2 | 1:64:x2, mixed by comma. What follows a bare -- goes to "
+          "Google Benchmark.",
+          "deformer-bench sweep --model bert-tiny --task squad --split 1 --max-time 1");
+  add_options(app, options);
+  if (const auto code = app.read(arguments)) {
+    return *code;
+  }
+  check(options, app);
+  const SweepSpec spec = options.points.spec(true);
+  BenchmarkDriver driver(benchmark_flags);
+  const std::vector<PlannedGroup> groups = plan_groups(spec, driver);
+  if (groups.empty()) {
+    fmt::print(stderr, "deformer-bench: the filter left no point to measure\n");
+    return kUndecided;
+  }
+  if (driver.lists_only()) {
+    return list_groups(groups);
+  }
+  if (options.dry_run) {
+    return print_dry_run(groups, options);
+  }
+  SweepOptions sweep;
+  sweep.out = options.out;
+  sweep.fresh = options.fresh;
+  sweep.allow_mixed = options.allow_mixed;
+  sweep.parity = options.parity == "on";
+  sweep.measure = {.max_time_s = options.max_time_s, .rounds = options.rounds, .seed = spec.seed};
+  sweep.command = {"deformer-bench", "sweep"};
+  sweep.command.insert(sweep.command.end(), given.begin(), given.end());
+  sweep.resolved_options = app.resolved();
+  sweep.build = {kVersion, kRevision, kBuildId, kBuildFlags};
+  catch_interrupts();
+  const SweepResult result = [&] {
+    Progress progress(options.quiet);
+    return run_sweep(spec, groups, sweep, driver, progress);
+  }();
+  print_table_of(result, options);
+  return verdict(result, options);
+}
+
+}  // namespace deformer::cli

@@ -1,0 +1,172 @@
+// `verify`: parity of a backend with golden data.
+
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "backends/golden.hpp"
+#include "backends/registry.hpp"
+#include "cache/codec.hpp"
+#include "cli/app.hpp"
+#include "cli/verbs.hpp"
+#include "model/error.hpp"
+#include "profilers/machine.hpp"
+
+namespace deformer::cli {
+namespace {
+
+using nlohmann::ordered_json;
+
+struct VerifyArguments {
+  std::vector<std::string> directories;
+  std::string weights;
+  std::string backend = "cpu";
+  std::string dtype = "f32";
+  std::string cache_dtype;
+  int threads = 0;
+  std::string format;
+};
+
+struct CaseResult {
+  std::string directory;
+  std::string name;
+  ParityResult parity;
+  Tolerance tolerance;
+  bool ok = false;
+};
+
+struct Subject {
+  Backend* backend;
+  DType dtype;
+  DType cache_dtype;
+  int threads;
+};
+
+Subject find_subject(const VerifyArguments& arguments) {
+  Subject subject{};
+  subject.backend = find_backend(arguments.backend);
+  if (subject.backend == nullptr) {
+    std::vector<std::string> names;
+    for (const Backend* backend : all_backends()) {
+      names.push_back(backend->info().name);
+    }
+    throw BadInput(fmt::format("--backend: expected one of {}, found '{}'", fmt::join(names, " "),
+                               arguments.backend));
+  }
+  const auto dtype = parse_dtype(arguments.dtype);
+  const auto cache_dtype =
+      parse_dtype(arguments.cache_dtype.empty() ? "f32" : arguments.cache_dtype);
+  if (!dtype || dtype == DType::bit1 || !cache_dtype) {
+    throw BadInput(fmt::format("--dtype, --cache-dtype: expected f32 bf16 f16 int8 fp8, found '{}', '{}'",
+                               arguments.dtype, arguments.cache_dtype));
+  }
+  subject.dtype = *dtype;
+  subject.cache_dtype = *cache_dtype;
+  subject.threads = arguments.threads > 0 ? arguments.threads : default_threads();
+  return subject;
+}
+
+std::vector<CaseResult> verify_directory(const std::string& directory, const std::string& weights,
+                                         const Subject& subject) {
+  const GoldenSet golden = read_golden(directory, weights);
+  const ModelConfig& config = golden.weights->config();
+  if (const auto why = subject.backend->why_not(config, subject.dtype, subject.cache_dtype)) {
+    throw Unavailable(fmt::format("{}: {}", directory, *why));
+  }
+  std::int64_t positions = 1;
+  for (const GoldenCase& one : golden.cases) {
+    positions = std::max(positions, longest(one.shape(), Segment::joint));
+  }
+  const std::unique_ptr<Model> model = subject.backend->load(
+      *golden.weights,
+      {.dtype = subject.dtype, .threads = subject.threads, .positions = positions});
+  std::vector<CaseResult> results;
+  for (const GoldenCase& one : golden.cases) {
+    const CaseOutput output = run_golden_case(
+        *model, one,
+        {.threads = subject.threads, .cache_dtype = subject.cache_dtype, .keep_layers = {}});
+    CaseResult result{.directory = directory, .name = one.name, .parity = {}, .tolerance = {}};
+    result.parity = compare_rows(std::span<const float>(output.rows),
+                                 std::span<const float>(one.expected), config.d_model);
+    result.tolerance = tolerance_for(
+        subject.backend->info().name == "reference", subject.dtype, largest_magnitude(one.expected),
+        one.variant == Variant::cached ? subject.cache_dtype : DType::f32);
+    result.ok = result.tolerance.accepts(result.parity);
+    results.push_back(std::move(result));
+  }
+  return results;
+}
+
+void print_lines(const std::vector<CaseResult>& results, bool several) {
+  std::string text;
+  double worst = 0;
+  std::size_t passed = 0;
+  for (const CaseResult& result : results) {
+    text += fmt::format("{}{}  max_abs {:.2e}  worst row cosine {:.9f}  tolerance {}  {}\n",
+                        several ? result.directory + " " : "", result.name, result.parity.max_abs,
+                        result.parity.cosine_min, result.tolerance.text(),
+                        result.ok ? "ok" : "FAILED");
+    worst = std::max(worst, result.parity.max_abs);
+    passed += result.ok ? 1 : 0;
+  }
+  text += fmt::format("{} of {} cases ok, worst max_abs {:.2e}\n", passed, results.size(), worst);
+  print_result(text);
+}
+
+void print_rows(const std::vector<CaseResult>& results) {
+  std::vector<ordered_json> rows;
+  for (const CaseResult& result : results) {
+    const bool reported = result.tolerance.kind == ToleranceKind::reported;
+    rows.push_back({{"directory", result.directory},
+                    {"name", result.name},
+                    {"max_abs", result.parity.max_abs},
+                    {"cosine_min", result.parity.cosine_min},
+                    {"tolerance", reported ? ordered_json(nullptr) : ordered_json(result.tolerance.limit)},
+                    {"rule", result.tolerance.text()},
+                    {"ok", result.ok}});
+  }
+  print_json("verify", rows);
+}
+
+}  // namespace
+
+int run_verify_verb(const std::vector<std::string>& given) {
+  App app("verify", "Parity of a backend with golden data: one line a case.",
+          "deformer-bench verify tests/data/golden/small --backend reference");
+  VerifyArguments arguments;
+  app.add_option("DIR", arguments.directories, "Golden directories")->required();
+  app.add_option("--weights", arguments.weights,
+                 "Take config.json and model.safetensors from this directory");
+  app.add_option("--backend", arguments.backend, "Which backend (see `list`)")->capture_default_str();
+  app.add_option("--dtype", arguments.dtype, "f32 bf16 f16 int8 fp8")->capture_default_str();
+  app.add_option("--cache-dtype", arguments.cache_dtype, "Storage of cached passages (default f32)");
+  app.add_option("--threads,-t", arguments.threads, "Threads (default: the cores allowed)")
+      ->check(CLI::Range(1, 1024));
+  add_format(app, arguments.format, {"console", "json"});
+  if (const auto code = app.read(given)) {
+    return *code;
+  }
+  const Subject subject = find_subject(arguments);
+  if (const BackendInfo info = subject.backend->info(); !info.unavailable.empty()) {
+    throw Unavailable(fmt::format("backend {}: {}", info.name, info.unavailable));
+  }
+  std::vector<CaseResult> results;
+  for (const std::string& directory : arguments.directories) {
+    const std::vector<CaseResult> some = verify_directory(directory, arguments.weights, subject);
+    results.insert(results.end(), some.begin(), some.end());
+  }
+  if (arguments.format == "json") {
+    print_rows(results);
+  } else {
+    print_lines(results, arguments.directories.size() > 1);
+  }
+  const auto failed = std::ranges::count(results, false, &CaseResult::ok);
+  if (failed > 0) {
+    fmt::print(stderr, "deformer-bench: parity failed in {} of {} cases\n", failed, results.size());
+    return kJudgedBad;
+  }
+  return kDone;
+}
+
+}  // namespace deformer::cli

@@ -1,0 +1,139 @@
+#include "harness/group.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include "harness/interrupt.hpp"
+#include "model/cost.hpp"
+
+namespace deformer {
+namespace {
+
+std::int64_t most_sets(const PlannedGroup& group, const std::vector<const PlannedPoint*>& chosen,
+                       const GroupOptions& options) {
+  std::int64_t sets = 1;
+  for (const PlannedPoint* planned : chosen) {
+    if (planned->point.variant == Variant::cached) {
+      sets = std::max(sets, pool_for(*planned, group.config, options).sets);
+    }
+  }
+  return sets;
+}
+
+}  // namespace
+
+void Runner::forward() {
+  if (pool != nullptr) {
+    inputs.cached_passages = pool->next();
+  }
+  session->run(inputs);
+}
+
+void Runner::forward_first_set() {
+  if (pool != nullptr) {
+    inputs.cached_passages = pool->set(0);
+  }
+  session->run(inputs);
+}
+
+PoolSize pool_for(const PlannedPoint& planned, const ModelConfig& config,
+                  const GroupOptions& options) {
+  return plan_pool(planned.point.shape, config.d_model, planned.point.cache_dtype,
+                   options.last_level_cache_bytes, options.available_bytes,
+                   planned.point.passages);
+}
+
+std::int64_t planned_bytes(const PlannedGroup& group, const GroupOptions& options) {
+  const Point& any = group.points.front().point;
+  std::int64_t activations = 0;
+  std::int64_t pools = 0;
+  for (const PlannedPoint& planned : group.points) {
+    if (planned.skip != Skip::no) {
+      continue;
+    }
+    const Point& point = planned.point;
+    const Plan plan = make_plan(group.config, point.variant, point.split, point.order);
+    const PlanCost cost = cost_of(group.config, plan, point.shape,
+                                  {.dtype = point.dtype, .cache_dtype = point.cache_dtype});
+    activations = std::max(activations, cost.activation_peak_bytes);  // sessions share the arena
+    pools += plan.loads_passages() ? pool_for(planned, group.config, options).bytes : 0;
+  }
+  return total_weight_bytes(group.config, any.dtype) + activations + pools;
+}
+
+PreparedGroup::PreparedGroup(const SweepSpec& spec, const PlannedGroup& group,
+                             const std::vector<const PlannedPoint*>& chosen, Model& model,
+                             const GroupOptions& options, const StepProgress& progress)
+    : group_(group),
+      model_(model),
+      texts_(spec, group, most_sets(group, chosen, options)),
+      passage_ids_(texts_.passage_ids(0)) {
+  runners_.reserve(chosen.size());
+  for (const PlannedPoint* planned : chosen) {
+    make_runner(*planned, options);
+  }
+  fill_pools(progress);
+}
+
+void PreparedGroup::make_runner(const PlannedPoint& planned, const GroupOptions& options) {
+  const Point& point = planned.point;
+  Runner runner;
+  runner.planned = &planned;
+  runner.plan = make_plan(group_.config, point.variant, point.split, point.order);
+  runner.session = model_.prepare(
+      runner.plan, point.shape,
+      {.threads = point.threads, .cache_dtype = point.cache_dtype, .keep_layers = {}});
+  runner.inputs.question_ids = texts_.question_ids();
+  if (runner.plan.reads_passage_ids()) {
+    runner.inputs.passage_ids = passage_ids_;
+  }
+  if (runner.plan.loads_passages()) {
+    runner.pool_size = pool_for(planned, group_.config, options);
+    pools_.push_back(std::make_unique<PassagePool>(point.shape, group_.config.d_model,
+                                                   point.cache_dtype, runner.pool_size.sets));
+    runner.pool = pools_.back().get();
+  }
+  runner.phase_ns.resize(runner.plan.phases.size());
+  runners_.push_back(std::move(runner));
+}
+
+void PreparedGroup::fill_pools(const StepProgress& progress) {
+  std::set<std::int64_t> splits;
+  std::int64_t sets = 0;
+  for (const Runner& runner : runners_) {
+    if (runner.pool != nullptr) {
+      splits.insert(runner.plan.split);
+      sets = std::max(sets, runner.pool->sets());
+    }
+  }
+  if (splits.empty()) {
+    return;
+  }
+  const Point& point = runners_.front().planned->point;
+  const Plan prefill = make_prefill_plan(group_.config, *splits.rbegin(), point.order);
+  const std::unique_ptr<Session> session =
+      model_.prepare(prefill, point.shape,
+                     {.threads = point.threads,
+                      .cache_dtype = DType::f32,
+                      .keep_layers = {splits.begin(), splits.end()}});
+  const std::int64_t distinct = std::min(sets, texts_.distinct_sets());
+  for (std::int64_t set = 0; set < sets && !interrupted(); ++set) {
+    if (set < distinct) {
+      const std::vector<std::int32_t> ids = texts_.passage_ids(set);
+      session->run({.question_ids = {}, .passage_ids = ids, .cached_passages = {}});
+      progress("encoding passages", set + 1, distinct);
+    }
+    for (Runner& runner : runners_) {
+      if (runner.pool == nullptr || set >= runner.pool->sets()) {
+        continue;
+      }
+      if (set < distinct) {
+        runner.pool->store(set, session->layer_output(Segment::passage, runner.plan.split));
+      } else {
+        runner.pool->copy_set(set % distinct, set);
+      }
+    }
+  }
+}
+
+}  // namespace deformer

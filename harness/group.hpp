@@ -1,0 +1,83 @@
+#pragma once
+/// A group made ready: one session a variant, the pools of encoded passages, everything outside the
+/// timed region.
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backends/backend.hpp"
+#include "cache/pool.hpp"
+#include "harness/texts.hpp"
+#include "workloads/sweep_spec.hpp"
+
+namespace deformer {
+
+/// One variant of a group, ready to run, and what was measured of it.
+struct Runner {
+  const PlannedPoint* planned = nullptr;
+  Plan plan;
+  std::unique_ptr<Session> session;
+  PassagePool* pool = nullptr;  ///< only when the plan loads passages
+  PoolSize pool_size;
+  Inputs inputs;                ///< ids of the first set of passages
+
+  std::int64_t forwards = 1;    ///< consecutive forwards in one sample
+  double forward_ns = 0;        ///< estimate from the warm-up
+
+  std::vector<double> samples_ns;             ///< mean forward of each kept round
+  std::vector<double> ratios;                 ///< full / this, each kept round; empty for full
+  std::vector<std::vector<double>> phase_ns;  ///< [phase][kept round]
+
+  bool is_full() const { return planned->point.variant == Variant::full; }
+  /// One forward on the next passages of the pool. Allocates nothing of ours.
+  void forward();
+  /// One forward on the first set: what parity looks at.
+  void forward_first_set();
+};
+
+struct GroupOptions {
+  std::int64_t last_level_cache_bytes = 0;
+  std::int64_t available_bytes = 0;
+};
+
+/// The pool a cached point gets. `distinct pools` of a group share the rule, not the memory.
+PoolSize pool_for(const PlannedPoint& planned, const ModelConfig& config,
+                  const GroupOptions& options);
+
+/// Bytes a group will hold at once: weights, activations, pools.
+std::int64_t planned_bytes(const PlannedGroup& group, const GroupOptions& options);
+
+/// Told how far a long step is: what, done, of how many.
+using StepProgress = std::function<void(const std::string&, std::int64_t, std::int64_t)>;
+
+class PreparedGroup {
+ public:
+  /// Prepares the chosen points of `group` (full first if among them), makes the pools and fills them:
+  /// each set of passages is encoded once, for every split. Stops early, pools half filled, when
+  /// `interrupted()`.
+  PreparedGroup(const SweepSpec& spec, const PlannedGroup& group,
+                const std::vector<const PlannedPoint*>& chosen, Model& model,
+                const GroupOptions& options, const StepProgress& progress);
+
+  const PlannedGroup& group() const { return group_; }
+  Model& model() { return model_; }
+  const GroupTexts& texts() const { return texts_; }
+  std::vector<Runner>& runners() { return runners_; }
+  const std::vector<std::int32_t>& first_passage_ids() const { return passage_ids_; }
+
+ private:
+  void make_runner(const PlannedPoint& planned, const GroupOptions& options);
+  void fill_pools(const StepProgress& progress);
+
+  const PlannedGroup& group_;
+  Model& model_;
+  GroupTexts texts_;
+  std::vector<std::int32_t> passage_ids_;
+  std::vector<std::unique_ptr<PassagePool>> pools_;
+  std::vector<Runner> runners_;
+};
+
+}  // namespace deformer

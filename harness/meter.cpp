@@ -1,0 +1,232 @@
+#include "harness/meter.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "harness/interrupt.hpp"
+#include "profilers/clock.hpp"
+#include "profilers/statistics.hpp"
+
+namespace deformer {
+namespace {
+
+constexpr int kWarmUpForwards = 3;
+/// After this many attempts for every round wanted, the machine is disturbed for good and rounds are
+/// kept as they are: the record then shows both counts.
+constexpr std::int64_t kMostAttemptsPerRound = 4;
+
+/// The interval that decides: of the ratio, or of the times where there is no ratio.
+std::span<const double> deciding_samples(const Runner& runner) {
+  return runner.ratios.empty() ? std::span<const double>(runner.samples_ns)
+                               : std::span<const double>(runner.ratios);
+}
+
+double relative_half_width(const Runner& runner) {
+  const std::span<const double> samples = deciding_samples(runner);
+  const std::optional<Interval> interval = median_interval(samples);
+  const std::optional<double> centre = median(samples);
+  if (!interval || !centre || *centre <= 0) {
+    return std::numeric_limits<double>::infinity();
+  }
+  return std::max(interval->high - *centre, *centre - interval->low) / *centre;
+}
+
+std::optional<std::size_t> find_full(const std::vector<Runner>& runners) {
+  const auto full = std::ranges::find_if(runners, &Runner::is_full);
+  if (full == runners.end()) {
+    return std::nullopt;
+  }
+  return static_cast<std::size_t>(full - runners.begin());
+}
+
+std::vector<std::size_t> all_but(std::size_t count, std::optional<std::size_t> left_out) {
+  std::vector<std::size_t> indices;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (i != left_out) {
+      indices.push_back(i);
+    }
+  }
+  return indices;
+}
+
+}  // namespace
+
+Meter::Meter(std::vector<Runner>& runners, Probe& probe, const MeasureOptions& options)
+    : runners_(runners),
+      probe_(probe),
+      options_(options),
+      full_(find_full(runners)),
+      variants_(all_but(runners.size(), full_)),
+      order_(variants_.size(), options.seed),
+      ordered_(variants_.size()),
+      durations_ns_(variants_.size()),
+      steps_(2 * variants_.size() + 1),
+      step_ns_(steps_.size()) {
+  for (const Runner& runner : runners_) {
+    phase_sum_ns_.emplace_back(runner.plan.phases.size());
+  }
+  started_ns_ = now_ns();
+}
+
+void Meter::warm_up() {
+  for (Runner& runner : runners_) {
+    double fastest_ns = std::numeric_limits<double>::infinity();
+    for (int i = 0; i < kWarmUpForwards && !interrupted(); ++i) {
+      const std::int64_t start_ns = now_ns();
+      runner.forward();
+      fastest_ns = std::min(fastest_ns, static_cast<double>(now_ns() - start_ns));
+    }
+    runner.forward_ns = fastest_ns;
+    runner.forwards = std::max<std::int64_t>(
+        1, static_cast<std::int64_t>(std::ceil(kShortestSampleNs / std::max(fastest_ns, 1.0))));
+  }
+  for (std::size_t i = 0; i < variants_.size(); ++i) {
+    const Runner& runner = runners_[variants_[i]];
+    durations_ns_[i] = runner.forward_ns * static_cast<double>(runner.forwards);
+  }
+  started_ns_ = now_ns();
+}
+
+double Meter::seconds_left() const {
+  const double limit_s = options_.max_time_s * static_cast<double>(runners_.size());
+  return limit_s - static_cast<double>(now_ns() - started_ns_) * 1e-9;
+}
+
+bool Meter::precise() const {
+  return std::ranges::all_of(runners_, [this](const Runner& runner) {
+    const bool judged = !runner.is_full() || runners_.size() == 1;
+    return !judged || relative_half_width(runner) <= kPrecision;
+  });
+}
+
+std::int64_t Meter::rounds_to_next_look() {
+  const auto stop = [this](const char* why) {
+    stopped_ = why;
+    return std::int64_t{0};
+  };
+  if (options_.rounds > 0) {
+    return kept_ >= options_.rounds ? stop("rounds")
+                                    : std::min(options_.rounds, next_look(kept_)) - kept_;
+  }
+  const bool at_a_look = kept_ >= kFewestRounds && next_look(kept_ - 1) == kept_;
+  if (at_a_look && precise()) {
+    return stop("precision");
+  }
+  const std::int64_t wanted = next_look(kept_) - kept_;
+  const double left_s = seconds_left();
+  if (left_s <= 0 && kept_ >= kFewestRounds) {
+    return stop(kept_ == kFewestRounds && attempts_ > 0 ? "min_rounds" : "time");
+  }
+  if (kept_ < kFewestRounds) {
+    return kFewestRounds - kept_;
+  }
+  // Never start more rounds than the time allows; one at least, as time is left.
+  const double fit = round_ns_ > 0 ? left_s * 1e9 / round_ns_ : 1;
+  return std::clamp(static_cast<std::int64_t>(fit), std::int64_t{1}, wanted);
+}
+
+double Meter::sample(Runner& runner, std::size_t slot) {
+  std::vector<double>& phases = phase_sum_ns_[slot];
+  const std::int64_t start_ns = now_ns();
+  for (std::int64_t i = 0; i < runner.forwards; ++i) {
+    runner.forward();
+    const std::span<const std::int64_t> phase_ns = runner.session->phase_ns();
+    for (std::size_t p = 0; p < phases.size(); ++p) {
+      phases[p] += static_cast<double>(phase_ns[p]);
+    }
+  }
+  return static_cast<double>(now_ns() - start_ns) / static_cast<double>(runner.forwards);
+}
+
+void Meter::round() {
+  const std::int64_t start_ns = now_ns();
+  order_.order(attempts_++, ordered_);
+  if (full_) {
+    steps_used_ = place_anchors(ordered_, durations_ns_, steps_);
+  } else {
+    steps_used_ = ordered_.size();
+    for (std::size_t i = 0; i < steps_used_; ++i) {
+      steps_[i] = {ordered_[i], false};
+    }
+  }
+  for (std::vector<double>& phases : phase_sum_ns_) {
+    std::ranges::fill(phases, 0.0);
+  }
+  const double before = probe_.burst();
+  for (std::size_t i = 0; i < steps_used_; ++i) {
+    const std::size_t slot = steps_[i].anchor ? *full_ : variants_[steps_[i].variant];
+    step_ns_[i] = sample(runners_[slot], slot);
+  }
+  const double after = probe_.burst();
+  const bool hopeless = attempts_ > kMostAttemptsPerRound * (kept_ + kFewestRounds);
+  const bool bad = options_.discard && !hopeless &&
+                   (disturbed(before, bursts_) || disturbed(after, bursts_));
+  bursts_.push_back(before);
+  bursts_.push_back(after);
+  round_ns_ = static_cast<double>(now_ns() - start_ns);
+  if (bad) {
+    ++discarded_;
+    return;
+  }
+  keep();
+}
+
+void Meter::keep() {
+  double anchors_ns = 0;
+  std::int64_t anchors = 0;
+  double before_ns = 0;
+  for (std::size_t i = 0; i < steps_used_; ++i) {
+    if (steps_[i].anchor) {
+      anchors_ns += step_ns_[i];
+      ++anchors;
+      before_ns = step_ns_[i];
+      continue;
+    }
+    Runner& runner = runners_[variants_[steps_[i].variant]];
+    runner.samples_ns.push_back(step_ns_[i]);
+    if (full_) {
+      const auto next = std::find_if(steps_.begin() + static_cast<std::ptrdiff_t>(i), steps_.end(),
+                                     [](const Step& step) { return step.anchor; });
+      const double after_ns = step_ns_[static_cast<std::size_t>(next - steps_.begin())];
+      runner.ratios.push_back((before_ns + after_ns) / 2 / step_ns_[i]);
+    }
+  }
+  if (full_) {
+    runners_[*full_].samples_ns.push_back(anchors_ns / static_cast<double>(anchors));
+  }
+  for (std::size_t slot = 0; slot < runners_.size(); ++slot) {
+    Runner& runner = runners_[slot];
+    const bool is_anchor = full_ && slot == *full_;
+    const auto forwards = static_cast<double>(runner.forwards * (is_anchor ? anchors : 1));
+    for (std::size_t p = 0; p < runner.phase_ns.size(); ++p) {
+      runner.phase_ns[p].push_back(phase_sum_ns_[slot][p] / forwards);
+    }
+  }
+  ++kept_;
+}
+
+MeterView Meter::view() const {
+  MeterView view;
+  view.rounds = kept_;
+  view.discarded = discarded_;
+  view.limit_s = options_.max_time_s * static_cast<double>(runners_.size());
+  view.elapsed_s = view.limit_s - seconds_left();
+  double widest = -1;
+  for (const Runner& runner : runners_) {
+    const double width = runner.ratios.empty() ? -1 : relative_half_width(runner);
+    if (width > widest) {
+      widest = width;
+      const std::optional<Interval> interval = median_interval(runner.ratios);
+      view.variant = runner.planned->name;
+      view.ratio = median(runner.ratios);
+      if (interval) {
+        view.ratio_low = interval->low;
+        view.ratio_high = interval->high;
+      }
+    }
+  }
+  return view;
+}
+
+}  // namespace deformer

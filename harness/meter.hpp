@@ -1,0 +1,85 @@
+#pragma once
+/// Rounds of one group: measures every variant once a round in a balanced order with `full` repeated as
+/// anchor, forms the ratio of each round, and says when it is enough.
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "harness/group.hpp"
+#include "harness/round_order.hpp"
+#include "profilers/probe.hpp"
+
+namespace deformer {
+
+struct MeasureOptions {
+  double max_time_s = 10;    ///< a point
+  std::int64_t rounds = 0;   ///< fixed number of rounds; 0: until precise or out of time
+  std::uint64_t seed = 1;    ///< of the order
+  bool discard = true;       ///< discard rounds that the machine's own probe saw disturbed
+};
+
+/// Where a measurement stands, for the progress line.
+struct MeterView {
+  std::int64_t rounds = 0;
+  std::int64_t discarded = 0;
+  double elapsed_s = 0;
+  double limit_s = 0;
+  std::string variant;               ///< the one with the widest interval
+  std::optional<double> ratio;
+  std::optional<double> ratio_low, ratio_high;
+};
+
+class Meter {
+ public:
+  static constexpr std::int64_t kFewestRounds = 10;
+  static constexpr double kPrecision = 0.01;         ///< relative half-width asked for
+  static constexpr double kShortestSampleNs = 1e6;   ///< a sample lasts at least 1 ms
+
+  Meter(std::vector<Runner>& runners, Probe& probe, const MeasureOptions& options);
+
+  /// Runs every variant a few times and sets how many forwards make a sample.
+  void warm_up();
+
+  /// How many rounds to run before looking again; 0 when it is enough. Respects the time that is left.
+  std::int64_t rounds_to_next_look();
+
+  /// One round. Nothing in it allocates. Its samples are kept unless the probe saw a disturbance.
+  void round();
+
+  std::int64_t rounds() const { return kept_; }
+  std::int64_t discarded() const { return discarded_; }
+  /// "precision", "time", "rounds" or "min_rounds".
+  const std::string& stopped() const { return stopped_; }
+  MeterView view() const;
+
+ private:
+  double sample(Runner& runner, std::size_t slot);
+  void keep();
+  bool precise() const;
+  double seconds_left() const;
+
+  std::vector<Runner>& runners_;
+  Probe& probe_;
+  MeasureOptions options_;
+  std::optional<std::size_t> full_;       ///< index of the full runner
+  std::vector<std::size_t> variants_;     ///< indices of the others
+  RoundOrder order_;
+  std::vector<std::size_t> ordered_;
+  std::vector<double> durations_ns_;      ///< of one sample, by index into variants_
+  std::vector<Step> steps_;
+  std::vector<double> step_ns_;           ///< mean forward of each step of the current round
+  std::vector<std::vector<double>> phase_sum_ns_;  ///< [runner][phase] over the current round
+  std::vector<double> bursts_;            ///< probe rates so far
+  std::size_t steps_used_ = 0;
+  std::int64_t attempts_ = 0;
+  std::int64_t kept_ = 0;
+  std::int64_t discarded_ = 0;
+  std::int64_t started_ns_ = 0;
+  double round_ns_ = 0;
+  std::string stopped_;
+};
+
+}  // namespace deformer

@@ -1,0 +1,267 @@
+#include "harness/record.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "model/cost.hpp"
+#include "profilers/machine.hpp"
+#include "profilers/statistics.hpp"
+#include "workloads/tasks.hpp"
+
+namespace deformer {
+namespace {
+
+using nlohmann::ordered_json;
+
+constexpr std::int64_t kMostSamples = 1000;
+
+template <typename T>
+ordered_json or_null(const std::optional<T>& value) {
+  return value ? ordered_json(*value) : ordered_json(nullptr);
+}
+
+PlanCost plan_cost(const ModelConfig& config, const Point& point) {
+  return cost_of(config, make_plan(config, point.variant, point.split, point.order), point.shape,
+                 {.dtype = point.dtype, .cache_dtype = point.cache_dtype});
+}
+
+std::vector<double> pick(const std::vector<double>& values, const std::vector<std::int64_t>& rounds) {
+  std::vector<double> picked;
+  picked.reserve(rounds.size());
+  for (const std::int64_t round : rounds) {
+    picked.push_back(values[static_cast<std::size_t>(round)]);
+  }
+  return picked;
+}
+
+void add_interval(ordered_json& json, std::span<const double> samples) {
+  const std::optional<Interval> interval = median_interval(samples);
+  json["median"] = or_null(median(samples));
+  json["ci_low"] = interval ? ordered_json(interval->low) : ordered_json(nullptr);
+  json["ci_high"] = interval ? ordered_json(interval->high) : ordered_json(nullptr);
+}
+
+ordered_json time_json(const Runner& runner, const Meter& meter,
+                       const std::vector<std::int64_t>& rounds) {
+  const std::vector<double> samples = pick(runner.samples_ns, rounds);
+  // A mean of several forwards, or of the anchors of a round, says nothing of single forwards.
+  const bool single = runner.forwards == 1;
+  ordered_json time;
+  time["unit"] = "ns";
+  time["samples"] = samples;
+  time["round"] = rounds;
+  add_interval(time, samples);
+  time["min"] = samples.empty() ? ordered_json(nullptr) : ordered_json(std::ranges::min(samples));
+  time["mean"] = or_null(mean(samples));
+  time["stdev"] = or_null(stdev(samples));
+  time["p90"] = single ? or_null(percentile(samples, 0.90)) : ordered_json(nullptr);
+  time["p99"] = single ? or_null(percentile(samples, 0.99)) : ordered_json(nullptr);
+  time["rounds"] = meter.rounds();
+  time["discarded"] = meter.discarded();
+  time["stopped"] = meter.stopped();
+  time["forwards_per_sample"] = runner.forwards;
+  return time;
+}
+
+ordered_json speedup_json(const ModelConfig& config, const Runner& runner, const Runner& full,
+                          const SetContext& context, const std::vector<std::int64_t>& rounds) {
+  const std::vector<double> ratios = pick(runner.ratios, rounds);
+  const double flops = flop_ratio(config, runner.planned->point);
+  ordered_json speedup;
+  speedup["versus"] = {{"key", full.planned->key}, {"set", context.set}};
+  speedup["samples"] = ratios;
+  add_interval(speedup, ratios);
+  speedup["flop_ratio"] = flops;
+  const std::optional<double> centre = median(ratios);
+  speedup["efficiency"] = centre ? ordered_json(*centre / flops) : ordered_json(nullptr);
+  return speedup;
+}
+
+ordered_json phases_json(const Runner& runner, const PlanCost& cost,
+                         const std::vector<std::int64_t>& rounds) {
+  ordered_json phases = ordered_json::array();
+  for (std::size_t p = 0; p < runner.plan.phases.size(); ++p) {
+    phases.push_back({{"name", phase_name(runner.plan.phases[p])},
+                      {"median_ns", or_null(median(pick(runner.phase_ns[p], rounds)))},
+                      {"flops", cost.phases[p].total.flops()}});
+  }
+  return phases;
+}
+
+ordered_json parity_json(const ParityRecord* parity) {
+  if (parity == nullptr) {
+    return nullptr;
+  }
+  return {{"against", parity->against},       {"sequences", parity->sequences},
+          {"max_abs", parity->max_abs},       {"cosine_min", parity->cosine_min},
+          {"tolerance", or_null(parity->tolerance)}, {"rule", parity->rule},
+          {"ok", parity->ok}};
+}
+
+ordered_json head_of_record(const PlannedGroup& group, const PlannedPoint& planned,
+                            const SetContext& context, const std::string& status,
+                            const std::string& reason, const std::string& reproduce) {
+  ordered_json record;
+  record["type"] = "record";
+  record["schema"] = 1;
+  record["run"] = context.run;
+  record["key"] = planned.key;
+  record["group"] = group.key;
+  record["name"] = planned.name;
+  record["point"] = point_json(planned.point);
+  record["status"] = status;
+  record["reason"] = reason.empty() ? ordered_json(nullptr) : ordered_json(reason);
+  record["set"] = context.set;
+  record["set_size"] = context.set_size;
+  record["reproduce"] = reproduce;
+  return record;
+}
+
+ordered_json cost_json(const PlanCost& cost, std::optional<std::int64_t> executed) {
+  return {{"flops", cost.total.flops()},
+          {"flops_gemm", cost.total.flops_gemm},
+          {"flops_attention", cost.total.flops_attention},
+          {"flops_elementwise", cost.total.flops_elementwise},
+          {"flops_nominal", cost.total.flops_nominal},
+          {"flops_executed", or_null(executed)},
+          {"bytes_weights", cost.weights_bytes},
+          {"bytes_activations", cost.total.bytes_activations},
+          {"bytes_activation_peak", cost.activation_peak_bytes},
+          {"bytes_requested", cost.total.bytes_requested},
+          {"bytes_cache_passage", cost.cache_bytes_passage},
+          {"bytes_cache_batch", cost.cache_bytes_batch}};
+}
+
+ordered_json pool_json(const Runner& runner) {
+  if (runner.pool == nullptr) {
+    return nullptr;
+  }
+  return {{"passages", runner.pool_size.passages},
+          {"sets", runner.pool_size.sets},
+          {"bytes", runner.pool_size.bytes},
+          {"shortfall", runner.pool_size.shortfall.empty()
+                            ? ordered_json(nullptr)
+                            : ordered_json(runner.pool_size.shortfall)}};
+}
+
+}  // namespace
+
+ordered_json cost_json(const ModelConfig& config, const Point& point) {
+  return cost_json(plan_cost(config, point), std::nullopt);
+}
+
+double flop_ratio(const ModelConfig& config, const Point& point) {
+  Point full = point;
+  full.variant = Variant::full;
+  const auto flops = [&config](const Point& which) {
+    return static_cast<double>(plan_cost(config, which).total.flops());
+  };
+  return flops(full) / flops(point);
+}
+
+std::string reproduce_command(const ModelChoice& model, const SweepSpec& spec, const Point& point,
+                              const std::string& common_options) {
+  std::string command = fmt::format("deformer-bench sweep --model {}", model.argument);
+  const auto add = [&command](std::string_view option, const auto& value) {
+    fmt::format_to(std::back_inserter(command), " {} {}", option, value);
+  };
+  if (!point.task.empty()) {
+    add("--task", point.task);
+  }
+  if (point.lengths.empty() || spec.lengths.kind == Lengths::Kind::uniform) {
+    add("--question", point.question);
+  }
+  if (point.lengths.empty()) {
+    add("--passage", point.passage);
+  } else {
+    add("--lengths", spec.lengths.kind == Lengths::Kind::uniform ? point.lengths : "FILE");
+  }
+  if (!point.text.empty()) {
+    add("--text", spec.text_file.string());
+    add("--questions", spec.questions_file.string());
+  }
+  add("--batch", point.batch);
+  const Task* task = find_task(point.task);
+  if (point.r != (task != nullptr ? task->r : 1)) {
+    add("--questions-per-passage", point.r);
+  }
+  if (point.c != 1) {
+    add("--candidates", point.c);
+  }
+  if (point.order != (task != nullptr ? task->order : Order::question_first)) {
+    add("--order", to_string(point.order));
+  }
+  const bool full = point.variant == Variant::full;
+  add("--variant", full ? "full" : fmt::format("full,{}", to_string(point.variant)));
+  if (!full) {
+    add("--split", point.split);
+  }
+  add("--backend", point.backend);
+  add("--dtype", to_string(point.dtype));
+  if (point.variant == Variant::cached) {
+    add("--cache-dtype", to_string(point.cache_dtype));
+    if (point.passages > 0) {
+      add("--passages", point.passages);
+    }
+  }
+  add("--threads", point.threads);
+  if (point.instances != 1) {
+    add("--instances", point.instances);
+  }
+  if (point.seed != 1) {
+    add("--seed", point.seed);
+  }
+  return command + common_options;
+}
+
+ordered_json unmeasured_record(const PlannedGroup& group, const PlannedPoint& planned,
+                               const SetContext& context, const std::string& status,
+                               const std::string& reason, const std::string& reproduce) {
+  ordered_json record = head_of_record(group, planned, context, status, reason, reproduce);
+  for (const char* field : {"time", "speedup", "cost", "achieved", "memory", "phases", "counters",
+                            "parity"}) {
+    record[field] = nullptr;
+  }
+  return record;
+}
+
+ordered_json measured_record(const PlannedGroup& group, const Runner& runner, const Meter& meter,
+                             const Runner* full, const ParityRecord* parity,
+                             const ParityRecord* full_parity, const SetContext& context,
+                             const std::string& reproduce) {
+  const bool valid = parity == nullptr || parity->ok;
+  const bool full_valid = full_parity == nullptr || full_parity->ok;
+  const std::string reason =
+      valid ? "" : fmt::format("parity failed: max_abs {:.3g}, worst row cosine {:.6f}, expected {}",
+                               parity->max_abs, parity->cosine_min, parity->rule);
+  ordered_json record = head_of_record(group, *runner.planned, context, valid ? "ok" : "invalid",
+                                       reason, reproduce);
+  const Point& point = runner.planned->point;
+  const PlanCost cost = plan_cost(group.config, point);
+  const std::vector<std::int64_t> rounds = thin(meter.rounds(), kMostSamples);
+  record["time"] = time_json(runner, meter, rounds);
+  const bool has_ratio = full != nullptr && !runner.is_full() && valid && full_valid;
+  record["speedup"] = has_ratio
+                          ? speedup_json(group.config, runner, *full, context, rounds)
+                          : ordered_json(nullptr);
+  record["cost"] = cost_json(cost, runner.session->flops_executed());
+  const auto& median_ns = record["time"]["median"];
+  record["achieved"] = {
+      {"gflops", median_ns.is_null() ? ordered_json(nullptr)
+                                     : ordered_json(static_cast<double>(cost.total.flops()) /
+                                                    median_ns.get<double>())},
+      {"roof_fraction", nullptr}};
+  const SessionMemory memory = runner.session->memory();
+  record["memory"] = {{"peak_bytes", memory.peak_bytes},
+                      {"requested_bytes", memory.requested_bytes},
+                      {"rss_peak_bytes", rss_peak_bytes()}};
+  record["phases"] = phases_json(runner, cost, rounds);
+  record["counters"] = nullptr;
+  record["parity"] = parity_json(parity);
+  record["pool"] = pool_json(runner);
+  return record;
+}
+
+}  // namespace deformer

@@ -1,0 +1,44 @@
+#pragma once
+/// Records: what was planned and measured of a point, as the JSON of the run file (interface, schema 1).
+
+#include <optional>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "harness/group.hpp"
+#include "harness/meter.hpp"
+#include "harness/parity.hpp"
+
+namespace deformer {
+
+/// What every record of a set shares.
+struct SetContext {
+  std::string run;
+  std::string set;
+  std::int64_t set_size = 0;  ///< lines written together, so that a torn set is recognised
+  std::string common_options; ///< options that the reproducer must repeat, e.g. "--max-time 5"
+};
+
+/// Counts of the cost model for a point: {"flops":...,"bytes_cache_passage":...}; `executed` null.
+nlohmann::ordered_json cost_json(const ModelConfig& config, const Point& point);
+
+/// FLOPs of full over those of the point.
+double flop_ratio(const ModelConfig& config, const Point& point);
+
+/// The command that measures this point again (with `full`, where there is a ratio).
+std::string reproduce_command(const ModelChoice& model, const SweepSpec& spec, const Point& point,
+                              const std::string& common_options);
+
+/// A record without a measurement: skipped or failed.
+nlohmann::ordered_json unmeasured_record(const PlannedGroup& group, const PlannedPoint& planned,
+                                         const SetContext& context, const std::string& status,
+                                         const std::string& reason, const std::string& reproduce);
+
+/// A measured record. `full` is the full runner of the set, or null; `parity` null when it was off.
+nlohmann::ordered_json measured_record(const PlannedGroup& group, const Runner& runner,
+                                       const Meter& meter, const Runner* full,
+                                       const ParityRecord* parity, const ParityRecord* full_parity,
+                                       const SetContext& context, const std::string& reproduce);
+
+}  // namespace deformer

@@ -1,0 +1,87 @@
+// What this build and machine can and cannot do, point by point.
+
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "backends/registry.hpp"
+#include "harness/sweep.hpp"
+#include "model/cost.hpp"
+#include "model/error.hpp"
+#include "profilers/machine.hpp"
+
+namespace deformer {
+namespace {
+
+std::string backend_reason(const PlannedGroup& group, const Point& point) {
+  Backend* backend = find_backend(point.backend);
+  if (backend == nullptr) {
+    std::vector<std::string> names;
+    for (const Backend* known : all_backends()) {
+      names.push_back(known->info().name);
+    }
+    throw BadInput(fmt::format("--backend: expected one of {}, found '{}'", fmt::join(names, " "),
+                               point.backend));
+  }
+  if (point.instances != 1) {
+    return "several instances side by side are not supported yet; use --instances 1";
+  }
+  const DType cache_dtype = point.variant == Variant::cached ? point.cache_dtype : DType::f32;
+  return backend->why_not(group.config, point.dtype, cache_dtype).value_or("");
+}
+
+GroupOptions group_options(std::int64_t available_bytes) {
+  static const std::int64_t cache_bytes = read_machine().last_level_cache_bytes;
+  return {.last_level_cache_bytes = cache_bytes, .available_bytes = available_bytes};
+}
+
+void mark(PlannedPoint& planned, const std::string& reason) {
+  if (planned.skip == Skip::no && !reason.empty()) {
+    planned.skip = Skip::unavailable;
+    planned.reason = reason;
+  }
+}
+
+void mark_group(PlannedGroup& group, std::int64_t available_bytes) {
+  const GroupOptions options = group_options(available_bytes);
+  for (PlannedPoint& planned : group.points) {
+    if (planned.skip != Skip::no) {
+      continue;
+    }
+    mark(planned, backend_reason(group, planned.point));
+    if (planned.point.variant == Variant::cached) {
+      mark(planned, pool_for(planned, group.config, options).impossible);
+    }
+  }
+  const std::int64_t needed = planned_bytes(group, options);
+  if (available_bytes > 0 && needed > available_bytes) {
+    for (PlannedPoint& planned : group.points) {
+      mark(planned, fmt::format("planned memory {} bytes exceeds the {} bytes available", needed,
+                                available_bytes));
+    }
+  }
+}
+
+}  // namespace
+
+void mark_unavailable(std::vector<PlannedGroup>& groups) {
+  const std::int64_t available_bytes = available_memory_bytes();
+  const PlannedPoint* refused = nullptr;
+  bool something_left = false;
+  for (PlannedGroup& group : groups) {
+    mark_group(group, available_bytes);
+    for (const PlannedPoint& planned : group.points) {
+      something_left = something_left || planned.skip == Skip::no;
+      if (planned.skip == Skip::unavailable && refused == nullptr) {
+        refused = &planned;
+      }
+    }
+  }
+  if (!something_left && refused != nullptr) {
+    throw Unavailable(fmt::format("nothing of what was asked can be run here; {}: {}",
+                                  refused->name, refused->reason));
+  }
+}
+
+}  // namespace deformer

@@ -1,0 +1,448 @@
+#include "harness/sweep.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <ctime>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <system_error>
+#include <tuple>
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "backends/registry.hpp"
+#include "harness/interrupt.hpp"
+#include "harness/parity.hpp"
+#include "harness/record.hpp"
+#include "model/error.hpp"
+#include "model/sha256.hpp"
+#include "profilers/clock.hpp"
+#include "profilers/machine.hpp"
+#include "profilers/statistics.hpp"
+#include "records/run_file.hpp"
+
+namespace deformer {
+namespace {
+
+using nlohmann::ordered_json;
+
+std::string utc_now() {
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
+}
+
+std::string new_run_id() {
+  const auto ticks = std::chrono::system_clock::now().time_since_epoch().count();
+  return sha256_hex(fmt::format("{} {} {}", ticks, getpid(), now_ns())).substr(0, 12);
+}
+
+/// Weights and packed models, kept while consecutive groups use the same ones.
+class ModelShelf {
+ public:
+  explicit ModelShelf(const SweepSpec& spec, const std::vector<PlannedGroup>& groups)
+      : spec_(spec) {
+    for (const PlannedGroup& group : groups) {
+      std::int64_t& positions = positions_[group.model];
+      positions = std::max({positions, std::int64_t{512},
+                            longest(group.points.front().point.shape, Segment::joint)});
+    }
+  }
+
+  const WeightSource& weights(const PlannedGroup& group) {
+    const auto key = std::tuple{group.model, group.config.head, group.config.classes};
+    if (weights_key_ != key) {
+      models_.clear();  // they may refer to the weights
+      seeded_.reset();
+      if (!spec_.models[group.model].checkpoint) {
+        seeded_ = random_weights(group.config, spec_.seed);
+      }
+      weights_key_ = key;
+    }
+    return seeded_ ? *seeded_ : *spec_.models[group.model].checkpoint;
+  }
+
+  Model& model(const PlannedGroup& group) {
+    const WeightSource& source = weights(group);
+    const Point& point = group.points.front().point;
+    std::unique_ptr<Model>& model = models_[{point.backend, point.dtype}];
+    if (!model) {
+      model = find_backend(point.backend)
+                  ->load(source, {.dtype = point.dtype,
+                                  .threads = point.threads,
+                                  .positions = positions_[group.model]});
+    }
+    return *model;
+  }
+
+ private:
+  const SweepSpec& spec_;
+  std::map<std::size_t, std::int64_t> positions_;
+  std::optional<std::tuple<std::size_t, HeadKind, std::int64_t>> weights_key_;
+  std::unique_ptr<WeightSource> seeded_;
+  std::map<std::pair<std::string, DType>, std::unique_ptr<Model>> models_;
+};
+
+/// What earlier runs in the file have done already.
+class Done {
+ public:
+  Done(const RunFile& file, const SweepOptions& options, const ordered_json& machine) {
+    std::set<std::string> ours;
+    for (const ordered_json& run : file.runs) {
+      const std::string difference = difference_to(run, options, machine, file.path.string());
+      if (difference.empty()) {
+        ours.insert(run.at("id").get<std::string>());
+      } else if (!options.fresh && !options.allow_mixed) {
+        throw BadInput(fmt::format(
+            "{}: expected a run file of this build and machine, found {}; choose another --out, or "
+            "--fresh to measure all again, or --allow-mixed to append beside it",
+            file.path.string(), difference));
+      }
+    }
+    if (options.fresh) {
+      return;
+    }
+    for (const ordered_json& record : file.records) {
+      if (ours.contains(record.at("run").get<std::string>())) {
+        latest_[record.at("key").get<std::string>()] = &record;
+      }
+    }
+  }
+
+  /// `ok`, or `skipped` for the same reason.
+  bool contains(const PlannedPoint& planned) const {
+    const auto found = latest_.find(planned.key);
+    if (found == latest_.end()) {
+      return false;
+    }
+    const ordered_json& record = *found->second;
+    if (planned.skip != Skip::no) {
+      return record.at("status") == "skipped" && record.at("reason") == planned.reason;
+    }
+    return record.at("status") == "ok";
+  }
+
+ private:
+  static std::string difference_to(const ordered_json& run, const SweepOptions& options,
+                                   const ordered_json& machine, const std::string& path) {
+    const std::string build = run.value("build", "");
+    if (build != options.build.build) {
+      return fmt::format("build '{}' in {}, '{}' here", build, path, options.build.build);
+    }
+    return describe_differences(deciding_of_run(run),
+                                deciding_of_run(ordered_json{{"machine", machine}}));
+  }
+
+  std::map<std::string, const ordered_json*> latest_;
+};
+
+class Sweep {
+ public:
+  Sweep(const SweepSpec& spec, const std::vector<PlannedGroup>& groups, const SweepOptions& options,
+        BenchmarkDriver& driver, SweepObserver& observer)
+      : spec_(spec),
+        groups_(groups),
+        options_(options),
+        driver_(driver),
+        observer_(observer),
+        machine_(machine_json()),
+        writer_(options.out),
+        done_(writer_.existing(), options, machine_),
+        shelf_(spec, groups),
+        started_ns_(now_ns()) {
+    context_.run = new_run_id();
+    context_.common_options = common_options();
+    if (!writer_.existing().torn_tail.empty()) {
+      observer_.warning(writer_.existing().torn_tail);
+    }
+  }
+
+  SweepResult run() {
+    std::size_t pending = 0;
+    for (const PlannedGroup& group : groups_) {
+      for (const PlannedPoint& planned : group.points) {
+        ++result_.points;
+        (done_.contains(planned) ? result_.done_before : pending) += 1;
+      }
+    }
+    if (pending > 0) {
+      writer_.append({run_line()});
+      measure_groups();
+      writer_.append({end_line()});
+    }
+    collect_records();
+    return std::move(result_);
+  }
+
+ private:
+  std::string common_options() const {
+    std::string text;
+    if (options_.measure.rounds > 0) {
+      text += fmt::format(" --rounds {}", options_.measure.rounds);
+    } else if (options_.measure.max_time_s != MeasureOptions{}.max_time_s) {
+      text += fmt::format(" --max-time {}", options_.measure.max_time_s);
+    }
+    return options_.parity ? text : text + " --parity off";
+  }
+
+  ordered_json run_line() const {
+    ordered_json line{{"type", "run"},
+                      {"schema", kRunFileSchema},
+                      {"id", context_.run},
+                      {"started", utc_now()},
+                      {"version", options_.build.version},
+                      {"revision", options_.build.revision},
+                      {"build", options_.build.build},
+                      {"flags", options_.build.flags},
+                      {"command", options_.command},
+                      {"options", options_.resolved_options},
+                      {"machine", machine_},
+                      {"roofs", nullptr}};
+    return line;
+  }
+
+  ordered_json end_line() const {
+    return {{"type", "end"},
+            {"run", context_.run},
+            {"points", result_.points},
+            {"ok", result_.ok},
+            {"skipped", result_.skipped},
+            {"failed", result_.failed},
+            {"invalid", result_.invalid},
+            {"wall_s", static_cast<double>(now_ns() - started_ns_) * 1e-9}};
+  }
+
+  void measure_groups() {
+    for (std::size_t i = 0; i < groups_.size(); ++i) {
+      write_skipped(groups_[i]);
+      const std::vector<const PlannedPoint*> chosen = choose(groups_[i]);
+      if (!chosen.empty()) {
+        observer_.group_started(group_name(groups_[i]), i, groups_.size(), points_before(i),
+                                result_.points);
+        measure_group(groups_[i], chosen);
+        observer_.group_finished();
+      }
+      if (interrupted()) {
+        result_.interrupted = true;
+        return;
+      }
+    }
+  }
+
+  std::size_t points_before(std::size_t index) const {
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < index; ++i) {
+      count += groups_[i].points.size();
+    }
+    return count;
+  }
+
+  /// The missing points of a group, with its full, whose ratio they need.
+  std::vector<const PlannedPoint*> choose(const PlannedGroup& group) const {
+    std::vector<const PlannedPoint*> chosen;
+    bool any = false;
+    for (const PlannedPoint& planned : group.points) {
+      const bool missing = planned.skip == Skip::no && !done_.contains(planned);
+      any = any || missing;
+      if (missing || (planned.point.variant == Variant::full && planned.skip == Skip::no)) {
+        chosen.push_back(&planned);
+      }
+    }
+    return any ? chosen : std::vector<const PlannedPoint*>{};
+  }
+
+  void begin_set(std::size_t size) {
+    context_.set = fmt::format("{}-{}", context_.run, ++sets_);
+    context_.set_size = static_cast<std::int64_t>(size);
+  }
+
+  std::string reproduce(const PlannedGroup& group, const PlannedPoint& planned) const {
+    return reproduce_command(spec_.models[group.model], spec_, planned.point,
+                             context_.common_options);
+  }
+
+  void write_unmeasured(const PlannedGroup& group, const std::vector<const PlannedPoint*>& points,
+                        const std::string& status, const std::string& reason) {
+    std::vector<ordered_json> records;
+    begin_set(points.size());
+    for (const PlannedPoint* planned : points) {
+      records.push_back(unmeasured_record(group, *planned, context_, status,
+                                          reason.empty() ? planned->reason : reason,
+                                          reproduce(group, *planned)));
+    }
+    writer_.append(records);
+    remember(records);
+  }
+
+  void write_skipped(const PlannedGroup& group) {
+    std::vector<const PlannedPoint*> skipped;
+    for (const PlannedPoint& planned : group.points) {
+      if (planned.skip != Skip::no && !done_.contains(planned)) {
+        skipped.push_back(&planned);
+      }
+    }
+    if (!skipped.empty()) {
+      write_unmeasured(group, skipped, "skipped", "");
+      result_.skipped += skipped.size();
+    }
+  }
+
+  /// A group that fails is recorded as failed and the sweep goes on; bad input and a run file that can't
+  /// be written end it.
+  void measure_group(const PlannedGroup& group, const std::vector<const PlannedPoint*>& chosen) {
+    try {
+      measure_set(group, chosen);
+    } catch (const BadInput&) {
+      throw;
+    } catch (const std::system_error&) {
+      throw;
+    } catch (const std::exception& error) {
+      observer_.warning(fmt::format("{}: failed: {}", group_name(group), error.what()));
+      write_unmeasured(group, chosen, "failed", error.what());
+      result_.failed += chosen.size();
+    }
+  }
+
+  void measure_set(const PlannedGroup& group, const std::vector<const PlannedPoint*>& chosen) {
+    const StepProgress step = [this](const std::string& what, std::int64_t done, std::int64_t of) {
+      observer_.step(what, done, of);
+    };
+    step("packing weights", 0, 0);
+    const WeightSource& weights = shelf_.weights(group);
+    Model& model = shelf_.model(group);
+    const GroupOptions group_options{
+        .last_level_cache_bytes = machine_.at("last_level_cache_bytes").get<std::int64_t>(),
+        .available_bytes = available_memory_bytes()};
+    PreparedGroup prepared(spec_, group, chosen, model, group_options, step);
+    std::vector<ParityRecord> parity;
+    if (options_.parity && !interrupted()) {
+      step("checking parity", 0, 0);
+      parity = parity_.check(prepared, weights);
+    }
+    if (interrupted()) {
+      return;
+    }
+    Probe probe(chosen.front()->point.threads);
+    Meter meter(prepared.runners(), probe, options_.measure);
+    measure(group, prepared, meter);
+    if (!interrupted()) {  // a set cut short is measured again on resume
+      write_measured(group, prepared, meter, parity);
+    }
+  }
+
+  void measure(const PlannedGroup& group, PreparedGroup& prepared, Meter& meter) {
+    observer_.step("warming up", 0, 0);
+    meter.warm_up();
+    const auto round = [&] {
+      if (!interrupted()) {
+        meter.round();
+        if (observer_.wants_rounds()) {
+          observer_.rounds(meter.view());
+        }
+      }
+    };
+    const auto counters = [&] {
+      BenchmarkDriver::Counters values;
+      for (const Runner& runner : prepared.runners()) {
+        const Point& point = runner.planned->point;
+        const std::string name =
+            runner.is_full() ? "full_ns"
+                             : fmt::format("{}_k{}{}_ns", to_string(point.variant), point.split,
+                                           point.variant == Variant::cached
+                                               ? fmt::format("_{}", to_string(point.cache_dtype))
+                                               : "");
+        values.emplace_back(name, median(runner.samples_ns).value_or(0));
+      }
+      values.emplace_back("rounds", static_cast<double>(meter.rounds()));
+      values.emplace_back("discarded", static_cast<double>(meter.discarded()));
+      return values;
+    };
+    while (!interrupted()) {
+      const std::int64_t rounds = meter.rounds_to_next_look();
+      if (rounds == 0) {
+        break;
+      }
+      driver_.run_look(group_name(group), rounds, round, counters);
+    }
+    driver_.finish_group();
+  }
+
+  void write_measured(const PlannedGroup& group, PreparedGroup& prepared, const Meter& meter,
+                      const std::vector<ParityRecord>& parity) {
+    std::vector<Runner>& runners = prepared.runners();
+    const auto full = std::ranges::find_if(runners, &Runner::is_full);
+    const Runner* full_runner = full == runners.end() ? nullptr : &*full;
+    const auto parity_of = [&](const Runner* runner) -> const ParityRecord* {
+      return runner == nullptr || parity.empty()
+                 ? nullptr
+                 : &parity[static_cast<std::size_t>(runner - runners.data())];
+    };
+    begin_set(runners.size());
+    std::vector<ordered_json> records;
+    for (const Runner& runner : runners) {
+      records.push_back(measured_record(group, runner, meter, full_runner, parity_of(&runner),
+                                        parity_of(full_runner), context_,
+                                        reproduce(group, *runner.planned)));
+      const bool ok = records.back().at("status") == "ok";
+      (ok ? result_.ok : result_.invalid) += 1;
+    }
+    writer_.append(records);
+    remember(records);
+  }
+
+  void remember(const std::vector<ordered_json>& records) {
+    written_.insert(written_.end(), records.begin(), records.end());
+  }
+
+  void collect_records() {
+    RunFile all = writer_.existing();
+    all.records.insert(all.records.end(), written_.begin(), written_.end());
+    std::set<std::string> asked;
+    for (const PlannedGroup& group : groups_) {
+      for (const PlannedPoint& planned : group.points) {
+        asked.insert(planned.key);
+      }
+    }
+    std::erase_if(all.records, [&asked](const ordered_json& record) {
+      return !asked.contains(record.at("key").get<std::string>());
+    });
+    all.runs.clear();
+    result_.records = merged_records({all}, true);
+  }
+
+  const SweepSpec& spec_;
+  const std::vector<PlannedGroup>& groups_;
+  const SweepOptions& options_;
+  BenchmarkDriver& driver_;
+  SweepObserver& observer_;
+  ordered_json machine_;
+  RunWriter writer_;
+  Done done_;
+  ModelShelf shelf_;
+  ParityChecker parity_;
+  SetContext context_;
+  std::size_t sets_ = 0;
+  std::int64_t started_ns_;
+  std::vector<ordered_json> written_;
+  SweepResult result_;
+};
+
+}  // namespace
+
+std::string group_name(const PlannedGroup& group) {
+  Point shared = group.points.front().point;
+  shared.variant = Variant::full;
+  std::string name = point_name(shared);
+  const std::size_t full = name.rfind("/full/");
+  return full == std::string::npos ? name : name.erase(full, 5);
+}
+
+SweepResult run_sweep(const SweepSpec& spec, const std::vector<PlannedGroup>& groups,
+                      const SweepOptions& options, BenchmarkDriver& driver,
+                      SweepObserver& observer) {
+  return Sweep(spec, groups, options, driver, observer).run();
+}
+
+}  // namespace deformer

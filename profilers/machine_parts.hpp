@@ -1,0 +1,44 @@
+#pragma once
+/// The parts read_machine is made of: each takes its text or its processors as an argument, so that
+/// machines which are not here can be tested.
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace deformer {
+
+/// A whole small file; empty when it can't be read.
+std::string read_text(const std::filesystem::path& file);
+
+/// The integer that `text` starts with, after blanks; nullopt when there is none or it does not
+/// fit.
+std::optional<std::int64_t> parse_integer(std::string_view text);
+
+/// The integer after a `label` that starts a line ("MemTotal:", "inactive_file ").
+std::optional<std::int64_t> number_after(std::string_view text, std::string_view label);
+
+/// From the text of /proc/cpuinfo: the first processor's model, and its features that matter here.
+std::string parse_cpu_model(std::string_view cpuinfo);
+std::vector<std::string> parse_isa(std::string_view cpuinfo);
+
+/// "KVMKVMKVM" (cpuid leaf 0x40000000) -> "kvm"; an unknown signature is given as it is, trimmed.
+std::string hypervisor_name(std::string_view signature);
+
+struct CpuTopology {
+  int cores = 0;                            ///< physical cores with one of the processors
+  std::int64_t last_level_cache_bytes = 0;  ///< of the distinct last-level caches they reach
+};
+
+/// The topology as seen from these processors (operating system's numbers). `synthetic` is an hwloc
+/// description ("pack:2 l3:2 core:4 pu:2") in place of this machine, for tests. Where cores are
+/// unknown, each processor counts as one.
+CpuTopology read_topology(const std::vector<int>& processors, const char* synthetic = nullptr);
+
+/// The processors this process may run on.
+std::vector<int> allowed_processors();
+
+}  // namespace deformer

@@ -1,0 +1,29 @@
+#pragma once
+/// The machine's own probe: the rate of a fixed piece of register-only arithmetic on all measured
+/// threads, before and after each round. It decides, without looking at the measurement itself,
+/// whether a round was disturbed by something else on the machine.
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace deformer {
+
+class Probe {
+ public:
+  explicit Probe(int threads);
+  /// One burst of about 50 us on all threads at once. Returns its rate in FLOP/s (all threads
+  /// together, slowest thread counts). Allocates nothing.
+  double burst();
+  int threads() const { return threads_; }
+
+ private:
+  int threads_;
+  std::int64_t iterations_;  ///< calibrated at construction
+};
+
+/// Whether a burst of `rate` counts as disturbed given earlier bursts: below 90 % of their median
+/// (needs 8 earlier ones; false before). The measurement behind 90 % stands in probe.cpp.
+bool disturbed(double rate, std::span<const double> earlier);
+
+}  // namespace deformer

@@ -1,0 +1,32 @@
+#pragma once
+/// What makes one line of a run file valid. Internal to records/.
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include <nlohmann/json.hpp>
+
+namespace deformer {
+
+enum class LineType { run, record, end };
+
+/// Where a line stands, for messages.
+struct LinePlace {
+  std::string file;
+  std::int64_t number = 0;
+};
+
+struct CheckedLine {
+  LineType type = LineType::record;
+  nlohmann::ordered_json json;
+};
+
+/// Parses a line and checks its fields. @throws BadInput naming file, line and field.
+CheckedLine parse_line(std::string_view text, const LinePlace& place);
+
+/// Throws BadInput "FILE:LINE: field 'FIELD': expected ..., found ...; WHAT TO DO".
+[[noreturn]] void fail_field(const LinePlace& place, std::string_view field,
+                             std::string_view expected, std::string_view found);
+
+}  // namespace deformer

@@ -1,0 +1,163 @@
+/// The CPU backend's parts on their own.
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <random>
+#include <vector>
+
+#include "backends/cpu/arena.hpp"
+#include "backends/cpu/attention.hpp"
+#include "backends/cpu/kernels.hpp"
+
+namespace deformer {
+namespace {
+
+std::vector<float> noise(std::int64_t count, float scale = 1.0F) {
+  std::mt19937 engine(3);
+  std::normal_distribution<float> normal(0.0F, scale);
+  std::vector<float> values(static_cast<std::size_t>(count));
+  for (float& value : values) {
+    value = normal(engine);
+  }
+  return values;
+}
+
+TEST(ArenaPlan, BuffersNeverAliveTogetherShareBytes) {
+  ArenaPlan plan;
+  const int early = plan.add(1000, 0, 1);
+  const int late = plan.add(900, 2, 3);
+  plan.place();
+  EXPECT_EQ(plan.offset(early), plan.offset(late));
+  EXPECT_EQ(plan.peak_bytes(), 1024);
+}
+
+TEST(ArenaPlan, BuffersAliveTogetherDoNot) {
+  ArenaPlan plan;
+  const int a = plan.add(100, 0, 2);
+  const int b = plan.add(100, 2, 3);
+  const int c = plan.add(64, 1, 2);
+  plan.place();
+  EXPECT_GE(std::abs(plan.offset(a) - plan.offset(b)), 128);
+  EXPECT_GE(std::abs(plan.offset(c) - plan.offset(a)), 64);
+  EXPECT_GE(std::abs(plan.offset(c) - plan.offset(b)), 64);
+  EXPECT_EQ(plan.peak_bytes(), 128 + 128 + 64);
+}
+
+TEST(ArenaPlan, FillsGapsBetweenLongLivedBuffers) {
+  ArenaPlan plan;
+  plan.add(256, 0, 9);
+  plan.add(128, 0, 3);
+  plan.add(64, 0, 9);
+  const int later = plan.add(128, 4, 9);
+  plan.place();
+  EXPECT_EQ(plan.offset(later), 256);
+  EXPECT_EQ(plan.peak_bytes(), 448);
+}
+
+TEST(Arena, AnOutgrownBlockStaysReadableUntilTheNextRun) {
+  Arena arena;
+  arena.grow(1000);
+  std::byte* first = arena.acquire();
+  first[10] = std::byte{42};
+  arena.grow(100'000);
+  EXPECT_EQ(first[10], std::byte{42});
+  EXPECT_NE(arena.acquire(), first);
+}
+
+struct AttentionCase {
+  std::vector<std::int64_t> cumulative;
+  std::int64_t heads;
+  std::int64_t d_head;
+};
+
+/// softmax(Q K^T) V in float64.
+std::vector<float> plain_attention(const AttentionCase& c, const std::vector<float>& qkv) {
+  const std::int64_t d = c.heads * c.d_head;
+  const auto at = [&](std::int64_t row, std::int64_t column) {
+    return static_cast<double>(qkv[static_cast<std::size_t>(row * 3 * d + column)]);
+  };
+  std::vector<float> context(static_cast<std::size_t>(c.cumulative.back() * d));
+  for (std::size_t s = 0; s + 1 < c.cumulative.size(); ++s) {
+    for (std::int64_t column = 0; column < d; ++column) {
+      const std::int64_t head = column / c.d_head * c.d_head;
+      for (std::int64_t query = c.cumulative[s]; query < c.cumulative[s + 1]; ++query) {
+        double sum = 0.0;
+        double mixed = 0.0;
+        for (std::int64_t key = c.cumulative[s]; key < c.cumulative[s + 1]; ++key) {
+          double score = 0.0;
+          for (std::int64_t i = head; i < head + c.d_head; ++i) {
+            score += at(query, i) * at(key, d + i);
+          }
+          sum += std::exp(score);
+          mixed += std::exp(score) * at(key, 2 * d + column);
+        }
+        context[static_cast<std::size_t>(query * d + column)] = static_cast<float>(mixed / sum);
+      }
+    }
+  }
+  return context;
+}
+
+void expect_attention(const AttentionCase& c, AttentionProducts products) {
+  const std::int64_t d = c.heads * c.d_head;
+  const auto qkv = noise(c.cumulative.back() * 3 * d, 0.7F);
+  const auto expected = plain_attention(c, qkv);
+  std::vector<float> found(expected.size(), 99.0F);
+  const Attention attention(c.cumulative, c.heads, c.d_head, 8, products);
+  std::vector<float> scratch(static_cast<std::size_t>(attention.scratch_bytes()) / sizeof(float));
+  attention.run(qkv.data(), found.data(), scratch.data());
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    ASSERT_NEAR(found[i], expected[i], 2e-5) << i;
+  }
+}
+
+TEST(Attention, IsSoftmaxOfQueriesTimesKeysTimesValues) {
+  for (const auto products : {AttentionProducts::generated, AttentionProducts::portable}) {
+    expect_attention({{0, 1, 27, 28, 61, 148}, 2, 64}, products);
+    expect_attention({{0, 31, 63, 96, 121}, 3, 11}, products);
+    expect_attention({{0, 25, 49}, 5, 9}, products);
+    expect_attention({{0, 40}, 1, 45}, products);
+    expect_attention({{0, 33}, 4, 1}, products);
+  }
+}
+
+TEST(Softmax, SurvivesLargeScores) {
+  std::vector<float> scores(3 * 8, -1e30F);
+  for (std::size_t column = 0; column < 8; ++column) {
+    scores[8 + column] = 3e4F;
+  }
+  std::vector<float> inverse(8);
+  kernels::softmax_columns(scores.data(), 3, 8, inverse.data());
+  for (std::size_t column = 0; column < 8; ++column) {
+    EXPECT_EQ(inverse[column], 1.0F);
+    EXPECT_EQ(scores[column], 0.0F);
+    EXPECT_EQ(scores[8 + column], 1.0F);
+  }
+}
+
+TEST(LayerNorm, HoldsWhereTheMeanDwarfsTheDeviation) {
+  const std::int64_t d = 77;
+  auto x = noise(d, 0.01F);
+  for (float& value : x) {
+    value += 1000.0F;
+  }
+  const std::vector<float> given = x;
+  const std::vector<float> ones(static_cast<std::size_t>(d), 1.0F);
+  const std::vector<float> zeros(static_cast<std::size_t>(d), 0.0F);
+  kernels::shift_and_normalise(x.data(), 1, d, zeros.data(), {ones.data(), zeros.data(), 1e-12F});
+  double mean = 0.0;
+  for (const float value : given) {
+    mean += static_cast<double>(value) / static_cast<double>(d);
+  }
+  double variance = 0.0;
+  for (const float value : given) {
+    variance += (value - mean) * (value - mean) / static_cast<double>(d);
+  }
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    EXPECT_NEAR(x[i], (given[i] - mean) / std::sqrt(variance), 2e-2);
+  }
+}
+
+}  // namespace
+}  // namespace deformer
