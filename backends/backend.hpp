@@ -5,8 +5,8 @@
 ///   Model    weights packed once, in one layout that serves every shape; prepare(...) -> Session
 ///   Session  everything allocated for one plan and shape; run(inputs) allocates nothing
 ///
-/// Rows are tokens, packed without padding as model/shape.hpp says. Token types: the first text of a
-/// pair (by the plan's order) has type 0, the second type 1.
+/// Rows are tokens, packed without padding as model/shape.hpp says. Token types: the first text of
+/// a pair (by the plan's order) has type 0, the second type 1.
 
 #include <cstddef>
 #include <cstdint>
@@ -27,7 +27,8 @@ namespace deformer {
 /// does not check (it is the timed region), `check_inputs` does.
 struct Inputs {
   std::span<const std::int32_t> question_ids;  ///< all questions, packed; empty for prefill
-  std::span<const std::int32_t> passage_ids;   ///< all passages, packed; empty when the plan loads them
+  std::span<const std::int32_t>
+      passage_ids;  ///< all passages, packed; empty when the plan loads them
   /// Plans that load: one encoded passage (cache/codec.hpp) per entry of shape.passage_tokens.
   std::span<const std::byte* const> cached_passages;
 };
@@ -40,8 +41,9 @@ struct SessionOptions {
   int threads = 1;
   DType cache_dtype = DType::f32;  ///< encoding of `Inputs::cached_passages`
   /// Keep a copy of the hidden states after this many layers, for every entry: of the segment that
-  /// is being encoded there. 0 is the embedding. Kept states cost a copy; leave empty when measuring.
-  std::vector<std::int64_t> keep_layers;
+  /// is being encoded there. 0 is the embedding. Kept states cost a copy; leave empty when
+  /// measuring.
+  std::vector<std::int64_t> keep_layers = {};
 };
 
 struct SessionMemory {
@@ -90,7 +92,7 @@ class Model {
 
 struct LoadOptions {
   DType dtype = DType::f32;
-  int threads = 1;                 ///< threads that pack
+  int threads = 1;  ///< threads that pack
   /// Rows the position table must have (models with positions_grow); at least the longest sequence.
   std::int64_t positions = 512;
 };

@@ -1,7 +1,8 @@
 #pragma once
 /// How a cached passage is stored: rows of d floats, encoded row by row. Encoding happens ahead of
-/// time; decoding happens inside the timed region while the rows are copied to where they are needed.
-/// f32 is copied; bf16 rounds to nearest even. Further codecs are added here and nowhere else.
+/// time; decoding happens inside the timed region while the rows are copied to where they are
+/// needed. f32 is copied; bf16 rounds to nearest even. Further codecs are added here and nowhere
+/// else.
 
 #include <cstddef>
 #include <cstdint>
@@ -20,9 +21,11 @@ std::optional<std::string> codec_why_not(DType dtype);
 std::int64_t encoded_bytes(DType dtype, std::int64_t rows, std::int64_t d);
 
 /// Encodes rows*d floats. `out.size()` equals encoded_bytes.
-void encode_rows(DType dtype, std::span<const float> rows, std::int64_t d, std::span<std::byte> out);
+void encode_rows(DType dtype, std::span<const float> rows, std::int64_t d,
+                 std::span<std::byte> out);
 
 /// Decodes `rows` rows into `out` [rows, d]. No allocation, no checks: the timed path.
-void decode_rows(DType dtype, const std::byte* encoded, std::int64_t rows, std::int64_t d, float* out);
+void decode_rows(DType dtype, const std::byte* encoded, std::int64_t rows, std::int64_t d,
+                 float* out);
 
 }  // namespace deformer

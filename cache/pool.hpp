@@ -16,15 +16,15 @@
 namespace deformer {
 
 struct PoolSize {
-  std::int64_t sets = 0;       ///< forwards until a passage comes again
-  std::int64_t passages = 0;   ///< sets * batch * c
+  std::int64_t sets = 0;      ///< forwards until a passage comes again
+  std::int64_t passages = 0;  ///< sets * batch * c
   std::int64_t bytes = 0;
-  std::string shortfall;       ///< why it is smaller than the rule wants; empty when it is not
-  std::string impossible;      ///< why even the smallest pool does not fit; empty when it does
+  std::string shortfall;   ///< why it is smaller than the rule wants; empty when it is not
+  std::string impossible;  ///< why even the smallest pool does not fit; empty when it does
 };
 
-/// Size by the interface: at least max(2 x last-level-cache share, 2 b c passages), at most 256 MB or
-/// 1/8 of available memory. `fixed_passages` > 0 fixes the count, rounded up to whole sets.
+/// Size by the interface: at least max(2 x last-level-cache share, 2 b c passages), at most 256 MB
+/// or 1/8 of available memory. `fixed_passages` > 0 fixes the count, rounded up to whole sets.
 PoolSize plan_pool(const Shape& shape, std::int64_t d_model, DType dtype,
                    std::int64_t last_level_cache_bytes, std::int64_t available_bytes,
                    std::int64_t fixed_passages);

@@ -144,7 +144,8 @@ void print_result(const std::string& text) {
 }
 
 void print_json(const std::string& verb, const std::vector<nlohmann::ordered_json>& rows) {
-  std::string text = fmt::format("{{\"type\":\"{}\",\"schema\":{},\"rows\":[", verb, kRunFileSchema);
+  std::string text =
+      fmt::format("{{\"type\":\"{}\",\"schema\":{},\"rows\":[", verb, kRunFileSchema);
   for (std::size_t i = 0; i < rows.size(); ++i) {
     text += i == 0 ? "\n" : ",\n";
     text += to_line(rows[i]);

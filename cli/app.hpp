@@ -16,8 +16,8 @@ class App : public CLI::App {
   /// `example`: one runnable command line, shown first in --help.
   App(const std::string& verb, const std::string& summary, const std::string& example);
 
-  /// Parses; every option gets its environment twin (DEFORMER_BENCH_MAX_TIME for --max-time) and may come
-  /// from --config. Returns an exit code when there is nothing left to do (--help).
+  /// Parses; every option gets its environment twin (DEFORMER_BENCH_MAX_TIME for --max-time) and
+  /// may come from --config. Returns an exit code when there is nothing left to do (--help).
   /// @throws BadInput with the nearest option for an unknown one.
   std::optional<int> read(std::vector<std::string> arguments);
 

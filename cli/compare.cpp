@@ -57,8 +57,8 @@ int run_compare_verb(const std::vector<std::string>& arguments) {
     }
     print_json("compare", json);
   } else {
-    print_result(print_table(comparison_table(rows), format == "console" ? TableFormat::console
-                                                                         : TableFormat::markdown));
+    print_result(print_table(comparison_table(rows),
+                             format == "console" ? TableFormat::console : TableFormat::markdown));
   }
   const bool paired =
       std::ranges::any_of(rows, [](const Comparison& row) { return row.ratio.has_value(); });

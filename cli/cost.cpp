@@ -36,7 +36,8 @@ ordered_json phases_of(const PlanCost& cost) {
 
 /// Where loading costs as much as recomputing, and what caching saves.
 ordered_json crossover_of(const ModelConfig& config, const Point& point, double rate_gflops) {
-  const std::int64_t saved = saved_flops_per_pair(config, point.split, point.question, point.passage);
+  const std::int64_t saved =
+      saved_flops_per_pair(config, point.split, point.question, point.passage);
   const std::int64_t bytes = cached_passage_bytes(config, point.passage, point.cache_dtype);
   const double bandwidth = critical_bandwidth(rate_gflops * 1e9, bytes, saved);
   return {{"saved_flops_pair", saved},
@@ -47,8 +48,8 @@ ordered_json crossover_of(const ModelConfig& config, const Point& point, double 
 
 ordered_json cost_row(const PlannedGroup& group, const PlannedPoint& planned, double rate_gflops) {
   const Point& point = planned.point;
-  ordered_json row{{"type", "record"},     {"schema", 1},          {"key", planned.key},
-                   {"group", group.key},   {"name", planned.name}, {"point", point_json(point)}};
+  ordered_json row{{"type", "record"},   {"schema", 1},          {"key", planned.key},
+                   {"group", group.key}, {"name", planned.name}, {"point", point_json(point)}};
   if (planned.skip != Skip::no) {
     row["status"] = "skipped";
     row["reason"] = planned.reason;
@@ -92,7 +93,8 @@ Table table_of(const std::vector<ordered_json>& rows, double rate_gflops) {
       {"bytes_weights", "weights", "bytes", "All weights once", false},
       {"peak_bytes", "activations", "bytes", "Largest sum alive at once", false},
       {"bytes_cache_passage", "cache/passage", "bytes", "Stored bytes of one passage", false},
-      {"critical_bandwidth", "BW*", "bytes/s", "Below it loading costs more than recomputing", false},
+      {"critical_bandwidth", "BW*", "bytes/s", "Below it loading costs more than recomputing",
+       false},
       {"status", "status", "", "ok, or why not", true}};
   for (const ordered_json& row : rows) {
     const bool ok = row["status"] == "ok";
@@ -107,18 +109,18 @@ Table table_of(const std::vector<ordered_json>& rows, double rate_gflops) {
                           number(row, "cost", "bytes_cache_passage", human_bytes), bandwidth,
                           ok ? "ok" : "skipped: " + row["reason"].get<std::string>()});
   }
-  table.notes.push_back(
-      fmt::format("BW*: critical bandwidth at {} GFLOP/s (--rate)", rate_gflops));
+  table.notes.push_back(fmt::format("BW*: critical bandwidth at {} GFLOP/s (--rate)", rate_gflops));
   return table;
 }
 
 }  // namespace
 
 int run_cost_verb(const std::vector<std::string>& arguments) {
-  App app("cost",
-          "The cost model alone: FLOPs, bytes, activation memory, cache bytes, predicted crossover. "
-          "Needs no weights and measures nothing.",
-          "deformer-bench cost --model bert-base --task squad --split 1:11 --variant cached");
+  App app(
+      "cost",
+      "The cost model alone: FLOPs, bytes, activation memory, cache bytes, predicted crossover. "
+      "Needs no weights and measures nothing.",
+      "deformer-bench cost --model bert-base --task squad --split 1:11 --variant cached");
   PointOptions points;
   std::string format;
   double rate_gflops = 100;
@@ -136,8 +138,9 @@ int run_cost_verb(const std::vector<std::string>& arguments) {
   std::vector<ordered_json> rows;
   for (const PlannedGroup& group : expand(spec)) {
     for (const PlannedPoint& planned : group.points) {
-      const bool asked = spec.variants.empty() ||
-                         std::ranges::find(spec.variants, planned.point.variant) != spec.variants.end();
+      const bool asked =
+          spec.variants.empty() ||
+          std::ranges::find(spec.variants, planned.point.variant) != spec.variants.end();
       if (asked) {
         rows.push_back(cost_row(group, planned, rate_gflops));
       }
@@ -150,9 +153,8 @@ int run_cost_verb(const std::vector<std::string>& arguments) {
   if (format == "json") {
     print_json("cost", rows);
   } else {
-    print_result(print_table(table_of(rows, rate_gflops), format == "console"
-                                                              ? TableFormat::console
-                                                              : TableFormat::markdown));
+    print_result(print_table(table_of(rows, rate_gflops),
+                             format == "console" ? TableFormat::console : TableFormat::markdown));
   }
   return kDone;
 }

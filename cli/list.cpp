@@ -44,8 +44,8 @@ std::vector<ordered_json> all_rows() {
   for (const std::string& name : builtin_model_names()) {
     const ModelConfig config = *builtin_model(name);
     rows.push_back(row("model", name,
-                       fmt::format("{} layers, d {}, {} heads, ff {}; seeded weights", config.layers,
-                                   config.d_model, config.heads, config.d_ff),
+                       fmt::format("{} layers, d {}, {} heads, ff {}; seeded weights",
+                                   config.layers, config.d_model, config.heads, config.d_ff),
                        unsupported(config, DType::f32)));
   }
   for (const Task& task : all_tasks()) {
@@ -64,8 +64,8 @@ std::vector<ordered_json> all_rows() {
   }
   for (const DType dtype :
        {DType::f32, DType::bf16, DType::f16, DType::int8, DType::fp8, DType::bit1}) {
-    rows.push_back(row("cache-dtype", to_string(dtype), "stored passages",
-                       codec_why_not(dtype).value_or("")));
+    rows.push_back(
+        row("cache-dtype", to_string(dtype), "stored passages", codec_why_not(dtype).value_or("")));
   }
   rows.push_back(row("counter", "none", "hardware and software counters",
                      "no counters are part of this build"));
@@ -90,7 +90,8 @@ Table table_of(const std::vector<ordered_json>& rows) {
 }  // namespace
 
 int run_list_verb(const std::vector<std::string>& arguments) {
-  App app("list", "Models, tasks, backends, dtypes and counters, with the reason when one is missing.",
+  App app("list",
+          "Models, tasks, backends, dtypes and counters, with the reason when one is missing.",
           "deformer-bench list");
   std::string format;
   add_format(app, format, {"console", "markdown", "json"});

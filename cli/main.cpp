@@ -40,16 +40,18 @@ std::string overview() {
   for (const Verb& verb : kVerbs) {
     text += fmt::format("  {:<9} {}\n", verb.name, verb.summary);
   }
-  return text + "\nOptions:\n  --help     this page\n  --version  version, build, backends, libraries\n";
+  return text +
+         "\nOptions:\n  --help     this page\n  --version  version, build, backends, libraries\n";
 }
 
 std::string version() {
-  std::string text = fmt::format("deformer-bench {}\nrevision {}\nbuild {}\n", kVersion, kRevision,
-                                 kBuildId);
+  std::string text =
+      fmt::format("deformer-bench {}\nrevision {}\nbuild {}\n", kVersion, kRevision, kBuildId);
   for (const Backend* backend : all_backends()) {
     const BackendInfo info = backend->info();
-    text += fmt::format("backend {}: {}\n", info.name,
-                        info.unavailable.empty() ? info.description : "missing: " + info.unavailable);
+    text +=
+        fmt::format("backend {}: {}\n", info.name,
+                    info.unavailable.empty() ? info.description : "missing: " + info.unavailable);
   }
   for (const auto& [name, library_version] : cpu_libraries()) {
     text += fmt::format("library {} {}\n", name, library_version);
@@ -105,7 +107,9 @@ int guarded(const std::vector<std::string>& arguments) {
 
 }  // namespace
 
-std::span<const Verb> all_verbs() { return kVerbs; }
+std::span<const Verb> all_verbs() {
+  return kVerbs;
+}
 
 }  // namespace deformer::cli
 

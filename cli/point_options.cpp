@@ -51,7 +51,8 @@ Number whole_number(const char* name, const std::string& text) {
   Number value{};
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc{} || end != text.data() + text.size() || value < Number{0}) {
-    throw BadInput(fmt::format("{}: expected a whole number of at least 0, found '{}'", name, text));
+    throw BadInput(
+        fmt::format("{}: expected a whole number of at least 0, found '{}'", name, text));
   }
   return value;
 }
@@ -67,13 +68,15 @@ void PointOptions::add_to(CLI::App& app) {
   add_list(app, "--batch,-b", batch_, "AXIS of items in a batch (default 1)");
   add_list(app, "--question,-q", question_, "AXIS of question tokens (default: the task's)");
   add_list(app, "--passage,-p", passage_, "AXIS of passage tokens (default: the task's)");
-  add_list(app, "--questions-per-passage,-r", r_, "AXIS of questions an item (default: the task's, or 1)");
+  add_list(app, "--questions-per-passage,-r", r_,
+           "AXIS of questions an item (default: the task's, or 1)");
   add_list(app, "--candidates,-c", c_, "AXIS of passages an item (default 1)");
   add_list(app, "--order", order_, "question-first passage-first (default: the task's)");
   add_list(app, "--backend", backend_, "Backends (default cpu; see `list`)");
   add_list(app, "--dtype", dtype_, "f32 bf16 f16 int8 fp8 (default f32)");
   add_list(app, "--cache-dtype", cache_dtype_, "Storage of cached passages (default: as --dtype)");
-  add_list(app, "--threads,-t", threads_, "AXIS of threads (default: the cores this process may use)");
+  add_list(app, "--threads,-t", threads_,
+           "AXIS of threads (default: the cores this process may use)");
   add_list(app, "--instances", instances_, "AXIS of sessions side by side (default 1)");
   app.add_option("--lengths", lengths_, "fixed | uniform:LO-HI | FILE of 'q p' pairs")
       ->group("Points");
@@ -115,8 +118,8 @@ SweepSpec PointOptions::spec(bool weights_needed) const {
   spec.default_threads = default_threads();
   for (const std::string& task : spec.tasks) {
     if (find_task(task) == nullptr) {
-      throw BadInput(fmt::format("--task: expected one of squad race boolq mnli qqp hotpot, found '{}'",
-                                 task));
+      throw BadInput(fmt::format(
+          "--task: expected one of squad race boolq mnli qqp hotpot, found '{}'", task));
     }
   }
   for (const std::string& model : split_list(model_)) {

@@ -32,7 +32,9 @@ std::string clock_text(double seconds) {
 
 Progress::Progress(bool quiet) : quiet_(quiet), terminal_(!quiet && isatty(STDERR_FILENO) == 1) {}
 
-Progress::~Progress() { clear(); }
+Progress::~Progress() {
+  clear();
+}
 
 void Progress::warning(const std::string& message) {
   clear();
@@ -43,8 +45,8 @@ void Progress::warning(const std::string& message) {
 
 void Progress::group_started(const std::string& name, std::size_t index, std::size_t groups,
                              std::size_t points_done, std::size_t points) {
-  prefix_ = fmt::format("[{}/{} groups, {}/{} points] {}", index + 1, groups, points_done, points,
-                        name);
+  prefix_ =
+      fmt::format("[{}/{} groups, {}/{} points] {}", index + 1, groups, points_done, points, name);
   groups_left_ = groups - index - 1;
   group_started_ns_ = now_ns();
   shown_ns_ = 0;
@@ -58,7 +60,9 @@ void Progress::step(const std::string& what, std::int64_t done, std::int64_t of)
               : fmt::format("{}: {}", prefix_, what));
 }
 
-bool Progress::wants_rounds() { return terminal_ && now_ns() - shown_ns_ >= kRedrawNs; }
+bool Progress::wants_rounds() {
+  return terminal_ && now_ns() - shown_ns_ >= kRedrawNs;
+}
 
 void Progress::rounds(const MeterView& view) {
   std::string text = fmt::format("{}: round {}", prefix_, view.rounds);
@@ -66,8 +70,8 @@ void Progress::rounds(const MeterView& view) {
     text += fmt::format(" (+{} discarded)", view.discarded);
   }
   if (view.ratio && view.ratio_low && view.ratio_high) {
-    text += fmt::format(", {:.2f}x [{:.2f}, {:.2f}]", *view.ratio, *view.ratio_low,
-                        *view.ratio_high);
+    text +=
+        fmt::format(", {:.2f}x [{:.2f}, {:.2f}]", *view.ratio, *view.ratio_low, *view.ratio_high);
   }
   const double group_left_s = std::max(0.0, view.limit_s - view.elapsed_s);
   const double each_s =

@@ -30,7 +30,7 @@ class Progress : public SweepObserver {
   std::string prefix_;
   std::int64_t shown_ns_ = 0;
   bool visible_ = false;
-  double groups_seconds_ = 0;     ///< spent in finished groups
+  double groups_seconds_ = 0;  ///< spent in finished groups
   std::size_t groups_finished_ = 0;
   std::size_t groups_left_ = 0;
   std::int64_t group_started_ns_ = 0;

@@ -38,7 +38,7 @@ int run_report_verb(const std::vector<std::string>& arguments) {
       warn(files.back().torn_tail);
     }
   }
-  std::vector<nlohmann::ordered_json> records = merged_records(files, allow_mixed);
+  std::vector<nlohmann::ordered_json> records = merged_records(std::move(files), allow_mixed);
   if (!filter.empty()) {
     try {
       const std::regex expression(filter);

@@ -21,8 +21,8 @@ namespace {
 
 using nlohmann::ordered_json;
 
-/// Rate assumed by --dry-run's estimates, per thread; measured f32 forwards lie at 40 to 80 GFLOP/s a
-/// core on current x86 servers.
+/// Rate assumed by --dry-run's estimates, per thread; measured f32 forwards lie at 40 to 80 GFLOP/s
+/// a core on current x86 servers.
 constexpr double kAssumedFlopsPerThread = 50e9;
 
 struct SweepArguments {
@@ -59,8 +59,7 @@ void check(const SweepArguments& arguments, const App& app) {
                                arguments.max_time_s));
   }
   if (app.count("--rounds") > 0 && (arguments.rounds < 1 || arguments.rounds > 10'000'000)) {
-    throw BadInput(
-        fmt::format("--rounds: expected 1 to 10000000, found {}", arguments.rounds));
+    throw BadInput(fmt::format("--rounds: expected 1 to 10000000, found {}", arguments.rounds));
   }
 }
 
@@ -81,8 +80,9 @@ double estimated_seconds(const PlannedPoint& planned, const ModelConfig& config,
 
 ordered_json dry_row(const PlannedPoint& planned, const PlannedGroup& group,
                      const SweepArguments& arguments) {
-  ordered_json row{{"type", "record"}, {"schema", 1},         {"key", planned.key},
-                   {"group", group.key}, {"name", planned.name}, {"point", point_json(planned.point)}};
+  ordered_json row{{"type", "record"},     {"schema", 1},
+                   {"key", planned.key},   {"group", group.key},
+                   {"name", planned.name}, {"point", point_json(planned.point)}};
   row["status"] = planned.skip == Skip::no ? "planned" : "skipped";
   row["reason"] = planned.reason.empty() ? ordered_json(nullptr) : ordered_json(planned.reason);
   const bool possible = planned.skip != Skip::impossible;
@@ -99,7 +99,8 @@ int print_dry_run(const std::vector<PlannedGroup>& groups, const SweepArguments&
   for (const PlannedGroup& group : groups) {
     for (const PlannedPoint& planned : group.points) {
       rows.push_back(dry_row(planned, group, arguments));
-      total_s += rows.back()["estimated_s"].is_null() ? 0 : rows.back()["estimated_s"].get<double>();
+      total_s +=
+          rows.back()["estimated_s"].is_null() ? 0 : rows.back()["estimated_s"].get<double>();
     }
   }
   if (arguments.format == "json") {
@@ -115,15 +116,16 @@ int print_dry_run(const std::vector<PlannedGroup>& groups, const SweepArguments&
     const bool planned = row["status"] == "planned";
     table.rows.push_back(
         {row["name"].get<std::string>(),
-         row["cost"].is_null() ? Cell{}
-                               : human_flops(static_cast<double>(row["cost"]["flops"].get<std::int64_t>())),
+         row["cost"].is_null()
+             ? Cell{}
+             : human_flops(static_cast<double>(row["cost"]["flops"].get<std::int64_t>())),
          planned ? Cell{fmt::format("{:.1f} s", row["estimated_s"].get<double>())} : Cell{},
          planned ? "planned" : "skipped: " + row["reason"].get<std::string>()});
   }
   table.notes.push_back(fmt::format("{} points in {} groups, at most {:.0f} s of measuring",
                                     rows.size(), groups.size(), total_s));
-  print_result(print_table(table, arguments.format == "console" ? TableFormat::console
-                                                                : TableFormat::markdown));
+  print_result(print_table(
+      table, arguments.format == "console" ? TableFormat::console : TableFormat::markdown));
   return kDone;
 }
 
@@ -142,9 +144,9 @@ void print_table_of(const SweepResult& result, const SweepArguments& arguments) 
   if (arguments.format == "json") {
     print_json("sweep", result.records);
   } else {
-    print_result(print_table(
-        speedup_table(result.records, true),
-        arguments.format == "console" ? TableFormat::console : TableFormat::markdown));
+    print_result(print_table(speedup_table(result.records, true), arguments.format == "console"
+                                                                      ? TableFormat::console
+                                                                      : TableFormat::markdown));
   }
 }
 
@@ -158,13 +160,14 @@ int verdict(const SweepResult& result, const SweepArguments& arguments) {
     return code;
   };
   if (result.interrupted) {
-    return fail(kInterrupted, fmt::format("interrupted; what was measured is in {}; the same command "
-                                          "goes on where it stopped",
-                                          arguments.out));
+    return fail(kInterrupted,
+                fmt::format("interrupted; what was measured is in {}; the same command "
+                            "goes on where it stopped",
+                            arguments.out));
   }
   if (result.invalid > 0) {
-    return fail(kJudgedBad, fmt::format("{} of {} points failed parity", result.invalid,
-                                        result.points));
+    return fail(kJudgedBad,
+                fmt::format("{} of {} points failed parity", result.invalid, result.points));
   }
   if (result.failed > 0) {
     return fail(kUndecided, fmt::format("{} of {} points failed; their records say why",
@@ -175,9 +178,8 @@ int verdict(const SweepResult& result, const SweepArguments& arguments) {
 
 std::vector<PlannedGroup> plan_groups(const SweepSpec& spec, const BenchmarkDriver& driver) {
   std::vector<PlannedGroup> groups = expand(spec);
-  std::erase_if(groups, [&driver](const PlannedGroup& group) {
-    return !driver.selects(group_name(group));
-  });
+  std::erase_if(
+      groups, [&driver](const PlannedGroup& group) { return !driver.selects(group_name(group)); });
   if (!groups.empty()) {
     mark_unavailable(groups);
   }
@@ -199,11 +201,12 @@ int run_sweep_verb(const std::vector<std::string>& given) {
   std::vector<std::string> arguments = given;
   const std::vector<std::string> benchmark_flags = take_benchmark_flags(arguments);
   SweepArguments options;
-  App app("sweep",
-          "Measure every point of the axes, append records to a run file, print the table.\n"
-          "AXIS: 9 | 1,4,16 | 1:12 | 1:12:2 | 1:64:x2, mixed by comma. What follows a bare -- goes to "
-          "Google Benchmark.",
-          "deformer-bench sweep --model bert-tiny --task squad --split 1 --max-time 1");
+  App app(
+      "sweep",
+      "Measure every point of the axes, append records to a run file, print the table.\n"
+      "AXIS: 9 | 1,4,16 | 1:12 | 1:12:2 | 1:64:x2, mixed by comma. What follows a bare -- goes to "
+      "Google Benchmark.",
+      "deformer-bench sweep --model bert-tiny --task squad --split 1 --max-time 1");
   add_options(app, options);
   if (const auto code = app.read(arguments)) {
     return *code;

@@ -1,6 +1,6 @@
 #pragma once
-/// The verbs of the program: one file each. Every function gets the arguments after the verb and returns
-/// an exit code; errors are thrown (BadInput, Unavailable) and turned into codes in main.
+/// The verbs of the program: one file each. Every function gets the arguments after the verb and
+/// returns an exit code; errors are thrown (BadInput, Unavailable) and turned into codes in main.
 
 #include <span>
 #include <string>
@@ -11,10 +11,10 @@ namespace deformer::cli {
 /// Exit codes of the interface.
 enum ExitCode : int {
   kDone = 0,
-  kJudgedBad = 1,     ///< parity failed
-  kBadInput = 2,      ///< bad usage or bad input
-  kUnavailable = 3,   ///< everything asked for is not to be had here
-  kUndecided = 4,     ///< some points failed; a filter left nothing
+  kJudgedBad = 1,    ///< parity failed
+  kBadInput = 2,     ///< bad usage or bad input
+  kUnavailable = 3,  ///< everything asked for is not to be had here
+  kUndecided = 4,    ///< some points failed; a filter left nothing
   kInterrupted = 130,
 };
 

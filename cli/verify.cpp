@@ -58,8 +58,9 @@ Subject find_subject(const VerifyArguments& arguments) {
   const auto cache_dtype =
       parse_dtype(arguments.cache_dtype.empty() ? "f32" : arguments.cache_dtype);
   if (!dtype || dtype == DType::bit1 || !cache_dtype) {
-    throw BadInput(fmt::format("--dtype, --cache-dtype: expected f32 bf16 f16 int8 fp8, found '{}', '{}'",
-                               arguments.dtype, arguments.cache_dtype));
+    throw BadInput(
+        fmt::format("--dtype, --cache-dtype: expected f32 bf16 f16 int8 fp8, found '{}', '{}'",
+                    arguments.dtype, arguments.cache_dtype));
   }
   subject.dtype = *dtype;
   subject.cache_dtype = *cache_dtype;
@@ -103,10 +104,10 @@ void print_lines(const std::vector<CaseResult>& results, bool several) {
   double worst = 0;
   std::size_t passed = 0;
   for (const CaseResult& result : results) {
-    text += fmt::format("{}{}  max_abs {:.2e}  worst row cosine {:.9f}  tolerance {}  {}\n",
-                        several ? result.directory + " " : "", result.name, result.parity.max_abs,
-                        result.parity.cosine_min, result.tolerance.text(),
-                        result.ok ? "ok" : "FAILED");
+    text +=
+        fmt::format("{}{}  max_abs {:.2e}  worst row cosine {:.9f}  tolerance {}  {}\n",
+                    several ? result.directory + " " : "", result.name, result.parity.max_abs,
+                    result.parity.cosine_min, result.tolerance.text(), result.ok ? "ok" : "FAILED");
     worst = std::max(worst, result.parity.max_abs);
     passed += result.ok ? 1 : 0;
   }
@@ -118,13 +119,14 @@ void print_rows(const std::vector<CaseResult>& results) {
   std::vector<ordered_json> rows;
   for (const CaseResult& result : results) {
     const bool reported = result.tolerance.kind == ToleranceKind::reported;
-    rows.push_back({{"directory", result.directory},
-                    {"name", result.name},
-                    {"max_abs", result.parity.max_abs},
-                    {"cosine_min", result.parity.cosine_min},
-                    {"tolerance", reported ? ordered_json(nullptr) : ordered_json(result.tolerance.limit)},
-                    {"rule", result.tolerance.text()},
-                    {"ok", result.ok}});
+    rows.push_back(
+        {{"directory", result.directory},
+         {"name", result.name},
+         {"max_abs", result.parity.max_abs},
+         {"cosine_min", result.parity.cosine_min},
+         {"tolerance", reported ? ordered_json(nullptr) : ordered_json(result.tolerance.limit)},
+         {"rule", result.tolerance.text()},
+         {"ok", result.ok}});
   }
   print_json("verify", rows);
 }
@@ -138,9 +140,11 @@ int run_verify_verb(const std::vector<std::string>& given) {
   app.add_option("DIR", arguments.directories, "Golden directories")->required();
   app.add_option("--weights", arguments.weights,
                  "Take config.json and model.safetensors from this directory");
-  app.add_option("--backend", arguments.backend, "Which backend (see `list`)")->capture_default_str();
+  app.add_option("--backend", arguments.backend, "Which backend (see `list`)")
+      ->capture_default_str();
   app.add_option("--dtype", arguments.dtype, "f32 bf16 f16 int8 fp8")->capture_default_str();
-  app.add_option("--cache-dtype", arguments.cache_dtype, "Storage of cached passages (default f32)");
+  app.add_option("--cache-dtype", arguments.cache_dtype,
+                 "Storage of cached passages (default f32)");
   app.add_option("--threads,-t", arguments.threads, "Threads (default: the cores allowed)")
       ->check(CLI::Range(1, 1024));
   add_format(app, arguments.format, {"console", "json"});

@@ -67,7 +67,8 @@ BenchmarkDriver::BenchmarkDriver(const std::vector<std::string>& flags)
   }
   // Google Benchmark prints its own warnings; the rest of its flags keep their defaults.
   // (Their environment twins are overruled: what breaks pairing must not come in that way either.)
-  std::string program = "deformer-bench";
+  // It keeps a pointer to the program's name, hence static.
+  static std::string program = "deformer-bench";
   std::string no_out = "--benchmark_out=";
   std::string in_order = "--benchmark_enable_random_interleaving=false";
   char* arguments[] = {program.data(), no_out.data(), in_order.data(), nullptr};
@@ -78,7 +79,8 @@ BenchmarkDriver::BenchmarkDriver(const std::vector<std::string>& flags)
   }
   output_->file.open(out_path_, std::ios::binary | std::ios::trunc);
   if (!output_->file) {
-    throw BadInput(fmt::format("--benchmark_out={}: expected a file that can be written", out_path_));
+    throw BadInput(
+        fmt::format("--benchmark_out={}: expected a file that can be written", out_path_));
   }
   if (out_format_ == "json") {
     output_->reporter = std::make_unique<benchmark::JSONReporter>();
@@ -99,11 +101,11 @@ BenchmarkDriver::~BenchmarkDriver() {
 void BenchmarkDriver::read_flag(const std::string& flag) {
   constexpr std::string_view kPrefix = "--benchmark_";
   const std::size_t equals = flag.find('=');
-  const std::string name = flag.starts_with(kPrefix)
-                               ? flag.substr(kPrefix.size(), equals == std::string::npos
-                                                                 ? std::string::npos
-                                                                 : equals - kPrefix.size())
-                               : std::string{};
+  const std::string name =
+      flag.starts_with(kPrefix)
+          ? flag.substr(kPrefix.size(),
+                        equals == std::string::npos ? std::string::npos : equals - kPrefix.size())
+          : std::string{};
   const std::string value = equals == std::string::npos ? "true" : flag.substr(equals + 1);
   if (const std::string_view why = refusal(name); !why.empty()) {
     throw BadInput(fmt::format("{}: {}", flag, why));
@@ -118,10 +120,11 @@ void BenchmarkDriver::read_flag(const std::string& flag) {
   } else if (name == "list_tests") {
     lists_only_ = value != "false" && value != "0" && value != "no";
   } else {
-    throw BadInput(fmt::format(
-        "{}: expected --benchmark_filter=, --benchmark_out=, --benchmark_out_format=json|console or "
-        "--benchmark_list_tests after the bare --",
-        flag));
+    throw BadInput(
+        fmt::format("{}: expected --benchmark_filter=, --benchmark_out=, "
+                    "--benchmark_out_format=json|console or "
+                    "--benchmark_list_tests after the bare --",
+                    flag));
   }
 }
 
@@ -153,7 +156,10 @@ void BenchmarkDriver::run_look(const std::string& group_name, std::int64_t itera
       state.counters[name] = value;
     }
   };
-  benchmark::RegisterBenchmark(group_name.c_str(), body)->Iterations(iterations)->Repetitions(1)->UseManualTime();
+  benchmark::RegisterBenchmark(group_name.c_str(), body)
+      ->Iterations(iterations)
+      ->Repetitions(1)
+      ->UseManualTime();
   benchmark::RunSpecifiedBenchmarks(&output_->collector, nullptr, "all");
   benchmark::ClearRegisteredBenchmarks();
   output_->rounds += iterations;

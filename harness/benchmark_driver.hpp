@@ -1,6 +1,6 @@
 #pragma once
-/// Google Benchmark as the engine that runs groups: a group is a registered benchmark, run once a look
-/// with as many iterations as rounds to the next look; a variant's time is a counter.
+/// Google Benchmark as the engine that runs groups: a group is a registered benchmark, run once a
+/// look with as many iterations as rounds to the next look; a variant's time is a counter.
 
 #include <cstdint>
 #include <functional>
@@ -14,9 +14,9 @@ namespace deformer {
 class BenchmarkDriver {
  public:
   /// `flags`: what followed a bare `--`. Known: --benchmark_filter, --benchmark_out,
-  /// --benchmark_out_format (json, console), --benchmark_list_tests. Flags that would break the pairing of
-  /// rounds (min_time, min_warmup_time, repetitions, enable_random_interleaving, the aggregates) are
-  /// refused with the reason. @throws BadInput.
+  /// --benchmark_out_format (json, console), --benchmark_list_tests. Flags that would break the
+  /// pairing of rounds (min_time, min_warmup_time, repetitions, enable_random_interleaving, the
+  /// aggregates) are refused with the reason. @throws BadInput.
   explicit BenchmarkDriver(const std::vector<std::string>& flags);
   ~BenchmarkDriver();
   BenchmarkDriver(const BenchmarkDriver&) = delete;
@@ -28,8 +28,8 @@ class BenchmarkDriver {
 
   using Counters = std::vector<std::pair<std::string, double>>;
 
-  /// Runs `round` for each of `iterations` iterations of the benchmark `group_name`, whose manual time
-  /// is what the round took. `counters` is asked once after the last iteration.
+  /// Runs `round` for each of `iterations` iterations of the benchmark `group_name`, whose manual
+  /// time is what the round took. `counters` is asked once after the last iteration.
   void run_look(const std::string& group_name, std::int64_t iterations,
                 const std::function<void()>& round, const std::function<Counters()>& counters);
 

@@ -39,8 +39,7 @@ void Runner::forward_first_set() {
 PoolSize pool_for(const PlannedPoint& planned, const ModelConfig& config,
                   const GroupOptions& options) {
   return plan_pool(planned.point.shape, config.d_model, planned.point.cache_dtype,
-                   options.last_level_cache_bytes, options.available_bytes,
-                   planned.point.passages);
+                   options.last_level_cache_bytes, options.available_bytes, planned.point.passages);
 }
 
 std::int64_t planned_bytes(const PlannedGroup& group, const GroupOptions& options) {

@@ -22,10 +22,10 @@ struct Runner {
   std::unique_ptr<Session> session;
   PassagePool* pool = nullptr;  ///< only when the plan loads passages
   PoolSize pool_size;
-  Inputs inputs;                ///< ids of the first set of passages
+  Inputs inputs;  ///< ids of the first set of passages
 
-  std::int64_t forwards = 1;    ///< consecutive forwards in one sample
-  double forward_ns = 0;        ///< estimate from the warm-up
+  std::int64_t forwards = 1;  ///< consecutive forwards in one sample
+  double forward_ns = 0;      ///< estimate from the warm-up
 
   std::vector<double> samples_ns;             ///< mean forward of each kept round
   std::vector<double> ratios;                 ///< full / this, each kept round; empty for full
@@ -55,9 +55,9 @@ using StepProgress = std::function<void(const std::string&, std::int64_t, std::i
 
 class PreparedGroup {
  public:
-  /// Prepares the chosen points of `group` (full first if among them), makes the pools and fills them:
-  /// each set of passages is encoded once, for every split. Stops early, pools half filled, when
-  /// `interrupted()`.
+  /// Prepares the chosen points of `group` (full first if among them), makes the pools and fills
+  /// them: each set of passages is encoded once, for every split. Stops early, pools half filled,
+  /// when `interrupted()`.
   PreparedGroup(const SweepSpec& spec, const PlannedGroup& group,
                 const std::vector<const PlannedPoint*>& chosen, Model& model,
                 const GroupOptions& options, const StepProgress& progress);

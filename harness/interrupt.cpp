@@ -19,6 +19,8 @@ void catch_interrupts() {
   std::signal(SIGTERM, remember_signal);
 }
 
-bool interrupted() { return signals_seen != 0; }
+bool interrupted() {
+  return signals_seen != 0;
+}
 
 }  // namespace deformer

@@ -12,8 +12,8 @@ namespace deformer {
 namespace {
 
 constexpr int kWarmUpForwards = 3;
-/// After this many attempts for every round wanted, the machine is disturbed for good and rounds are
-/// kept as they are: the record then shows both counts.
+/// After this many attempts for every round wanted, the machine is disturbed for good and rounds
+/// are kept as they are: the record then shows both counts.
 constexpr std::int64_t kMostAttemptsPerRound = 4;
 
 /// The interval that decides: of the ratio, or of the times where there is no ratio.
@@ -160,8 +160,8 @@ void Meter::round() {
   }
   const double after = probe_.burst();
   const bool hopeless = attempts_ > kMostAttemptsPerRound * (kept_ + kFewestRounds);
-  const bool bad = options_.discard && !hopeless &&
-                   (disturbed(before, bursts_) || disturbed(after, bursts_));
+  const bool bad =
+      options_.discard && !hopeless && (disturbed(before, bursts_) || disturbed(after, bursts_));
   bursts_.push_back(before);
   bursts_.push_back(after);
   round_ns_ = static_cast<double>(now_ns() - start_ns);

@@ -1,6 +1,6 @@
 #pragma once
-/// Rounds of one group: measures every variant once a round in a balanced order with `full` repeated as
-/// anchor, forms the ratio of each round, and says when it is enough.
+/// Rounds of one group: measures every variant once a round in a balanced order with `full`
+/// repeated as anchor, forms the ratio of each round, and says when it is enough.
 
 #include <cstdint>
 #include <optional>
@@ -15,10 +15,10 @@
 namespace deformer {
 
 struct MeasureOptions {
-  double max_time_s = 10;    ///< a point
-  std::int64_t rounds = 0;   ///< fixed number of rounds; 0: until precise or out of time
-  std::uint64_t seed = 1;    ///< of the order
-  bool discard = true;       ///< discard rounds that the machine's own probe saw disturbed
+  double max_time_s = 10;   ///< a point
+  std::int64_t rounds = 0;  ///< fixed number of rounds; 0: until precise or out of time
+  std::uint64_t seed = 1;   ///< of the order
+  bool discard = true;      ///< discard rounds that the machine's own probe saw disturbed
 };
 
 /// Where a measurement stands, for the progress line.
@@ -27,7 +27,7 @@ struct MeterView {
   std::int64_t discarded = 0;
   double elapsed_s = 0;
   double limit_s = 0;
-  std::string variant;               ///< the one with the widest interval
+  std::string variant;  ///< the one with the widest interval
   std::optional<double> ratio;
   std::optional<double> ratio_low, ratio_high;
 };
@@ -35,15 +35,16 @@ struct MeterView {
 class Meter {
  public:
   static constexpr std::int64_t kFewestRounds = 10;
-  static constexpr double kPrecision = 0.01;         ///< relative half-width asked for
-  static constexpr double kShortestSampleNs = 1e6;   ///< a sample lasts at least 1 ms
+  static constexpr double kPrecision = 0.01;        ///< relative half-width asked for
+  static constexpr double kShortestSampleNs = 1e6;  ///< a sample lasts at least 1 ms
 
   Meter(std::vector<Runner>& runners, Probe& probe, const MeasureOptions& options);
 
   /// Runs every variant a few times and sets how many forwards make a sample.
   void warm_up();
 
-  /// How many rounds to run before looking again; 0 when it is enough. Respects the time that is left.
+  /// How many rounds to run before looking again; 0 when it is enough. Respects the time that is
+  /// left.
   std::int64_t rounds_to_next_look();
 
   /// One round. Nothing in it allocates. Its samples are kept unless the probe saw a disturbance.
@@ -64,15 +65,15 @@ class Meter {
   std::vector<Runner>& runners_;
   Probe& probe_;
   MeasureOptions options_;
-  std::optional<std::size_t> full_;       ///< index of the full runner
-  std::vector<std::size_t> variants_;     ///< indices of the others
+  std::optional<std::size_t> full_;    ///< index of the full runner
+  std::vector<std::size_t> variants_;  ///< indices of the others
   RoundOrder order_;
   std::vector<std::size_t> ordered_;
-  std::vector<double> durations_ns_;      ///< of one sample, by index into variants_
+  std::vector<double> durations_ns_;  ///< of one sample, by index into variants_
   std::vector<Step> steps_;
-  std::vector<double> step_ns_;           ///< mean forward of each step of the current round
+  std::vector<double> step_ns_;  ///< mean forward of each step of the current round
   std::vector<std::vector<double>> phase_sum_ns_;  ///< [runner][phase] over the current round
-  std::vector<double> bursts_;            ///< probe rates so far
+  std::vector<double> bursts_;                     ///< probe rates so far
   std::size_t steps_used_ = 0;
   std::int64_t attempts_ = 0;
   std::int64_t kept_ = 0;

@@ -108,9 +108,8 @@ void ParityChecker::add_reference(PreparedGroup& group, const WeightSource& weig
   if (requests.empty()) {
     return;
   }
-  const Inputs inputs{.question_ids = pair.question,
-                      .passage_ids = pair.passage,
-                      .cached_passages = {}};
+  const Inputs inputs{
+      .question_ids = pair.question, .passage_ids = pair.passage, .cached_passages = {}};
   std::vector<std::vector<double>> outputs =
       reference_outputs(weights, pair.order, pair.shape, inputs, requests);
   for (std::size_t i = 0; i < keys.size(); ++i) {
@@ -125,8 +124,7 @@ ParityRecord ParityChecker::check_runner(PreparedGroup& group, const WeightSourc
   const std::int64_t d = group.group().config.d_model;
   const ChosenPairs chosen = choose_pairs(point.shape);
   runner.forward_first_set();
-  const std::vector<float> batch(runner.session->output().begin(),
-                                 runner.session->output().end());
+  const std::vector<float> batch(runner.session->output().begin(), runner.session->output().end());
 
   ParityRecord record;
   const double largest = largest_magnitude(batch);

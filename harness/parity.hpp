@@ -1,6 +1,6 @@
 #pragma once
-/// Parity: every point is checked once against the reference of the same variant and split before it is
-/// measured. A fast wrong result is no result.
+/// Parity: every point is checked once against the reference of the same variant and split before
+/// it is measured. A fast wrong result is no result.
 
 #include <cstdint>
 #include <map>
@@ -15,7 +15,8 @@ namespace deformer {
 
 struct ParityRecord {
   std::string against = "reference";
-  std::int64_t sequences = 0;  ///< sequences looked at: up to two against the reference, six at batch 1
+  std::int64_t sequences =
+      0;  ///< sequences looked at: up to two against the reference, six at batch 1
   double max_abs = 0;
   double cosine_min = 1;
   std::optional<double> tolerance;  ///< nullopt when only reported
@@ -25,9 +26,9 @@ struct ParityRecord {
 
 class ParityChecker {
  public:
-  /// One record a runner of the group, in their order. The first and the longest sequence are compared
-  /// with the reference, at most six others with the same backend at batch 1. Reference outputs are
-  /// remembered by ids, weights and split and shared by all that asks for the same.
+  /// One record a runner of the group, in their order. The first and the longest sequence are
+  /// compared with the reference, at most six others with the same backend at batch 1. Reference
+  /// outputs are remembered by ids, weights and split and shared by all that asks for the same.
   std::vector<ParityRecord> check(PreparedGroup& group, const WeightSource& weights);
 
  private:

@@ -27,7 +27,8 @@ PlanCost plan_cost(const ModelConfig& config, const Point& point) {
                  {.dtype = point.dtype, .cache_dtype = point.cache_dtype});
 }
 
-std::vector<double> pick(const std::vector<double>& values, const std::vector<std::int64_t>& rounds) {
+std::vector<double> pick(const std::vector<double>& values,
+                         const std::vector<std::int64_t>& rounds) {
   std::vector<double> picked;
   picked.reserve(rounds.size());
   for (const std::int64_t round : rounds) {
@@ -94,9 +95,12 @@ ordered_json parity_json(const ParityRecord* parity) {
   if (parity == nullptr) {
     return nullptr;
   }
-  return {{"against", parity->against},       {"sequences", parity->sequences},
-          {"max_abs", parity->max_abs},       {"cosine_min", parity->cosine_min},
-          {"tolerance", or_null(parity->tolerance)}, {"rule", parity->rule},
+  return {{"against", parity->against},
+          {"sequences", parity->sequences},
+          {"max_abs", parity->max_abs},
+          {"cosine_min", parity->cosine_min},
+          {"tolerance", or_null(parity->tolerance)},
+          {"rule", parity->rule},
           {"ok", parity->ok}};
 }
 
@@ -138,12 +142,12 @@ ordered_json pool_json(const Runner& runner) {
   if (runner.pool == nullptr) {
     return nullptr;
   }
-  return {{"passages", runner.pool_size.passages},
-          {"sets", runner.pool_size.sets},
-          {"bytes", runner.pool_size.bytes},
-          {"shortfall", runner.pool_size.shortfall.empty()
-                            ? ordered_json(nullptr)
-                            : ordered_json(runner.pool_size.shortfall)}};
+  return {
+      {"passages", runner.pool_size.passages},
+      {"sets", runner.pool_size.sets},
+      {"bytes", runner.pool_size.bytes},
+      {"shortfall", runner.pool_size.shortfall.empty() ? ordered_json(nullptr)
+                                                       : ordered_json(runner.pool_size.shortfall)}};
 }
 
 }  // namespace
@@ -220,8 +224,8 @@ ordered_json unmeasured_record(const PlannedGroup& group, const PlannedPoint& pl
                                const SetContext& context, const std::string& status,
                                const std::string& reason, const std::string& reproduce) {
   ordered_json record = head_of_record(group, planned, context, status, reason, reproduce);
-  for (const char* field : {"time", "speedup", "cost", "achieved", "memory", "phases", "counters",
-                            "parity"}) {
+  for (const char* field :
+       {"time", "speedup", "cost", "achieved", "memory", "phases", "counters", "parity"}) {
     record[field] = nullptr;
   }
   return record;
@@ -234,18 +238,18 @@ ordered_json measured_record(const PlannedGroup& group, const Runner& runner, co
   const bool valid = parity == nullptr || parity->ok;
   const bool full_valid = full_parity == nullptr || full_parity->ok;
   const std::string reason =
-      valid ? "" : fmt::format("parity failed: max_abs {:.3g}, worst row cosine {:.6f}, expected {}",
-                               parity->max_abs, parity->cosine_min, parity->rule);
-  ordered_json record = head_of_record(group, *runner.planned, context, valid ? "ok" : "invalid",
-                                       reason, reproduce);
+      valid ? ""
+            : fmt::format("parity failed: max_abs {:.3g}, worst row cosine {:.6f}, expected {}",
+                          parity->max_abs, parity->cosine_min, parity->rule);
+  ordered_json record =
+      head_of_record(group, *runner.planned, context, valid ? "ok" : "invalid", reason, reproduce);
   const Point& point = runner.planned->point;
   const PlanCost cost = plan_cost(group.config, point);
   const std::vector<std::int64_t> rounds = thin(meter.rounds(), kMostSamples);
   record["time"] = time_json(runner, meter, rounds);
   const bool has_ratio = full != nullptr && !runner.is_full() && valid && full_valid;
-  record["speedup"] = has_ratio
-                          ? speedup_json(group.config, runner, *full, context, rounds)
-                          : ordered_json(nullptr);
+  record["speedup"] = has_ratio ? speedup_json(group.config, runner, *full, context, rounds)
+                                : ordered_json(nullptr);
   record["cost"] = cost_json(cost, runner.session->flops_executed());
   const auto& median_ns = record["time"]["median"];
   record["achieved"] = {

@@ -1,5 +1,6 @@
 #pragma once
-/// Records: what was planned and measured of a point, as the JSON of the run file (interface, schema 1).
+/// Records: what was planned and measured of a point, as the JSON of the run file (interface,
+/// schema 1).
 
 #include <optional>
 #include <string>
@@ -16,8 +17,8 @@ namespace deformer {
 struct SetContext {
   std::string run;
   std::string set;
-  std::int64_t set_size = 0;  ///< lines written together, so that a torn set is recognised
-  std::string common_options; ///< options that the reproducer must repeat, e.g. "--max-time 5"
+  std::int64_t set_size = 0;   ///< lines written together, so that a torn set is recognised
+  std::string common_options;  ///< options that the reproducer must repeat, e.g. "--max-time 5"
 };
 
 /// Counts of the cost model for a point: {"flops":...,"bytes_cache_passage":...}; `executed` null.

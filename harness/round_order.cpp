@@ -42,16 +42,16 @@ void RoundOrder::order(std::int64_t round, std::span<std::size_t> out) {
   }
 }
 
-std::size_t place_anchors(std::span<const std::size_t> ordered,
-                          std::span<const double> duration_ns, std::span<Step> steps) {
+std::size_t place_anchors(std::span<const std::size_t> ordered, std::span<const double> duration_ns,
+                          std::span<Step> steps) {
   std::size_t written = 0;
   std::size_t since_anchor = 0;
   double since_anchor_ns = 0;
   steps[written++] = {0, true};
   for (const std::size_t variant : ordered) {
     const bool crowded = since_anchor == kMostBetweenAnchors;
-    const bool late = since_anchor > 0 &&
-                      since_anchor_ns + duration_ns[variant] > kLongestBetweenAnchorsNs;
+    const bool late =
+        since_anchor > 0 && since_anchor_ns + duration_ns[variant] > kLongestBetweenAnchorsNs;
     if (crowded || late) {
       steps[written++] = {0, true};
       since_anchor = 0;

@@ -289,8 +289,8 @@ class Sweep {
     }
   }
 
-  /// A group that fails is recorded as failed and the sweep goes on; bad input and a run file that can't
-  /// be written end it.
+  /// A group that fails is recorded as failed and the sweep goes on; bad input and a run file that
+  /// can't be written end it.
   void measure_group(const PlannedGroup& group, const std::vector<const PlannedPoint*>& chosen) {
     try {
       measure_set(group, chosen);

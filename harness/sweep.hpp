@@ -49,7 +49,7 @@ class SweepObserver {
 };
 
 struct SweepResult {
-  std::size_t points = 0;    ///< asked for, after filters
+  std::size_t points = 0;  ///< asked for, after filters
   std::size_t done_before = 0;
   std::size_t ok = 0, skipped = 0, failed = 0, invalid = 0;
   bool interrupted = false;
@@ -64,8 +64,8 @@ void mark_unavailable(std::vector<PlannedGroup>& groups);
 /// "bert-base/squad/q27/p293/b1/cpu/f32/t2": the part of the names a group shares.
 std::string group_name(const PlannedGroup& group);
 
-/// @throws BadInput for a run file of another build or machine (unless allowed), or any bad input met
-/// on the way; what was measured before stays in the file.
+/// @throws BadInput for a run file of another build or machine (unless allowed), or any bad input
+/// met on the way; what was measured before stays in the file.
 SweepResult run_sweep(const SweepSpec& spec, const std::vector<PlannedGroup>& groups,
                       const SweepOptions& options, BenchmarkDriver& driver,
                       SweepObserver& observer);

@@ -15,17 +15,17 @@ namespace deformer {
 struct ModelConfig {
   std::string name;  ///< built-in name, or `basename@first 8 hex of the weights' hash`
   Family family = Family::bert;
-  std::int64_t layers = 0;          ///< n
-  std::int64_t d_model = 0;         ///< d
-  std::int64_t heads = 0;           ///< divides d_model
-  std::int64_t d_ff = 0;            ///< width of the feed-forward layer
-  std::int64_t vocab_size = 0;      ///< rows of the word-embedding table
-  std::int64_t max_positions = 0;   ///< rows of the position table; 0 for XLNet, which has none
-  std::int64_t type_vocab_size = 2; ///< rows of the token-type table
+  std::int64_t layers = 0;           ///< n
+  std::int64_t d_model = 0;          ///< d
+  std::int64_t heads = 0;            ///< divides d_model
+  std::int64_t d_ff = 0;             ///< width of the feed-forward layer
+  std::int64_t vocab_size = 0;       ///< rows of the word-embedding table
+  std::int64_t max_positions = 0;    ///< rows of the position table; 0 for XLNet, which has none
+  std::int64_t type_vocab_size = 2;  ///< rows of the token-type table
   double layer_norm_eps = 1e-12;
   Activation activation = Activation::gelu_erf;
   HeadKind head = HeadKind::none;
-  std::int64_t classes = 2;         ///< outputs of a `classes` head; a span head has 2
+  std::int64_t classes = 2;  ///< outputs of a `classes` head; a span head has 2
   /// Seeded random weights grow their position table with the length asked for; a real checkpoint's
   /// is as long as it is.
   bool positions_grow = false;

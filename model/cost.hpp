@@ -1,8 +1,8 @@
 #pragma once
-/// The cost model: FLOPs, bytes and activation memory of a plan at a shape, per phase and per layer.
-/// One multiply-add counts as 2 FLOPs. `flops` = GEMM + attention, the headline of the paper
-/// (Cao et al., ACL 2020, 4.3 and appendix); element-wise work is reported apart. Actual tokens count;
-/// there is no padding.
+/// The cost model: FLOPs, bytes and activation memory of a plan at a shape, per phase and per
+/// layer. One multiply-add counts as 2 FLOPs. `flops` = GEMM + attention, the headline of the paper
+/// (Cao et al., ACL 2020, 4.3 and appendix); element-wise work is reported apart. Actual tokens
+/// count; there is no padding.
 
 #include <cstdint>
 #include <vector>
@@ -17,10 +17,13 @@ struct Cost {
   std::int64_t flops_gemm = 0;         ///< QKV, output and feed-forward projections, pooler, head
   std::int64_t flops_attention = 0;    ///< QK^T and PV
   std::int64_t flops_elementwise = 0;  ///< softmax, LayerNorm, GELU, residuals, embedding sums
-  std::int64_t flops_nominal = 0;      ///< GEMM + attention as the paper counts (XLNet: with the position projection and the 2s-wide band)
+  std::int64_t flops_nominal = 0;      ///< GEMM + attention as the paper counts (XLNet: with the
+                                       ///< position projection and the 2s-wide band)
   std::int64_t bytes_weights = 0;      ///< weights read once by the phase
-  std::int64_t bytes_activations = 0;  ///< activations read and written, each product's operands once
-  std::int64_t bytes_requested = 0;    ///< sum of all op outputs (the paper's "memory": TensorFlow's total_requested_bytes)
+  std::int64_t bytes_activations =
+      0;  ///< activations read and written, each product's operands once
+  std::int64_t bytes_requested =
+      0;  ///< sum of all op outputs (the paper's "memory": TensorFlow's total_requested_bytes)
 
   std::int64_t flops() const { return flops_gemm + flops_attention; }
   Cost& operator+=(const Cost& other);
@@ -37,8 +40,9 @@ struct PlanCost {
   Cost total;
   std::int64_t weights_bytes = 0;          ///< all weights the plan touches, counted once
   std::int64_t activation_peak_bytes = 0;  ///< largest sum of activations alive at once
-  std::int64_t cache_bytes_passage = 0;    ///< stored bytes of one (the longest) passage; 0 unless cached
-  std::int64_t cache_bytes_batch = 0;      ///< stored bytes one forward loads
+  std::int64_t cache_bytes_passage =
+      0;  ///< stored bytes of one (the longest) passage; 0 unless cached
+  std::int64_t cache_bytes_batch = 0;  ///< stored bytes one forward loads
 };
 
 struct CostOptions {
@@ -56,7 +60,8 @@ std::int64_t layer_flops(const ModelConfig& config, std::int64_t tokens);
 
 /// Bytes one stored passage of `tokens` rows takes: rows x d x element; int8 adds one f32 scale a
 /// row; bit1 stores ceil(d/8) bytes and one f32 scale a row.
-std::int64_t cached_passage_bytes(const ModelConfig& config, std::int64_t tokens, DType cache_dtype);
+std::int64_t cached_passage_bytes(const ModelConfig& config, std::int64_t tokens,
+                                  DType cache_dtype);
 
 /// FLOPs saved per pair by a cached passage, dF = k [F(q+p) - F(q)].
 std::int64_t saved_flops_per_pair(const ModelConfig& config, std::int64_t split,

@@ -7,8 +7,8 @@
 
 namespace deformer {
 
-/// What the user gave is wrong: bad usage, or a file that does not hold what it should. Exit code 2.
-/// The message says what was expected, what was found, and what to do.
+/// What the user gave is wrong: bad usage, or a file that does not hold what it should. Exit
+/// code 2. The message says what was expected, what was found, and what to do.
 class BadInput : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;

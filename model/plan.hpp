@@ -7,8 +7,8 @@
 ///   cached      embed(q) encode(q,0..k) load(p) join encode(joint,k..n) head
 ///   prefill     embed(p) encode(p,0..k)            (fills the cache; never a measured variant)
 ///
-/// With k = 0 the encode phases below the join are absent. The head phase is absent when the model has
-/// no head.
+/// With k = 0 the encode phases below the join are absent. The head phase is absent when the model
+/// has no head.
 
 #include <cstdint>
 #include <string>
@@ -40,8 +40,8 @@ struct Plan {
   bool positions_run_on = false;
   std::vector<Phase> phases;
 
-  bool loads_passages() const;   ///< has a load phase
-  bool reads_passage_ids() const;///< embeds passages or joint
+  bool loads_passages() const;     ///< has a load phase
+  bool reads_passage_ids() const;  ///< embeds passages or joint
   /// Segment of the rows that the last phase before the head leaves: joint, or passage for prefill.
   Segment output_segment() const;
 };

@@ -13,10 +13,10 @@ namespace deformer {
 
 struct Shape {
   std::int64_t batch = 1;
-  std::int64_t questions_per_item = 1;       ///< r
-  std::int64_t passages_per_item = 1;        ///< c
-  std::vector<std::int64_t> question_tokens; ///< batch*r lengths, each >= 1
-  std::vector<std::int64_t> passage_tokens;  ///< batch*c lengths, each >= 1
+  std::int64_t questions_per_item = 1;        ///< r
+  std::int64_t passages_per_item = 1;         ///< c
+  std::vector<std::int64_t> question_tokens;  ///< batch*r lengths, each >= 1
+  std::vector<std::int64_t> passage_tokens;   ///< batch*c lengths, each >= 1
 
   std::int64_t pairs() const { return batch * questions_per_item * passages_per_item; }
   /// Index into question_tokens / passage_tokens of the texts of a pair.
@@ -24,8 +24,8 @@ struct Shape {
   std::int64_t passage_of_pair(std::int64_t pair) const;
 };
 
-/// All questions and all passages of one length. @throws BadInput unless every number is >= 1 and the
-/// joint sequence is at most 65 536 tokens.
+/// All questions and all passages of one length. @throws BadInput unless every number is >= 1 and
+/// the joint sequence is at most 65 536 tokens.
 Shape uniform_shape(std::int64_t batch, std::int64_t question, std::int64_t passage,
                     std::int64_t r = 1, std::int64_t c = 1);
 

@@ -1,7 +1,7 @@
 #pragma once
 /// The words of the project as enumerations. Every enumeration has `to_string`, whose result is the
-/// spelling on the command line and in records, and `parse_X`, which returns nullopt for a word that
-/// is not one of them.
+/// spelling on the command line and in records, and `parse_X`, which returns nullopt for a word
+/// that is not one of them.
 
 #include <cstdint>
 #include <optional>

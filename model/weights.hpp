@@ -21,14 +21,26 @@ enum class Role {
   type_embedding,         ///< [type_vocab, d]
   embedding_norm_weight,  ///< [d]
   embedding_norm_bias,    ///< [d]
-  query_weight, query_bias, key_weight, key_bias, value_weight, value_bias,  ///< [d, d], [d]
-  attention_out_weight, attention_out_bias,    ///< [d, d], [d]
-  attention_norm_weight, attention_norm_bias,  ///< [d]
-  ffn1_weight, ffn1_bias,                      ///< [d_ff, d], [d_ff]
-  ffn2_weight, ffn2_bias,                      ///< [d, d_ff], [d]
-  ffn_norm_weight, ffn_norm_bias,              ///< [d]
-  pooler_weight, pooler_bias,                  ///< [d, d], [d]; only with a `classes` head
-  head_weight, head_bias,                      ///< [2 or classes, d], [2 or classes]
+  query_weight,
+  query_bias,
+  key_weight,
+  key_bias,
+  value_weight,
+  value_bias,  ///< [d, d], [d]
+  attention_out_weight,
+  attention_out_bias,  ///< [d, d], [d]
+  attention_norm_weight,
+  attention_norm_bias,  ///< [d]
+  ffn1_weight,
+  ffn1_bias,  ///< [d_ff, d], [d_ff]
+  ffn2_weight,
+  ffn2_bias,  ///< [d, d_ff], [d]
+  ffn_norm_weight,
+  ffn_norm_bias,  ///< [d]
+  pooler_weight,
+  pooler_bias,  ///< [d, d], [d]; only with a `classes` head
+  head_weight,
+  head_bias,  ///< [2 or classes, d], [2 or classes]
 };
 
 struct TensorId {
@@ -45,7 +57,8 @@ std::vector<std::int64_t> tensor_shape(const ModelConfig& config, TensorId id);
 
 /// Every tensor that a model of this configuration needs, embeddings first, then layer by layer,
 /// then pooler and head. For XLNet only the roles that it shares with BERT: its relative-position
-/// tensors have none yet, and neither source of weights below offers XLNet (both throw Unavailable).
+/// tensors have none yet, and neither source of weights below offers XLNet (both throw
+/// Unavailable).
 std::vector<TensorId> needed_tensors(const ModelConfig& config);
 
 class WeightSource {
@@ -72,7 +85,8 @@ class WeightSource {
   const std::vector<std::string>& notes() const { return notes_; }
 
  protected:
-  WeightSource(ModelConfig config, std::string hash) : config_(std::move(config)), hash_(std::move(hash)) {}
+  WeightSource(ModelConfig config, std::string hash)
+      : config_(std::move(config)), hash_(std::move(hash)) {}
   virtual void do_read(TensorId id, std::int64_t first_element, std::span<float> out) const = 0;
 
   ModelConfig config_;
@@ -81,17 +95,17 @@ class WeightSource {
 };
 
 /// Seeded random weights, bit-identical on every machine and compiler: a counter-based generator in
-/// integer arithmetic, one stream per tensor, so any element can be made alone. Matrices have mean 0
-/// and the BERT initialiser's deviation; LayerNorm weights and all biases lie visibly away from 1
+/// integer arithmetic, one stream per tensor, so any element can be made alone. Matrices have mean
+/// 0 and the BERT initialiser's deviation; LayerNorm weights and all biases lie visibly away from 1
 /// and 0, so that dropping one shows.
 std::unique_ptr<WeightSource> random_weights(const ModelConfig& config, std::uint64_t seed);
 
 /// Opens `config_dir/config.json` and `weights_dir/model.safetensors` in the Hugging Face layout.
 /// Tensor names may carry the prefix `bert.`, `transformer.` or `model.` or none, and LayerNorm may
 /// be spelled gamma/beta. The head is `span` if `qa_outputs` is there, `classes` if pooler and
-/// `classifier` are, else `none`. Tensors that are not needed become one note, whatever their dtype.
-/// Values are checked to be finite when they are read.
-/// `config().name` becomes `basename@first 8 hex of the weights' hash`.
+/// `classifier` are, else `none`. Tensors that are not needed become one note, whatever their
+/// dtype. Values are checked to be finite when they are read. `config().name` becomes
+/// `basename@first 8 hex of the weights' hash`.
 /// @throws BadInput naming the file and the tensor: missing ones, wrong dtype or shape, NaN.
 std::unique_ptr<WeightSource> open_checkpoint(const std::filesystem::path& config_dir,
                                               const std::filesystem::path& weights_dir);

@@ -14,10 +14,10 @@ namespace deformer {
 struct Lengths {
   enum class Kind { fixed, uniform, file };
   Kind kind = Kind::fixed;
-  std::int64_t low = 0;   ///< uniform: smallest q + p
-  std::int64_t high = 0;  ///< uniform: largest q + p
+  std::int64_t low = 0;                                      ///< uniform: smallest q + p
+  std::int64_t high = 0;                                     ///< uniform: largest q + p
   std::vector<std::pair<std::int64_t, std::int64_t>> pairs;  ///< file
-  std::string spelling;   ///< as in points: "" for fixed, "uniform:32-320", "file:8hex"
+  std::string spelling;  ///< as in points: "" for fixed, "uniform:32-320", "file:8hex"
 };
 
 /// @throws BadInput for a malformed specification or file (naming line).

@@ -13,14 +13,14 @@
 namespace deformer {
 
 struct Point {
-  std::string model;     ///< printable: built-in name, or basename@8hex
-  std::string weights;   ///< hex SHA-256 of a real checkpoint's weights; empty for seeded ones
-  std::string task;      ///< empty without a task
+  std::string model;          ///< printable: built-in name, or basename@8hex
+  std::string weights;        ///< hex SHA-256 of a real checkpoint's weights; empty for seeded ones
+  std::string task;           ///< empty without a task
   std::int64_t question = 0;  ///< tokens; the maximum of a ragged batch
   std::int64_t passage = 0;
   std::int64_t batch = 1;
-  std::int64_t r = 1;    ///< questions per item
-  std::int64_t c = 1;    ///< candidates (passages) per item
+  std::int64_t r = 1;  ///< questions per item
+  std::int64_t c = 1;  ///< candidates (passages) per item
   Order order = Order::question_first;
   Variant variant = Variant::full;
   std::int64_t split = 0;  ///< meaningless for full
@@ -31,8 +31,8 @@ struct Point {
   int threads = 1;
   int instances = 1;
   std::uint64_t seed = 1;
-  std::string lengths;   ///< empty for fixed; "uniform:LO-HI"; "file:8hex of its content"
-  std::string text;      ///< empty, or 8 hex of the texts' content
+  std::string lengths;  ///< empty for fixed; "uniform:LO-HI"; "file:8hex of its content"
+  std::string text;     ///< empty, or 8 hex of the texts' content
 
   /// Lengths drawn for this point's batch; the same for every variant of a group.
   /// Not part of the identity.
@@ -43,8 +43,8 @@ struct Point {
 std::string point_name(const Point& point);
 
 /// The resolved point as JSON (keys sorted). Always: model question passage batch variant backend
-/// dtype threads seed; `split` unless full; `cache_dtype` if cached; weights task order r c lengths text
-/// instances passages only when they differ from their neutral value.
+/// dtype threads seed; `split` unless full; `cache_dtype` if cached; weights task order r c lengths
+/// text instances passages only when they differ from their neutral value.
 nlohmann::json point_json(const Point& point);
 
 /// Reads it back. @throws BadInput naming the field.

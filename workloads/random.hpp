@@ -1,6 +1,6 @@
 #pragma once
-/// SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014): the
-/// project's seeded draws, the same on every machine and compiler.
+/// SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014):
+/// the project's seeded draws, the same on every machine and compiler.
 
 #include <cstdint>
 
@@ -20,9 +20,7 @@ class SplitMix64 {
 
   /// Uniform in [0, bound), bound >= 1; by multiplication (Lemire 2019), bias below 2^-32 for
   /// bounds below 2^32.
-  std::uint64_t below(std::uint64_t bound) {
-    return ((next() >> 32U) * bound) >> 32U;
-  }
+  std::uint64_t below(std::uint64_t bound) { return ((next() >> 32U) * bound) >> 32U; }
 
  private:
   std::uint64_t state_;

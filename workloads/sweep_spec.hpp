@@ -19,17 +19,17 @@ namespace deformer {
 struct ModelChoice {
   std::string argument;
   ModelConfig config;
-  std::filesystem::path directory;            ///< empty for a built-in model
+  std::filesystem::path directory;                 ///< empty for a built-in model
   std::shared_ptr<const WeightSource> checkpoint;  ///< open for a directory; null for a built-in
 };
 
-/// A built-in name or a directory in the Hugging Face layout. Without `weights_needed` a directory that
-/// holds only `config.json` will do (its name is then the plain basename).
+/// A built-in name or a directory in the Hugging Face layout. Without `weights_needed` a directory
+/// that holds only `config.json` will do (its name is then the plain basename).
 /// @throws BadInput naming the choices.
 ModelChoice resolve_model(const std::string& argument, bool weights_needed = true);
 
-/// What was asked for. Empty lists mean the default: it depends on model or task where the interface
-/// says so.
+/// What was asked for. Empty lists mean the default: it depends on model or task where the
+/// interface says so.
 struct SweepSpec {
   std::vector<ModelChoice> models;
   std::vector<std::string> tasks;
@@ -42,7 +42,7 @@ struct SweepSpec {
   std::filesystem::path text_file, questions_file;
   std::uint64_t seed = 1;
   std::int64_t pool_passages = 0;
-  std::string filter;       ///< ECMAScript regular expression on names; empty keeps all
+  std::string filter;  ///< ECMAScript regular expression on names; empty keeps all
   int default_threads = 1;
 };
 
@@ -65,8 +65,9 @@ struct PlannedGroup {
   std::vector<PlannedPoint> points;
 };
 
-/// Every point of the spec, in the order of its axes. Points that can't be (split beyond the layers,
-/// lengths beyond a real model's position table, XLNet question-first, ...) are marked with the reason.
+/// Every point of the spec, in the order of its axes. Points that can't be (split beyond the
+/// layers, lengths beyond a real model's position table, XLNet question-first, ...) are marked with
+/// the reason.
 /// @throws BadInput when something is missing (lengths without a task), contradictory (--text with
 /// --lengths), a duplicate, over 1 000 000 points, or when every point is impossible (its reason).
 std::vector<PlannedGroup> expand(const SweepSpec& spec);

@@ -18,7 +18,7 @@ struct Task {
   std::int64_t question;  ///< tokens, specials included
   std::int64_t passage;   ///< tokens, specials included; the cached text
   Order order;
-  std::int64_t r;         ///< questions per passage
+  std::int64_t r;  ///< questions per passage
   HeadKind head;
   std::int64_t classes;
   std::string description;

@@ -1,6 +1,6 @@
 #pragma once
-/// Seeded token streams: the ids of synthetic texts. Text number i has the same ids wherever it is used,
-/// so the first item of a batch of 8 is the item of a batch of 1.
+/// Seeded token streams: the ids of synthetic texts. Text number i has the same ids wherever it is
+/// used, so the first item of a batch of 8 is the item of a batch of 1.
 
 #include <cstdint>
 #include <span>

@@ -10,7 +10,9 @@
 namespace deformer {
 namespace {
 
-ModelConfig model(const char* name) { return *builtin_model(name); }
+ModelConfig model(const char* name) {
+  return *builtin_model(name);
+}
 
 std::int64_t flops(const ModelConfig& config, Variant variant, std::int64_t split,
                    const Shape& shape) {
@@ -28,7 +30,9 @@ double rounded(double value, int digits) {
   return std::round(value * scale) / scale;
 }
 
-double gigaflops(std::int64_t count) { return static_cast<double>(count) / 1e9; }
+double gigaflops(std::int64_t count) {
+  return static_cast<double>(count) / 1e9;
+}
 
 TEST(Cost, BertBaseSquadGivesThePapersCheckFigures) {
   const Shape squad = uniform_shape(1, 27, 293);
@@ -76,11 +80,10 @@ TEST(Cost, Table1TasksGiveTheDerivedRatios) {
 
 TEST(Cost, LargeOverBaseIs122InFlops) {
   const Shape squad = uniform_shape(1, 27, 293);
-  EXPECT_DOUBLE_EQ(
-      rounded(gigaflops(flops(model("bert-base"), Variant::full, 0, squad)) /
-                  gigaflops(flops(model("bert-large"), Variant::cached, 20, squad)),
-              2),
-      1.22);
+  EXPECT_DOUBLE_EQ(rounded(gigaflops(flops(model("bert-base"), Variant::full, 0, squad)) /
+                               gigaflops(flops(model("bert-large"), Variant::cached, 20, squad)),
+                           2),
+                   1.22);
 }
 
 TEST(Cost, WithoutTheCacheDecompositionSavesOnePercent) {
@@ -91,10 +94,12 @@ TEST(Cost, WithoutTheCacheDecompositionSavesOnePercent) {
 TEST(Cost, SharingTheArticleSavesEvenWithoutACache) {
   // race: four questions an article; squad has about five questions a passage.
   EXPECT_DOUBLE_EQ(
-      rounded(ratio(model("bert-base"), Variant::decomposed, 9, uniform_shape(1, 32, 480, 4, 1)), 1),
+      rounded(ratio(model("bert-base"), Variant::decomposed, 9, uniform_shape(1, 32, 480, 4, 1)),
+              1),
       2.1);
   EXPECT_DOUBLE_EQ(
-      rounded(ratio(model("bert-base"), Variant::decomposed, 9, uniform_shape(1, 27, 293, 5, 1)), 1),
+      rounded(ratio(model("bert-base"), Variant::decomposed, 9, uniform_shape(1, 27, 293, 5, 1)),
+              1),
       2.2);
 }
 
@@ -140,7 +145,8 @@ TEST(Cost, CachedBytesDoNotDependOnTheSplit) {
 }
 
 TEST(Cost, SavedFlopsPerPairAreThePapers) {
-  EXPECT_DOUBLE_EQ(rounded(gigaflops(saved_flops_per_pair(model("bert-base"), 9, 27, 293)), 1), 40.1);
+  EXPECT_DOUBLE_EQ(rounded(gigaflops(saved_flops_per_pair(model("bert-base"), 9, 27, 293)), 1),
+                   40.1);
   EXPECT_DOUBLE_EQ(rounded(gigaflops(saved_flops_per_pair(model("bert-large"), 20, 27, 293)), 1),
                    155.8);
 }

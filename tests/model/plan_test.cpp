@@ -24,10 +24,10 @@ TEST(Plan, PhasesAreThoseOfTheDesign) {
   config.head = HeadKind::span;
   EXPECT_EQ(names(make_plan(config, Variant::full, 9, Order::question_first)),
             (std::vector<std::string>{"embed(joint)", "encode(joint,0..12)", "head"}));
-  EXPECT_EQ(names(make_plan(config, Variant::decomposed, 9, Order::question_first)),
-            (std::vector<std::string>{"embed(question)", "encode(question,0..9)", "embed(passage)",
-                                      "encode(passage,0..9)", "join", "encode(joint,9..12)",
-                                      "head"}));
+  EXPECT_EQ(
+      names(make_plan(config, Variant::decomposed, 9, Order::question_first)),
+      (std::vector<std::string>{"embed(question)", "encode(question,0..9)", "embed(passage)",
+                                "encode(passage,0..9)", "join", "encode(joint,9..12)", "head"}));
   EXPECT_EQ(names(make_plan(config, Variant::cached, 9, Order::question_first)),
             (std::vector<std::string>{"embed(question)", "encode(question,0..9)", "load(passage)",
                                       "join", "encode(joint,9..12)", "head"}));
@@ -35,9 +35,9 @@ TEST(Plan, PhasesAreThoseOfTheDesign) {
 
 TEST(Plan, EmptyEncodePhasesAreLeftOut) {
   const ModelConfig config = *builtin_model("bert-tiny");
-  EXPECT_EQ(names(make_plan(config, Variant::cached, 0, Order::question_first)),
-            (std::vector<std::string>{"embed(question)", "load(passage)", "join",
-                                      "encode(joint,0..2)"}));
+  EXPECT_EQ(
+      names(make_plan(config, Variant::cached, 0, Order::question_first)),
+      (std::vector<std::string>{"embed(question)", "load(passage)", "join", "encode(joint,0..2)"}));
   EXPECT_EQ(names(make_plan(config, Variant::cached, 2, Order::question_first)),
             (std::vector<std::string>{"embed(question)", "encode(question,0..2)", "load(passage)",
                                       "join"}));
@@ -74,7 +74,8 @@ TEST(Shape, PairsFollowItemQuestionPassage) {
   shape.passage_tokens = {10, 20, 30, 40, 50, 60};
   EXPECT_EQ(sequence_tokens(shape, Segment::joint),
             (std::vector<std::int64_t>{11, 21, 31, 12, 22, 32, 43, 53, 63, 44, 54, 64}));
-  EXPECT_EQ(cumulative_tokens(shape, Segment::question), (std::vector<std::int64_t>{0, 1, 3, 6, 10}));
+  EXPECT_EQ(cumulative_tokens(shape, Segment::question),
+            (std::vector<std::int64_t>{0, 1, 3, 6, 10}));
   EXPECT_EQ(pair_shape(shape, 7).question_tokens, (std::vector<std::int64_t>{3}));
   EXPECT_EQ(pair_shape(shape, 7).passage_tokens, (std::vector<std::int64_t>{50}));
   EXPECT_EQ(longest(shape, Segment::joint), 64);

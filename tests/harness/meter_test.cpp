@@ -1,0 +1,123 @@
+#include "harness/meter.hpp"
+
+#include <numeric>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "profilers/clock.hpp"
+
+namespace deformer {
+namespace {
+
+/// A session that takes a planned time by spinning.
+class SpinningSession : public Session {
+ public:
+  SpinningSession(std::int64_t duration_ns, std::size_t phases)
+      : duration_ns_(duration_ns),
+        phase_ns_(phases, duration_ns / static_cast<std::int64_t>(phases)) {}
+  void run(const Inputs&) override {
+    const std::int64_t end_ns = now_ns() + duration_ns_;
+    while (now_ns() < end_ns) {
+    }
+    ++runs;
+  }
+  std::span<const float> output() const override { return {}; }
+  std::span<const float> head_output() const override { return {}; }
+  std::span<const float> layer_output(Segment, std::int64_t) const override { return {}; }
+  std::span<const std::int64_t> phase_ns() const override { return phase_ns_; }
+  SessionMemory memory() const override { return {}; }
+  std::int64_t runs = 0;
+
+ private:
+  std::int64_t duration_ns_;
+  std::vector<std::int64_t> phase_ns_;
+};
+
+class MeterTest : public ::testing::Test {
+ protected:
+  void add(Variant variant, std::int64_t split, std::int64_t duration_ns) {
+    PlannedPoint planned;
+    planned.point.variant = variant;
+    planned.point.split = split;
+    planned_.push_back(std::make_unique<PlannedPoint>(planned));
+    Runner runner;
+    runner.planned = planned_.back().get();
+    runner.plan = make_plan(*builtin_model("bert-tiny"), variant, split, Order::question_first);
+    runner.session = std::make_unique<SpinningSession>(duration_ns, runner.plan.phases.size());
+    runner.phase_ns.resize(runner.plan.phases.size());
+    runners_.push_back(std::move(runner));
+  }
+
+  std::vector<std::unique_ptr<PlannedPoint>> planned_;
+  std::vector<Runner> runners_;
+  Probe probe_{1};
+};
+
+void run_to_the_end(Meter& meter) {
+  meter.warm_up();
+  while (const std::int64_t rounds = meter.rounds_to_next_look()) {
+    for (std::int64_t i = 0; i < rounds; ++i) {
+      meter.round();
+    }
+  }
+}
+
+TEST_F(MeterTest, FixedRoundsAreKeptToTheNumber) {
+  add(Variant::full, 0, 300'000);
+  add(Variant::cached, 1, 100'000);
+  Meter meter(runners_, probe_, {.max_time_s = 60, .rounds = 12, .seed = 1, .discard = false});
+  run_to_the_end(meter);
+  EXPECT_EQ(meter.rounds(), 12);
+  EXPECT_EQ(meter.stopped(), "rounds");
+  EXPECT_EQ(runners_[0].samples_ns.size(), 12U);
+  EXPECT_EQ(runners_[1].ratios.size(), 12U);
+  EXPECT_TRUE(runners_[0].ratios.empty());
+}
+
+TEST_F(MeterTest, ASampleLastsAtLeastAMillisecond) {
+  add(Variant::full, 0, 300'000);
+  add(Variant::cached, 1, 2'000'000);
+  Meter meter(runners_, probe_, {.max_time_s = 60, .rounds = 10, .seed = 1, .discard = false});
+  meter.warm_up();
+  EXPECT_GE(runners_[0].forwards, 3);
+  EXPECT_LE(runners_[0].forwards, 4);
+  EXPECT_EQ(runners_[1].forwards, 1);
+}
+
+TEST_F(MeterTest, TheRatioIsFullOverTheVariant) {
+  add(Variant::full, 0, 3'000'000);
+  add(Variant::decomposed, 1, 2'000'000);
+  add(Variant::cached, 1, 1'000'000);
+  Meter meter(runners_, probe_, {.max_time_s = 60, .rounds = 10, .seed = 1, .discard = false});
+  run_to_the_end(meter);
+  std::vector<double> ratios = runners_[2].ratios;
+  std::ranges::sort(ratios);
+  EXPECT_NEAR(ratios[5], 3.0, 0.15);
+  std::vector<double> phases = runners_[2].phase_ns[0];
+  std::ranges::sort(phases);
+  EXPECT_NEAR(phases[5], 1e6 / static_cast<double>(runners_[2].plan.phases.size()), 1e3);
+}
+
+TEST_F(MeterTest, NeverFewerThanTenRoundsEvenOutOfTime) {
+  add(Variant::full, 0, 2'000'000);
+  add(Variant::cached, 1, 2'000'000);
+  Meter meter(runners_, probe_, {.max_time_s = 0.001, .rounds = 0, .seed = 1, .discard = false});
+  run_to_the_end(meter);
+  EXPECT_EQ(meter.rounds(), Meter::kFewestRounds);
+  EXPECT_TRUE(meter.stopped() == "min_rounds" || meter.stopped() == "precision") << meter.stopped();
+}
+
+TEST_F(MeterTest, LooksStandOnTheGeometricSchedule) {
+  add(Variant::full, 0, 1'000'000);
+  Meter meter(runners_, probe_, {.max_time_s = 60, .rounds = 1000, .seed = 1, .discard = false});
+  meter.warm_up();
+  EXPECT_EQ(meter.rounds_to_next_look(), 10);
+  for (int i = 0; i < 10; ++i) {
+    meter.round();
+  }
+  EXPECT_EQ(meter.rounds_to_next_look(), 5);
+}
+
+}  // namespace
+}  // namespace deformer
