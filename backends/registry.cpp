@@ -32,6 +32,14 @@ const std::vector<Backend*>& all_backends() {
   return backends;
 }
 
+std::vector<std::string> backend_names() {
+  std::vector<std::string> names;
+  for (const Backend* backend : all_backends()) {
+    names.push_back(backend->info().name);
+  }
+  return names;
+}
+
 Backend* find_backend(std::string_view name) {
   const auto found = std::ranges::find_if(
       all_backends(), [&](const Backend* backend) { return backend->info().name == name; });

@@ -45,6 +45,8 @@ App::App(const std::string& verb, const std::string& summary, const std::string&
       verb_(verb) {
   set_config("--config", "", "TOML file with options of this verb, named as here without dashes")
       ->check(CLI::ExistingFile);
+  option_defaults()->always_capture_default();  // the run line records what was resolved
+  allow_config_extras(CLI::config_extras_mode::error);
   get_formatter()->column_width(34);
 }
 
@@ -91,11 +93,14 @@ nlohmann::ordered_json App::resolved() const {
   nlohmann::ordered_json options = nlohmann::ordered_json::object();
   for (const CLI::Option* option : get_options()) {
     const std::vector<std::string>& names = option->get_lnames();
-    if (names.empty() || names.front() == "help" || option->count() == 0) {
+    if (names.empty() || names.front() == "help") {
       continue;
     }
-    const std::vector<std::string>& values = option->results();
-    options[names.front()] = fmt::format("{}", fmt::join(values, ","));
+    if (option->count() > 0) {
+      options[names.front()] = fmt::format("{}", fmt::join(option->results(), ","));
+    } else if (!option->get_default_str().empty() && option->get_default_str() != "[]") {
+      options[names.front()] = option->get_default_str();
+    }
   }
   return options;
 }

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "backends/registry.hpp"
 #include "model/error.hpp"
 #include "profilers/machine.hpp"
 #include "workloads/axis.hpp"
@@ -109,6 +110,12 @@ SweepSpec PointOptions::spec(bool weights_needed) const {
   spec.orders = words("--order", order_, "question-first passage-first", parse_order);
   spec.tasks = split_list(task_);
   spec.backends = split_list(backend_);
+  for (const std::string& backend : spec.backends) {
+    if (find_backend(backend) == nullptr) {
+      throw BadInput(fmt::format("--backend: expected one of {}, found '{}'",
+                                 fmt::join(backend_names(), " "), backend));
+    }
+  }
   spec.lengths = parse_lengths(lengths_);
   spec.text_file = text_;
   spec.questions_file = questions_;

@@ -151,9 +151,10 @@ void print_table_of(const SweepResult& result, const SweepArguments& arguments) 
 }
 
 int verdict(const SweepResult& result, const SweepArguments& arguments) {
-  if (result.skipped > 0 && !arguments.quiet) {
-    warn(fmt::format("{} of {} points were skipped; their records say why", result.skipped,
-                     result.points));
+  const std::size_t skipped = result.skipped + result.skipped_before;
+  if (skipped > 0 && !arguments.quiet) {
+    warn(
+        fmt::format("{} of {} points were skipped; their records say why", skipped, result.points));
   }
   const auto fail = [](int code, const std::string& message) {
     fmt::print(stderr, "deformer-bench: {}\n", message);
@@ -234,6 +235,9 @@ int run_sweep_verb(const std::vector<std::string>& given) {
   sweep.command = {"deformer-bench", "sweep"};
   sweep.command.insert(sweep.command.end(), given.begin(), given.end());
   sweep.resolved_options = app.resolved();
+  if (!sweep.resolved_options.contains("threads")) {
+    sweep.resolved_options["threads"] = spec.default_threads;
+  }
   sweep.build = {kVersion, kRevision, kBuildId, kBuildFlags};
   catch_interrupts();
   const SweepResult result = [&] {

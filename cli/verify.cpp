@@ -47,12 +47,8 @@ Subject find_subject(const VerifyArguments& arguments) {
   Subject subject{};
   subject.backend = find_backend(arguments.backend);
   if (subject.backend == nullptr) {
-    std::vector<std::string> names;
-    for (const Backend* backend : all_backends()) {
-      names.push_back(backend->info().name);
-    }
-    throw BadInput(fmt::format("--backend: expected one of {}, found '{}'", fmt::join(names, " "),
-                               arguments.backend));
+    throw BadInput(fmt::format("--backend: expected one of {}, found '{}'",
+                               fmt::join(backend_names(), " "), arguments.backend));
   }
   const auto dtype = parse_dtype(arguments.dtype);
   const auto cache_dtype =
@@ -135,7 +131,7 @@ void print_rows(const std::vector<CaseResult>& results) {
 
 int run_verify_verb(const std::vector<std::string>& given) {
   App app("verify", "Parity of a backend with golden data: one line a case.",
-          "deformer-bench verify tests/data/golden/small --backend reference");
+          "deformer-bench verify tests/data/golden/bert-erf --backend reference");
   VerifyArguments arguments;
   app.add_option("DIR", arguments.directories, "Golden directories")->required();
   app.add_option("--weights", arguments.weights,

@@ -1,8 +1,10 @@
 #include "harness/benchmark_driver.hpp"
 
+#include <algorithm>
 #include <fstream>
 #include <optional>
 #include <regex>
+#include <stdexcept>
 #include <string_view>
 
 #include <benchmark/benchmark.h>
@@ -56,8 +58,8 @@ struct BenchmarkDriver::Output {
   std::ofstream file;
   std::unique_ptr<benchmark::BenchmarkReporter> reporter;
   bool context_written = false;
-  std::int64_t rounds = 0;
   double seconds = 0;
+  double cpu_seconds = 0;
 };
 
 BenchmarkDriver::BenchmarkDriver(const std::vector<std::string>& flags)
@@ -69,11 +71,16 @@ BenchmarkDriver::BenchmarkDriver(const std::vector<std::string>& flags)
   // (Their environment twins are overruled: what breaks pairing must not come in that way either.)
   // It keeps a pointer to the program's name, hence static.
   static std::string program = "deformer-bench";
-  std::string no_out = "--benchmark_out=";
-  std::string in_order = "--benchmark_enable_random_interleaving=false";
-  char* arguments[] = {program.data(), no_out.data(), in_order.data(), nullptr};
-  int count = 3;
-  benchmark::Initialize(&count, arguments);
+  std::vector<std::string> flags_text{"--benchmark_out=", "--benchmark_list_tests=false",
+                                      "--benchmark_enable_random_interleaving=false",
+                                      "--benchmark_perf_counters=", "--v=0"};
+  std::vector<char*> arguments{program.data()};
+  for (std::string& flag : flags_text) {
+    arguments.push_back(flag.data());
+  }
+  int count = static_cast<int>(arguments.size());
+  arguments.push_back(nullptr);
+  benchmark::Initialize(&count, arguments.data());
   if (out_path_.empty()) {
     return;
   }
@@ -162,17 +169,22 @@ void BenchmarkDriver::run_look(const std::string& group_name, std::int64_t itera
       ->UseManualTime();
   benchmark::RunSpecifiedBenchmarks(&output_->collector, nullptr, "all");
   benchmark::ClearRegisteredBenchmarks();
-  output_->rounds += iterations;
-  if (output_->collector.last()) {
-    output_->seconds += output_->collector.last()->real_accumulated_time;
+  if (!output_->collector.last()) {
+    throw std::runtime_error("Google Benchmark ran nothing; is one of its environment flags set?");
   }
+  output_->seconds += output_->collector.last()->real_accumulated_time;
+  output_->cpu_seconds += output_->collector.last()->cpu_accumulated_time;
 }
 
-void BenchmarkDriver::finish_group() {
+void BenchmarkDriver::finish_group(const std::string& group_name, std::int64_t rounds) {
   std::optional<benchmark::BenchmarkReporter::Run>& run = output_->collector.last();
   if (run && output_->reporter && output_->collector.context()) {
-    run->iterations = output_->rounds;
+    // One entry a group, whose name does not tell the last look's size: runs compare by name.
+    run->run_name = {};
+    run->run_name.function_name = group_name;
+    run->iterations = std::max<std::int64_t>(1, rounds);
     run->real_accumulated_time = output_->seconds;
+    run->cpu_accumulated_time = output_->cpu_seconds;
     if (!output_->context_written) {
       output_->reporter->ReportContext(*output_->collector.context());
       output_->context_written = true;
@@ -181,8 +193,8 @@ void BenchmarkDriver::finish_group() {
     output_->file.flush();
   }
   run.reset();
-  output_->rounds = 0;
   output_->seconds = 0;
+  output_->cpu_seconds = 0;
 }
 
 }  // namespace deformer

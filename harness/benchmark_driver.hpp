@@ -34,7 +34,8 @@ class BenchmarkDriver {
                 const std::function<void()>& round, const std::function<Counters()>& counters);
 
   /// The group is done: its last look, with the counters of all rounds, goes to --benchmark_out.
-  void finish_group();
+  /// `rounds`: those that were kept.
+  void finish_group(const std::string& group_name, std::int64_t rounds);
 
  private:
   struct Output;

@@ -9,12 +9,20 @@
 namespace deformer {
 namespace {
 
+/// Distinct passages that are worth encoding: further sets are copies at other addresses, which
+/// load from memory just the same. Short texts would otherwise be encoded by the ten thousand.
+constexpr std::int64_t kMostDistinctSets = 256;
+
+bool is_measured_cached(const PlannedPoint& planned) {
+  return planned.point.variant == Variant::cached && planned.skip == Skip::no;
+}
+
 std::int64_t most_sets(const PlannedGroup& group, const std::vector<const PlannedPoint*>& chosen,
                        const GroupOptions& options) {
   std::int64_t sets = 1;
   for (const PlannedPoint* planned : chosen) {
     if (planned->point.variant == Variant::cached) {
-      sets = std::max(sets, pool_for(*planned, group.config, options).sets);
+      sets = std::max(sets, pool_for(*planned, group, options).sets);
     }
   }
   return sets;
@@ -36,16 +44,21 @@ void Runner::forward_first_set() {
   session->run(inputs);
 }
 
-PoolSize pool_for(const PlannedPoint& planned, const ModelConfig& config,
+PoolSize pool_for(const PlannedPoint& planned, const PlannedGroup& group,
                   const GroupOptions& options) {
-  return plan_pool(planned.point.shape, config.d_model, planned.point.cache_dtype,
-                   options.last_level_cache_bytes, options.available_bytes, planned.point.passages);
+  const auto pools = std::ranges::count_if(group.points, is_measured_cached);
+  // plan_pool gives a pool an eighth of what it is told; over four pools share a half.
+  const std::int64_t share_bytes =
+      pools > 4 ? options.available_bytes / pools * 4 : options.available_bytes;
+  return plan_pool(planned.point.shape, group.config.d_model, planned.point.cache_dtype,
+                   options.last_level_cache_bytes, share_bytes, planned.point.passages);
 }
 
 std::int64_t planned_bytes(const PlannedGroup& group, const GroupOptions& options) {
   const Point& any = group.points.front().point;
   std::int64_t activations = 0;
   std::int64_t pools = 0;
+  std::set<std::int64_t> splits;
   for (const PlannedPoint& planned : group.points) {
     if (planned.skip != Skip::no) {
       continue;
@@ -55,9 +68,16 @@ std::int64_t planned_bytes(const PlannedGroup& group, const GroupOptions& option
     const PlanCost cost = cost_of(group.config, plan, point.shape,
                                   {.dtype = point.dtype, .cache_dtype = point.cache_dtype});
     activations = std::max(activations, cost.activation_peak_bytes);  // sessions share the arena
-    pools += plan.loads_passages() ? pool_for(planned, group.config, options).bytes : 0;
+    if (plan.loads_passages()) {
+      pools += pool_for(planned, group, options).bytes;
+      splits.insert(point.split);
+    }
   }
-  return total_weight_bytes(group.config, any.dtype) + activations + pools;
+  // Filling the pools keeps the passages' states after every split.
+  const std::int64_t kept = static_cast<std::int64_t>(splits.size()) *
+                            cumulative_tokens(any.shape, Segment::passage).back() *
+                            group.config.d_model * element_bytes(DType::f32);
+  return total_weight_bytes(group.config, any.dtype) + activations + pools + kept;
 }
 
 PreparedGroup::PreparedGroup(const SweepSpec& spec, const PlannedGroup& group,
@@ -65,7 +85,7 @@ PreparedGroup::PreparedGroup(const SweepSpec& spec, const PlannedGroup& group,
                              const GroupOptions& options, const StepProgress& progress)
     : group_(group),
       model_(model),
-      texts_(spec, group, most_sets(group, chosen, options)),
+      texts_(spec, group, std::min(kMostDistinctSets, most_sets(group, chosen, options))),
       passage_ids_(texts_.passage_ids(0)) {
   runners_.reserve(chosen.size());
   for (const PlannedPoint* planned : chosen) {
@@ -87,7 +107,7 @@ void PreparedGroup::make_runner(const PlannedPoint& planned, const GroupOptions&
     runner.inputs.passage_ids = passage_ids_;
   }
   if (runner.plan.loads_passages()) {
-    runner.pool_size = pool_for(planned, group_.config, options);
+    runner.pool_size = pool_for(planned, group_, options);
     pools_.push_back(std::make_unique<PassagePool>(point.shape, group_.config.d_model,
                                                    point.cache_dtype, runner.pool_size.sets));
     runner.pool = pools_.back().get();

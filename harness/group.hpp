@@ -43,8 +43,9 @@ struct GroupOptions {
   std::int64_t available_bytes = 0;
 };
 
-/// The pool a cached point gets. `distinct pools` of a group share the rule, not the memory.
-PoolSize pool_for(const PlannedPoint& planned, const ModelConfig& config,
+/// The pool a cached point of the group gets. All pools of a group live at once, so together they
+/// take at most half of what is available, each at most its eighth.
+PoolSize pool_for(const PlannedPoint& planned, const PlannedGroup& group,
                   const GroupOptions& options);
 
 /// Bytes a group will hold at once: weights, activations, pools.

@@ -1,6 +1,7 @@
 #include "harness/interrupt.hpp"
 
 #include <csignal>
+#include <initializer_list>
 
 namespace deformer {
 namespace {
@@ -15,8 +16,11 @@ extern "C" void remember_signal(int signal_number) {
 }  // namespace
 
 void catch_interrupts() {
-  std::signal(SIGINT, remember_signal);
-  std::signal(SIGTERM, remember_signal);
+  for (const int signal_number : {SIGINT, SIGTERM}) {
+    if (std::signal(signal_number, remember_signal) == SIG_IGN) {
+      std::signal(signal_number, SIG_IGN);  // ignored by who started us: it stays so
+    }
+  }
 }
 
 bool interrupted() {

@@ -50,6 +50,8 @@ class Meter {
   /// One round. Nothing in it allocates. Its samples are kept unless the probe saw a disturbance.
   void round();
 
+  /// Whether `full` is measured as anchor of others.
+  bool has_variants() const { return !variants_.empty(); }
   std::int64_t rounds() const { return kept_; }
   std::int64_t discarded() const { return discarded_; }
   /// "precision", "time", "rounds" or "min_rounds".
@@ -59,6 +61,8 @@ class Meter {
  private:
   double sample(Runner& runner, std::size_t slot);
   void keep();
+  std::int64_t plan_next_look();
+  void reserve(std::int64_t rounds);
   bool precise() const;
   double seconds_left() const;
 

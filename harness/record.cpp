@@ -46,12 +46,12 @@ void add_interval(ordered_json& json, std::span<const double> samples) {
 
 ordered_json time_json(const Runner& runner, const Meter& meter,
                        const std::vector<std::int64_t>& rounds) {
-  const std::vector<double> samples = pick(runner.samples_ns, rounds);
+  const std::vector<double>& samples = runner.samples_ns;
   // A mean of several forwards, or of the anchors of a round, says nothing of single forwards.
-  const bool single = runner.forwards == 1;
+  const bool single = runner.forwards == 1 && !(runner.is_full() && meter.has_variants());
   ordered_json time;
   time["unit"] = "ns";
-  time["samples"] = samples;
+  time["samples"] = pick(samples, rounds);
   time["round"] = rounds;
   add_interval(time, samples);
   time["min"] = samples.empty() ? ordered_json(nullptr) : ordered_json(std::ranges::min(samples));
@@ -68,11 +68,11 @@ ordered_json time_json(const Runner& runner, const Meter& meter,
 
 ordered_json speedup_json(const ModelConfig& config, const Runner& runner, const Runner& full,
                           const SetContext& context, const std::vector<std::int64_t>& rounds) {
-  const std::vector<double> ratios = pick(runner.ratios, rounds);
+  const std::vector<double>& ratios = runner.ratios;
   const double flops = flop_ratio(config, runner.planned->point);
   ordered_json speedup;
   speedup["versus"] = {{"key", full.planned->key}, {"set", context.set}};
-  speedup["samples"] = ratios;
+  speedup["samples"] = pick(ratios, rounds);
   add_interval(speedup, ratios);
   speedup["flop_ratio"] = flops;
   const std::optional<double> centre = median(ratios);
@@ -80,12 +80,11 @@ ordered_json speedup_json(const ModelConfig& config, const Runner& runner, const
   return speedup;
 }
 
-ordered_json phases_json(const Runner& runner, const PlanCost& cost,
-                         const std::vector<std::int64_t>& rounds) {
+ordered_json phases_json(const Runner& runner, const PlanCost& cost) {
   ordered_json phases = ordered_json::array();
   for (std::size_t p = 0; p < runner.plan.phases.size(); ++p) {
     phases.push_back({{"name", phase_name(runner.plan.phases[p])},
-                      {"median_ns", or_null(median(pick(runner.phase_ns[p], rounds)))},
+                      {"median_ns", or_null(median(runner.phase_ns[p]))},
                       {"flops", cost.phases[p].total.flops()}});
   }
   return phases;
@@ -138,6 +137,20 @@ ordered_json cost_json(const PlanCost& cost, std::optional<std::int64_t> execute
           {"bytes_cache_batch", cost.cache_bytes_batch}};
 }
 
+/// As a shell reads it back.
+std::string quoted(const std::string& word) {
+  constexpr std::string_view kPlain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:,@+=";
+  if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) {
+    return word;
+  }
+  std::string text = "'";
+  for (const char c : word) {
+    text += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  }
+  return text + "'";
+}
+
 ordered_json pool_json(const Runner& runner) {
   if (runner.pool == nullptr) {
     return nullptr;
@@ -167,7 +180,7 @@ double flop_ratio(const ModelConfig& config, const Point& point) {
 
 std::string reproduce_command(const ModelChoice& model, const SweepSpec& spec, const Point& point,
                               const std::string& common_options) {
-  std::string command = fmt::format("deformer-bench sweep --model {}", model.argument);
+  std::string command = fmt::format("deformer-bench sweep --model {}", quoted(model.argument));
   const auto add = [&command](std::string_view option, const auto& value) {
     fmt::format_to(std::back_inserter(command), " {} {}", option, value);
   };
@@ -180,11 +193,11 @@ std::string reproduce_command(const ModelChoice& model, const SweepSpec& spec, c
   if (point.lengths.empty()) {
     add("--passage", point.passage);
   } else {
-    add("--lengths", spec.lengths.kind == Lengths::Kind::uniform ? point.lengths : "FILE");
+    add("--lengths", quoted(spec.lengths.source));
   }
   if (!point.text.empty()) {
-    add("--text", spec.text_file.string());
-    add("--questions", spec.questions_file.string());
+    add("--text", quoted(spec.text_file.string()));
+    add("--questions", quoted(spec.questions_file.string()));
   }
   add("--batch", point.batch);
   const Task* task = find_task(point.task);
@@ -261,7 +274,7 @@ ordered_json measured_record(const PlannedGroup& group, const Runner& runner, co
   record["memory"] = {{"peak_bytes", memory.peak_bytes},
                       {"requested_bytes", memory.requested_bytes},
                       {"rss_peak_bytes", rss_peak_bytes()}};
-  record["phases"] = phases_json(runner, cost, rounds);
+  record["phases"] = phases_json(runner, cost);
   record["counters"] = nullptr;
   record["parity"] = parity_json(parity);
   record["pool"] = pool_json(runner);

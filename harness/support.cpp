@@ -17,12 +17,8 @@ namespace {
 std::string backend_reason(const PlannedGroup& group, const Point& point) {
   Backend* backend = find_backend(point.backend);
   if (backend == nullptr) {
-    std::vector<std::string> names;
-    for (const Backend* known : all_backends()) {
-      names.push_back(known->info().name);
-    }
-    throw BadInput(fmt::format("--backend: expected one of {}, found '{}'", fmt::join(names, " "),
-                               point.backend));
+    throw BadInput(fmt::format("--backend: expected one of {}, found '{}'",
+                               fmt::join(backend_names(), " "), point.backend));
   }
   if (point.instances != 1) {
     return "several instances side by side are not supported yet; use --instances 1";
@@ -50,8 +46,8 @@ void mark_group(PlannedGroup& group, std::int64_t available_bytes) {
       continue;
     }
     mark(planned, backend_reason(group, planned.point));
-    if (planned.point.variant == Variant::cached) {
-      mark(planned, pool_for(planned, group.config, options).impossible);
+    if (planned.skip == Skip::no && planned.point.variant == Variant::cached) {
+      mark(planned, pool_for(planned, group, options).impossible);
     }
   }
   const std::int64_t needed = planned_bytes(group, options);

@@ -1,6 +1,7 @@
 #include "harness/sweep.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <chrono>
 #include <ctime>
 #include <map>
@@ -37,6 +38,19 @@ std::string utc_now() {
 std::string new_run_id() {
   const auto ticks = std::chrono::system_clock::now().time_since_epoch().count();
   return sha256_hex(fmt::format("{} {} {}", ticks, getpid(), now_ns())).substr(0, 12);
+}
+
+/// A reason without its figures: available memory is another number every time.
+std::string without_figures(std::string text) {
+  std::erase_if(text, [](unsigned char c) { return std::isdigit(c) != 0; });
+  return text;
+}
+
+bool needs_ratio(const PlannedGroup& group, const PlannedPoint& planned) {
+  return planned.point.variant != Variant::full &&
+         std::ranges::any_of(group.points, [](const PlannedPoint& other) {
+           return other.point.variant == Variant::full && other.skip == Skip::no;
+         });
 }
 
 /// Weights and packed models, kept while consecutive groups use the same ones.
@@ -111,17 +125,20 @@ class Done {
     }
   }
 
-  /// `ok`, or `skipped` for the same reason.
-  bool contains(const PlannedPoint& planned) const {
+  /// `ok` (with a ratio where there can be one), or `skipped` for the same reason.
+  bool contains(const PlannedGroup& group, const PlannedPoint& planned) const {
     const auto found = latest_.find(planned.key);
     if (found == latest_.end()) {
       return false;
     }
     const ordered_json& record = *found->second;
     if (planned.skip != Skip::no) {
-      return record.at("status") == "skipped" && record.at("reason") == planned.reason;
+      return record.at("status") == "skipped" && record.at("reason").is_string() &&
+             without_figures(record.at("reason").get<std::string>()) ==
+                 without_figures(planned.reason);
     }
-    return record.at("status") == "ok";
+    return record.at("status") == "ok" &&
+           !(needs_ratio(group, planned) && record.value("speedup", ordered_json()).is_null());
   }
 
  private:
@@ -164,7 +181,9 @@ class Sweep {
     for (const PlannedGroup& group : groups_) {
       for (const PlannedPoint& planned : group.points) {
         ++result_.points;
-        (done_.contains(planned) ? result_.done_before : pending) += 1;
+        const bool done = done_.contains(group, planned);
+        (done ? result_.done_before : pending) += 1;
+        result_.skipped_before += done && planned.skip != Skip::no ? 1 : 0;
       }
     }
     if (pending > 0) {
@@ -244,7 +263,7 @@ class Sweep {
     std::vector<const PlannedPoint*> chosen;
     bool any = false;
     for (const PlannedPoint& planned : group.points) {
-      const bool missing = planned.skip == Skip::no && !done_.contains(planned);
+      const bool missing = planned.skip == Skip::no && !done_.contains(group, planned);
       any = any || missing;
       if (missing || (planned.point.variant == Variant::full && planned.skip == Skip::no)) {
         chosen.push_back(&planned);
@@ -279,7 +298,7 @@ class Sweep {
   void write_skipped(const PlannedGroup& group) {
     std::vector<const PlannedPoint*> skipped;
     for (const PlannedPoint& planned : group.points) {
-      if (planned.skip != Skip::no && !done_.contains(planned)) {
+      if (planned.skip != Skip::no && !done_.contains(group, planned)) {
         skipped.push_back(&planned);
       }
     }
@@ -300,8 +319,11 @@ class Sweep {
       throw;
     } catch (const std::exception& error) {
       observer_.warning(fmt::format("{}: failed: {}", group_name(group), error.what()));
-      write_unmeasured(group, chosen, "failed", error.what());
-      result_.failed += chosen.size();
+      std::vector<const PlannedPoint*> missing = chosen;  // a full measured before stays as it is
+      std::erase_if(missing,
+                    [&](const PlannedPoint* planned) { return done_.contains(group, *planned); });
+      write_unmeasured(group, missing, "failed", error.what());
+      result_.failed += missing.size();
     }
   }
 
@@ -366,7 +388,7 @@ class Sweep {
       }
       driver_.run_look(group_name(group), rounds, round, counters);
     }
-    driver_.finish_group();
+    driver_.finish_group(group_name(group), meter.rounds());
   }
 
   void write_measured(const PlannedGroup& group, PreparedGroup& prepared, const Meter& meter,

@@ -52,6 +52,7 @@ struct SweepResult {
   std::size_t points = 0;  ///< asked for, after filters
   std::size_t done_before = 0;
   std::size_t ok = 0, skipped = 0, failed = 0, invalid = 0;
+  std::size_t skipped_before = 0;  ///< of done_before
   bool interrupted = false;
   /// Latest records of every point asked for, those of earlier runs included, for the table.
   std::vector<nlohmann::ordered_json> records;

@@ -95,10 +95,10 @@ Lengths parse_lengths(std::string_view text) {
   if (text.empty() || text == "fixed") {
     return {};
   }
-  if (text.starts_with("uniform")) {
-    return parse_uniform(text);
-  }
-  return parse_file(std::string(text));
+  Lengths lengths =
+      text.starts_with("uniform") ? parse_uniform(text) : parse_file(std::string(text));
+  lengths.source = text;
+  return lengths;
 }
 
 Shape draw_shape(const Lengths& lengths, std::int64_t batch, std::int64_t question,

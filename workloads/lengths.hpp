@@ -17,6 +17,7 @@ struct Lengths {
   std::int64_t low = 0;                                      ///< uniform: smallest q + p
   std::int64_t high = 0;                                     ///< uniform: largest q + p
   std::vector<std::pair<std::int64_t, std::int64_t>> pairs;  ///< file
+  std::string source;                                        ///< as given: "uniform:32-320", a path
   std::string spelling;  ///< as in points: "" for fixed, "uniform:32-320", "file:8hex"
 };
 

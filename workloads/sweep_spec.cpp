@@ -60,6 +60,13 @@ class Expander {
     if (spec_.text_file.empty() != spec_.questions_file.empty()) {
       throw BadInput("--text and --questions: expected both or neither, found one of them");
     }
+    const bool drawn = spec_.lengths.kind != Lengths::Kind::fixed;
+    if ((drawn && !spec_.passages.empty()) ||
+        (spec_.lengths.kind == Lengths::Kind::file && !spec_.questions.empty())) {
+      throw BadInput(
+          fmt::format("--lengths {}: draws the passages (a file the questions too); leave {} out",
+                      spec_.lengths.source, spec_.passages.empty() ? "--question" : "--passage"));
+    }
     if (!spec_.text_file.empty() && spec_.lengths.kind != Lengths::Kind::fixed) {
       throw BadInput("--text: real questions have lengths of their own; leave --lengths out");
     }

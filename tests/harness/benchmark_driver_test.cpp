@@ -54,11 +54,13 @@ TEST(BenchmarkDriver, ALookRunsEachRoundOnceAndTheFileHoldsTheGroupOnce) {
     driver.run_look(
         "group/a", 5, [&rounds] { ++rounds; }, counters);
     EXPECT_EQ(rounds, 15);
-    driver.finish_group();
+    driver.finish_group("group/a", 15);
   }
   std::ifstream file(path);
   const nlohmann::json json = nlohmann::json::parse(file);
   ASSERT_EQ(json.at("benchmarks").size(), 1U);
+  EXPECT_EQ(json["context"]["executable"], "deformer-bench");
+  EXPECT_EQ(json["benchmarks"][0]["name"], "group/a");
   EXPECT_EQ(json["benchmarks"][0]["iterations"], 15);
   EXPECT_EQ(json["benchmarks"][0]["full_ns"], 1500.0);
   std::filesystem::remove(path);
