@@ -37,23 +37,28 @@ class Resume(support.TestCase):
         print(f"seed {seed} (E2E_SEED repeats it)")
         landed = finished_before_a_kill = 0
         for i in range(kills):
+            before = self.done()
             process = support.start(SWEEP, cwd=self.at)
-            time.sleep(self.patience(rng, i, kills))
+            self.patience(process, rng, lets_one_finish=i % max(2, kills // 8) == 1, before=before)
             landed += process.poll() is None
             process.kill()
             process.communicate()
-            done = sum(1 for sets in self.complete_sets().values() if VARIANTS in sets.values())
-            finished_before_a_kill += process.returncode == -9 and 0 < done < len(PASSAGES)
-        print(f"{landed} of {kills} kills hit a running sweep, {finished_before_a_kill} of them with some sets finished")
-        self.assertGreater(landed, 0)
+            finished_before_a_kill += process.returncode == -9 and self.done() > before
+        print(f"{landed} of {kills} kills hit a running sweep, {finished_before_a_kill} of them after another set was finished")
+        self.assertEqual(landed, kills)
+        self.assertGreater(finished_before_a_kill, 0)
         self.run_ok(SWEEP, timeout=300)
         self.check()
 
-    def patience(self, rng, i, kills):
-        """Seconds to the next kill: many early ones, some long enough for a set or more."""
-        if kills <= 10:
-            return rng.uniform(0.2, 3.0)
-        return rng.uniform(0.0, 0.6) if rng.random() < 0.6 else rng.uniform(0.6, 2.0)
+    def done(self):
+        return sum(1 for sets in self.complete_sets().values() if VARIANTS in sets.values())
+
+    def patience(self, process, rng, lets_one_finish, before):
+        """Wait for the moment of the kill: a random one, now and then soon after another set was finished."""
+        deadline = time.monotonic() + 60
+        while lets_one_finish and self.done() == before and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.002)
+        time.sleep(rng.uniform(0.0, 0.3) if lets_one_finish else rng.uniform(0.0, 1.0))
 
     def check(self):
         found = records(self.path("out.jsonl"))
