@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdio>
+#include <fstream>
 #include <numeric>
 
 #include <fmt/format.h>
@@ -29,6 +30,41 @@ std::size_t edit_distance(const std::string& a, const std::string& b) {
   return row.back();
 }
 
+/// What CLI11's lenient reader would let pass: a line that is neither `key = value` nor a section,
+/// brackets or quotes that do not close. Empty when there is nothing to say.
+std::string toml_fault(const std::string& path) {
+  std::ifstream file(path);
+  std::string line;
+  int open_brackets = 0;
+  for (int number = 1; std::getline(file, line); ++number) {
+    const bool continues = open_brackets > 0;
+    char quote = 0;
+    bool equals = false;
+    bool section = false;
+    bool content = false;
+    for (const char c : line) {
+      if (quote != 0) {
+        quote = c == quote ? '\0' : quote;
+        continue;
+      }
+      if (c == '#') {
+        break;
+      }
+      section = section || (!content && c == '[' && !continues);
+      content = content || std::isspace(static_cast<unsigned char>(c)) == 0;
+      quote = c == '"' || c == '\'' ? c : '\0';
+      equals = equals || c == '=';
+      open_brackets += c == '[' ? 1 : c == ']' ? -1 : 0;
+    }
+    if (quote != 0 || open_brackets < 0 || (section && open_brackets != 0) ||
+        (content && !equals && !section && !continues)) {
+      return fmt::format("{}:{}: expected `name = value` in TOML, found '{}'", path, number,
+                         line.substr(0, 60));
+    }
+  }
+  return open_brackets == 0 ? "" : fmt::format("{}: expected every [ to be closed", path);
+}
+
 /// "--max-time" -> "DEFORMER_BENCH_MAX_TIME".
 std::string environment_name(const std::string& long_name) {
   std::string name = "DEFORMER_BENCH_" + long_name;
@@ -44,7 +80,8 @@ App::App(const std::string& verb, const std::string& summary, const std::string&
     : CLI::App(fmt::format("Example: {}\n\n{}", example, summary), "deformer-bench " + verb),
       verb_(verb) {
   set_config("--config", "", "TOML file with options of this verb, named as here without dashes")
-      ->check(CLI::ExistingFile);
+      ->check(CLI::ExistingFile)
+      ->check(CLI::Validator(toml_fault, "TOML"));
   option_defaults()->always_capture_default();  // the run line records what was resolved
   allow_config_extras(CLI::config_extras_mode::error);
   get_formatter()->column_width(34);

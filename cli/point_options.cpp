@@ -1,6 +1,7 @@
 #include "cli/point_options.hpp"
 
 #include <charconv>
+#include <limits>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -48,12 +49,13 @@ auto words(const char* name, const std::vector<std::string>& values, const char*
 }
 
 template <typename Number>
-Number whole_number(const char* name, const std::string& text) {
+Number whole_number(const char* name, const std::string& text, Number lowest, Number highest) {
   Number value{};
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size() || value < Number{0}) {
-    throw BadInput(
-        fmt::format("{}: expected a whole number of at least 0, found '{}'", name, text));
+  if (error != std::errc{} || end != text.data() + text.size() || value < lowest ||
+      value > highest) {
+    throw BadInput(fmt::format("{}: expected a whole number from {} to {}, found '{}'", name,
+                               lowest, highest, text));
   }
   return value;
 }
@@ -120,8 +122,11 @@ SweepSpec PointOptions::spec(bool weights_needed) const {
   spec.text_file = text_;
   spec.questions_file = questions_;
   spec.filter = filter_;
-  spec.seed = whole_number<std::uint64_t>("--seed", seed_);
-  spec.pool_passages = whole_number<std::int64_t>("--passages", passages_);
+  spec.seed =
+      whole_number<std::uint64_t>("--seed", seed_, 0, std::numeric_limits<std::uint64_t>::max());
+  if (!passages_.empty()) {
+    spec.pool_passages = whole_number<std::int64_t>("--passages", passages_, 1, kMostTexts);
+  }
   spec.default_threads = default_threads();
   for (const std::string& task : spec.tasks) {
     if (find_task(task) == nullptr) {

@@ -24,7 +24,7 @@ class PointOptions {
   std::string lengths_ = "fixed";
   std::string text_, questions_, filter_;
   std::string seed_ = "1";
-  std::string passages_ = "0";
+  std::string passages_;
 };
 
 }  // namespace deformer::cli

@@ -63,14 +63,8 @@ void check(const SweepArguments& arguments, const App& app) {
   }
 }
 
-double estimated_seconds(const PlannedPoint& planned, const ModelConfig& config,
-                         const SweepArguments& arguments) {
-  const Point& point = planned.point;
-  const PlanCost cost =
-      cost_of(config, make_plan(config, point.variant, point.split, point.order), point.shape,
-              {.dtype = point.dtype, .cache_dtype = point.cache_dtype});
-  const double forward_s = static_cast<double>(cost.total.flops()) /
-                           (kAssumedFlopsPerThread * static_cast<double>(point.threads));
+double estimated_seconds(double flops, int threads, const SweepArguments& arguments) {
+  const double forward_s = flops / (kAssumedFlopsPerThread * static_cast<double>(threads));
   const double sample_s = std::max(forward_s, 1e-3);
   if (arguments.rounds > 0) {
     return sample_s * static_cast<double>(arguments.rounds);
@@ -88,7 +82,8 @@ ordered_json dry_row(const PlannedPoint& planned, const PlannedGroup& group,
   const bool possible = planned.skip != Skip::impossible;
   row["cost"] = possible ? cost_json(group.config, planned.point) : ordered_json(nullptr);
   row["estimated_s"] = planned.skip == Skip::no
-                           ? ordered_json(estimated_seconds(planned, group.config, arguments))
+                           ? ordered_json(estimated_seconds(row["cost"]["flops"].get<double>(),
+                                                            planned.point.threads, arguments))
                            : ordered_json(nullptr);
   return row;
 }

@@ -54,9 +54,9 @@ Subject find_subject(const VerifyArguments& arguments) {
   const auto cache_dtype =
       parse_dtype(arguments.cache_dtype.empty() ? "f32" : arguments.cache_dtype);
   if (!dtype || dtype == DType::bit1 || !cache_dtype) {
-    throw BadInput(
-        fmt::format("--dtype, --cache-dtype: expected f32 bf16 f16 int8 fp8, found '{}', '{}'",
-                    arguments.dtype, arguments.cache_dtype));
+    throw BadInput(fmt::format("{}: expected one of f32 bf16 f16 int8 fp8, found '{}'",
+                               cache_dtype ? "--dtype" : "--cache-dtype",
+                               cache_dtype ? arguments.dtype : arguments.cache_dtype));
   }
   subject.dtype = *dtype;
   subject.cache_dtype = *cache_dtype;

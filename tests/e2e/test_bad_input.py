@@ -426,7 +426,7 @@ class BadInput(support.TestCase):
 
     def test_run_file_locked(self):
         out = self.path("locked.jsonl")
-        other = support.start(sweep("--rounds", "200000", "-o", out), cwd=self.at)
+        other = support.start(sweep("--rounds", "100000", "-o", out), cwd=self.at)
         try:
             deadline = time.monotonic() + 20
             while not (os.path.exists(out) and os.path.getsize(out)) and time.monotonic() < deadline:
