@@ -96,6 +96,16 @@ void App::add_environment_twins() {
   }
 }
 
+std::vector<std::string> App::long_options() const {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : get_options()) {
+    for (const std::string& name : option->get_lnames()) {
+      names.push_back("--" + name);
+    }
+  }
+  return names;
+}
+
 std::optional<int> App::read(std::vector<std::string> arguments) {
   add_environment_twins();
   std::ranges::reverse(arguments);  // CLI11 takes them last first
@@ -105,15 +115,15 @@ std::optional<int> App::read(std::vector<std::string> arguments) {
     print_result(help());
     return 0;
   } catch (const CLI::ConfigError& error) {
-    throw BadInput(fmt::format("--config: {}", error.what()));
+    const std::string what = error.what();
+    const std::string word = what.substr(what.rfind(' ') + 1);
+    const std::string near = nearest("--" + word, long_options());
+    throw BadInput(
+        fmt::format("--config: {}; expected options of this verb, named without dashes{}", what,
+                    near.empty() ? "" : fmt::format("; did you mean {}?", near.substr(2))));
   } catch (const CLI::ParseError& error) {
     std::string hint = fmt::format("see `deformer-bench {} --help`", verb_);
-    std::vector<std::string> known;
-    for (const CLI::Option* option : get_options()) {
-      for (const std::string& name : option->get_lnames()) {
-        known.push_back("--" + name);
-      }
-    }
+    const std::vector<std::string> known = long_options();
     for (const std::string& extra : remaining()) {
       const std::string near = nearest(extra.substr(0, extra.find('=')), known);
       if (!near.empty()) {

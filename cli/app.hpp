@@ -26,6 +26,7 @@ class App : public CLI::App {
 
  private:
   void add_environment_twins();
+  std::vector<std::string> long_options() const;
   std::string verb_;
 };
 

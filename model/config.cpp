@@ -121,7 +121,7 @@ class Fields {
 };
 
 Family read_family(const Fields& fields) {
-  constexpr const char* kExpected = "\"bert\" or \"xlnet\", the supported architectures,";
+  constexpr const char* kExpected = "\"bert\" or \"xlnet\", the supported architectures";
   const std::string type = fields.text("model_type", kExpected);
   if (type == "bert") return Family::bert;
   if (type == "xlnet") return Family::xlnet;
