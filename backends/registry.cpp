@@ -1,10 +1,15 @@
 #include "backends/registry.hpp"
 
 #include <algorithm>
+#include <string>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "backends/absent.hpp"
 #include "backends/cpu/cpu.hpp"
 #include "backends/reference/reference.hpp"
+#include "model/error.hpp"
 
 namespace deformer {
 namespace {
@@ -32,18 +37,23 @@ const std::vector<Backend*>& all_backends() {
   return backends;
 }
 
-std::vector<std::string> backend_names() {
-  std::vector<std::string> names;
-  for (const Backend* backend : all_backends()) {
-    names.push_back(backend->info().name);
-  }
-  return names;
-}
-
 Backend* find_backend(std::string_view name) {
   const auto found = std::ranges::find_if(
       all_backends(), [&](const Backend* backend) { return backend->info().name == name; });
   return found == all_backends().end() ? nullptr : *found;
+}
+
+Backend& require_backend(std::string_view name) {
+  Backend* backend = find_backend(name);
+  if (backend == nullptr) {
+    std::vector<std::string> names;
+    for (const Backend* known : all_backends()) {
+      names.push_back(known->info().name);
+    }
+    throw BadInput(
+        fmt::format("--backend: expected one of {}, found '{}'", fmt::join(names, " "), name));
+  }
+  return *backend;
 }
 
 }  // namespace deformer

@@ -1,7 +1,6 @@
 #pragma once
 /// The backends this build knows, compiled in or not.
 
-#include <string>
 #include <string_view>
 #include <vector>
 
@@ -12,10 +11,10 @@ namespace deformer {
 /// Every backend, usable or not: `reference`, `cpu`, and `cuda` (with the reason it is missing).
 const std::vector<Backend*>& all_backends();
 
-/// Their names, for messages.
-std::vector<std::string> backend_names();
-
 /// nullptr when the name is unknown.
 Backend* find_backend(std::string_view name);
+
+/// The backend of that name, usable or not. @throws BadInput naming the choices.
+Backend& require_backend(std::string_view name);
 
 }  // namespace deformer

@@ -57,9 +57,7 @@ ordered_json cost_row(const PlannedGroup& group, const PlannedPoint& planned, do
     row["cost"] = nullptr;
     return row;
   }
-  const PlanCost cost =
-      cost_of(group.config, make_plan(group.config, point.variant, point.split, point.order),
-              point.shape, {.dtype = point.dtype, .cache_dtype = point.cache_dtype});
+  const PlanCost cost = plan_cost(group.config, point);
   row["status"] = "ok";
   row["reason"] = nullptr;
   row["speedup"] = {{"flop_ratio", flop_ratio(group.config, point)}};

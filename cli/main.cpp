@@ -107,10 +107,6 @@ int guarded(const std::vector<std::string>& arguments) {
 
 }  // namespace
 
-std::span<const Verb> all_verbs() {
-  return kVerbs;
-}
-
 }  // namespace deformer::cli
 
 int main(int argc, char** argv) {

@@ -113,10 +113,7 @@ SweepSpec PointOptions::spec(bool weights_needed) const {
   spec.tasks = split_list(task_);
   spec.backends = split_list(backend_);
   for (const std::string& backend : spec.backends) {
-    if (find_backend(backend) == nullptr) {
-      throw BadInput(fmt::format("--backend: expected one of {}, found '{}'",
-                                 fmt::join(backend_names(), " "), backend));
-    }
+    (void)require_backend(backend);
   }
   spec.lengths = parse_lengths(lengths_);
   spec.text_file = text_;

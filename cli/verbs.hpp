@@ -2,7 +2,6 @@
 /// The verbs of the program: one file each. Every function gets the arguments after the verb and
 /// returns an exit code; errors are thrown (BadInput, Unavailable) and turned into codes in main.
 
-#include <span>
 #include <string>
 #include <vector>
 
@@ -23,8 +22,6 @@ struct Verb {
   const char* summary;
   int (*run)(const std::vector<std::string>& arguments);
 };
-
-std::span<const Verb> all_verbs();
 
 int run_sweep_verb(const std::vector<std::string>& arguments);
 int run_report_verb(const std::vector<std::string>& arguments);

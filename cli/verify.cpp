@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include "backends/golden.hpp"
 #include "backends/registry.hpp"
@@ -45,11 +44,7 @@ struct Subject {
 
 Subject find_subject(const VerifyArguments& arguments) {
   Subject subject{};
-  subject.backend = find_backend(arguments.backend);
-  if (subject.backend == nullptr) {
-    throw BadInput(fmt::format("--backend: expected one of {}, found '{}'",
-                               fmt::join(backend_names(), " "), arguments.backend));
-  }
+  subject.backend = &require_backend(arguments.backend);
   const auto dtype = parse_dtype(arguments.dtype);
   const auto cache_dtype =
       parse_dtype(arguments.cache_dtype.empty() ? "f32" : arguments.cache_dtype);

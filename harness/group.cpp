@@ -44,6 +44,11 @@ void Runner::forward_first_set() {
   session->run(inputs);
 }
 
+PlanCost plan_cost(const ModelConfig& config, const Point& point) {
+  return cost_of(config, make_plan(config, point.variant, point.split, point.order), point.shape,
+                 {.dtype = point.dtype, .cache_dtype = point.cache_dtype});
+}
+
 PoolSize pool_for(const PlannedPoint& planned, const PlannedGroup& group,
                   const GroupOptions& options) {
   const auto pools = std::ranges::count_if(group.points, is_measured_cached);
@@ -64,11 +69,10 @@ std::int64_t planned_bytes(const PlannedGroup& group, const GroupOptions& option
       continue;
     }
     const Point& point = planned.point;
-    const Plan plan = make_plan(group.config, point.variant, point.split, point.order);
-    const PlanCost cost = cost_of(group.config, plan, point.shape,
-                                  {.dtype = point.dtype, .cache_dtype = point.cache_dtype});
-    activations = std::max(activations, cost.activation_peak_bytes);  // sessions share the arena
-    if (plan.loads_passages()) {
+    activations =
+        std::max(activations,
+                 plan_cost(group.config, point).activation_peak_bytes);  // sessions share the arena
+    if (is_measured_cached(planned)) {
       pools += pool_for(planned, group, options).bytes;
       splits.insert(point.split);
     }

@@ -11,6 +11,7 @@
 #include "backends/backend.hpp"
 #include "cache/pool.hpp"
 #include "harness/texts.hpp"
+#include "model/cost.hpp"
 #include "workloads/sweep_spec.hpp"
 
 namespace deformer {
@@ -42,6 +43,9 @@ struct GroupOptions {
   std::int64_t last_level_cache_bytes = 0;
   std::int64_t available_bytes = 0;
 };
+
+/// What the cost model says of a point.
+PlanCost plan_cost(const ModelConfig& config, const Point& point);
 
 /// The pool a cached point of the group gets. All pools of a group live at once, so together they
 /// take at most half of what is available, each at most its eighth.

@@ -22,11 +22,6 @@ ordered_json or_null(const std::optional<T>& value) {
   return value ? ordered_json(*value) : ordered_json(nullptr);
 }
 
-PlanCost plan_cost(const ModelConfig& config, const Point& point) {
-  return cost_of(config, make_plan(config, point.variant, point.split, point.order), point.shape,
-                 {.dtype = point.dtype, .cache_dtype = point.cache_dtype});
-}
-
 std::vector<double> pick(const std::vector<double>& values,
                          const std::vector<std::int64_t>& rounds) {
   std::vector<double> picked;

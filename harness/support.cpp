@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include "backends/registry.hpp"
 #include "harness/sweep.hpp"
@@ -15,16 +14,12 @@ namespace deformer {
 namespace {
 
 std::string backend_reason(const PlannedGroup& group, const Point& point) {
-  Backend* backend = find_backend(point.backend);
-  if (backend == nullptr) {
-    throw BadInput(fmt::format("--backend: expected one of {}, found '{}'",
-                               fmt::join(backend_names(), " "), point.backend));
-  }
+  const Backend& backend = require_backend(point.backend);
   if (point.instances != 1) {
     return "several instances side by side are not supported yet; use --instances 1";
   }
   const DType cache_dtype = point.variant == Variant::cached ? point.cache_dtype : DType::f32;
-  return backend->why_not(group.config, point.dtype, cache_dtype).value_or("");
+  return backend.why_not(group.config, point.dtype, cache_dtype).value_or("");
 }
 
 GroupOptions group_options(std::int64_t available_bytes) {

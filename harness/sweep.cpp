@@ -83,10 +83,10 @@ class ModelShelf {
     const Point& point = group.points.front().point;
     std::unique_ptr<Model>& model = models_[{point.backend, point.dtype}];
     if (!model) {
-      model = find_backend(point.backend)
-                  ->load(source, {.dtype = point.dtype,
-                                  .threads = point.threads,
-                                  .positions = positions_[group.model]});
+      model = require_backend(point.backend)
+                  .load(source, {.dtype = point.dtype,
+                                 .threads = point.threads,
+                                 .positions = positions_[group.model]});
     }
     return *model;
   }

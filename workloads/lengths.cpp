@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <charconv>
-#include <fstream>
 #include <sstream>
 
 #include <fmt/format.h>
 
 #include "model/error.hpp"
+#include "model/json_input.hpp"
 #include "model/sha256.hpp"
 #include "workloads/random.hpp"
 
@@ -15,7 +15,7 @@ namespace deformer {
 namespace {
 
 constexpr std::int64_t kMaxTokens = 65536;
-constexpr std::streamoff kMaxFileBytes = 64 << 20;
+constexpr std::int64_t kMaxFileBytes = 64 << 20;
 constexpr std::uint64_t kLengthStream = 0x6c656e67746873U;  // "lengths"
 
 bool parse_number(std::string_view word, std::int64_t& value) {
@@ -40,25 +40,19 @@ Lengths parse_uniform(std::string_view text) {
   return lengths;
 }
 
-std::string read_small_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary | std::ios::ate);
-  if (!file || file.tellg() < 0 || file.tellg() > kMaxFileBytes) {
+/// The file's text; a word that is no file is probably a mistyped specification.
+std::string read_pairs_file(const std::string& path) {
+  try {
+    return read_text_file(path, kMaxFileBytes);
+  } catch (const BadInput& error) {
     throw BadInput(fmt::format(
-        "--lengths {}: expected fixed, uniform:LO-HI, or a readable file of at most {} MB with one "
-        "'q p' pair a line",
-        path, kMaxFileBytes >> 20));
+        "--lengths {}: expected fixed, uniform:LO-HI, or a file with one 'q p' pair a line; {}",
+        path, error.what()));
   }
-  std::string content(static_cast<std::size_t>(file.tellg()), '\0');
-  file.seekg(0);
-  if (!content.empty() &&
-      !file.read(content.data(), static_cast<std::streamsize>(content.size()))) {
-    throw BadInput(fmt::format("--lengths {}: expected a readable file, found an error", path));
-  }
-  return content;
 }
 
 Lengths parse_file(const std::string& path) {
-  const std::string content = read_small_file(path);
+  const std::string content = read_pairs_file(path);
   Lengths lengths;
   lengths.kind = Lengths::Kind::file;
   lengths.spelling = "file:" + sha256_hex(content).substr(0, 8);

@@ -383,14 +383,4 @@ std::vector<PlannedGroup> expand(const SweepSpec& spec) {
   return Expander(spec).run();
 }
 
-std::size_t count_points(const std::vector<PlannedGroup>& groups, bool with_skipped) {
-  std::size_t count = 0;
-  for (const PlannedGroup& group : groups) {
-    for (const PlannedPoint& planned : group.points) {
-      count += with_skipped || planned.skip == Skip::no ? 1 : 0;
-    }
-  }
-  return count;
-}
-
 }  // namespace deformer

@@ -72,7 +72,4 @@ struct PlannedGroup {
 /// --lengths), a duplicate, over 1 000 000 points, or when every point is impossible (its reason).
 std::vector<PlannedGroup> expand(const SweepSpec& spec);
 
-/// Number of points that are not skipped / all points.
-std::size_t count_points(const std::vector<PlannedGroup>& groups, bool with_skipped);
-
 }  // namespace deformer
