@@ -44,6 +44,12 @@ struct SessionOptions {
   /// is being encoded there. 0 is the embedding. Kept states cost a copy; leave empty when
   /// measuring.
   std::vector<std::int64_t> keep_layers = {};
+  /// Sessions of one instance share activation memory and run one after the other; sessions of
+  /// different instances may run at the same time, each called from a thread of its own.
+  int instance = 0;
+  /// Processors (the operating system's numbers) to which the session's threads are bound while it
+  /// runs, one a thread; empty leaves them to the scheduler.
+  std::vector<int> processors = {};
 };
 
 struct SessionMemory {
@@ -62,7 +68,7 @@ class Session {
   virtual void run(const Inputs& inputs) = 0;
 
   /// Hidden states of the plan's output segment, [rows, d_model]. Valid until any session of the
-  /// same model runs again (sessions of a model share their activation memory).
+  /// same model and instance runs again (they share their activation memory).
   virtual std::span<const float> output() const = 0;
   /// Head outputs: span [rows, 2]; classes [pairs, classes]; empty without a head. Same validity.
   virtual std::span<const float> head_output() const = 0;

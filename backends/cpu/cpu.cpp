@@ -2,6 +2,7 @@
 
 #include <libxsmm_version.h>
 
+#include <map>
 #include <optional>
 
 #include <fmt/format.h>
@@ -18,8 +19,7 @@ namespace {
 class CpuModel final : public Model {
  public:
   CpuModel(const WeightSource& weights, const LoadOptions& options)
-      : packed_(std::make_shared<const PackedModel>(weights, options)),
-        arena_(std::make_shared<Arena>()) {}
+      : packed_(std::make_shared<const PackedModel>(weights, options)) {}
 
   const ModelConfig& config() const override { return packed_->config(); }
   std::int64_t weight_bytes() const override { return packed_->weight_bytes(); }
@@ -28,7 +28,7 @@ class CpuModel final : public Model {
 
  private:
   std::shared_ptr<const PackedModel> packed_;
-  std::shared_ptr<Arena> arena_;
+  std::map<int, std::shared_ptr<Arena>> arenas_;  ///< by instance
 };
 
 void check_threads(int threads) {
@@ -52,7 +52,11 @@ std::unique_ptr<Session> CpuModel::prepare(const Plan& plan, const Shape& shape,
           plan.loads_passages() ? codec_why_not(options.cache_dtype) : std::nullopt) {
     throw Unavailable(*reason);
   }
-  return std::make_unique<CpuSession>(packed_, arena_, plan, shape, options);
+  std::shared_ptr<Arena>& arena = arenas_[options.instance];
+  if (!arena) {
+    arena = std::make_shared<Arena>();
+  }
+  return std::make_unique<CpuSession>(packed_, arena, plan, shape, options);
 }
 
 BackendInfo CpuBackend::info() const {
