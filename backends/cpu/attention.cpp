@@ -1,127 +1,143 @@
 #include "backends/cpu/attention.hpp"
 
-#include <libxsmm.h>
-#include <omp.h>
-
 #include <algorithm>
-#include <cstddef>
 
 #include "backends/cpu/kernels.hpp"
+#include "backends/cpu/linear.hpp"
 
 namespace deformer {
 namespace {
-
-/// Block widths are multiples of this: the vectors of the softmax and of libxsmm's AVX2 kernels.
-constexpr std::int64_t kWidthStep = 8;
-/// Queries a block. Measured on Zen 3 at 320 keys, d_head 64, GFLOP/s of scores and of mix on one
-/// core: 16: 78 89, 24: 98 90, 32: 100 65, 48: 93 82.
-constexpr std::int64_t kBlock = 24;
-/// A sequence up to this long is one block: a short second block would cost more.
-constexpr std::int64_t kWidest = 32;
-/// Tasks a thread takes at once are this many times fewer than it would have in all.
-constexpr std::int64_t kShares = 8;
 
 std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
-/// libxsmm is column-major: m is the direction in which memory runs on in A and C.
-auto dispatch(std::int64_t m, std::int64_t n, std::int64_t k, std::int64_t lda, std::int64_t ldb,
-              std::int64_t ldc, int flags) {
-  const auto size = [](std::int64_t value) { return static_cast<libxsmm_blasint>(value); };
-  const libxsmm_blasint strides[] = {size(lda), size(ldb), size(ldc)};
-  const float alpha = 1.0F;
-  const float beta = 0.0F;
-  const int prefetch = LIBXSMM_GEMM_PREFETCH_NONE;
-  return libxsmm_smmdispatch(size(m), size(n), size(k), &strides[0], &strides[1], &strides[2],
-                             &alpha, &beta, &flags, &prefetch);
-}
-
 /// queries [count, d_head] with `stride` between rows -> [d_head, width], zero beyond `count`.
 void transpose_queries(const float* queries, std::int64_t stride, std::int64_t count,
                        std::int64_t d_head, std::int64_t width, float* out) {
-  for (std::int64_t i = 0; i < d_head; ++i) {
-    float* row = out + i * width;
-    for (std::int64_t query = 0; query < count; ++query) {
-      row[query] = queries[query * stride + i];
+  for (std::int64_t query = 0; query < count; ++query) {
+    const float* row = queries + query * stride;
+    for (std::int64_t i = 0; i < d_head; ++i) {
+      out[i * width + query] = row[i];
     }
-    std::fill(row + count, row + width, 0.0F);
+  }
+  for (std::int64_t i = 0; count < width && i < d_head; ++i) {
+    std::fill(out + i * width + count, out + (i + 1) * width, 0.0F);
+  }
+}
+
+/// Runs `tile` down `rows` rows of A and C, as many at a time as the registers hold.
+template <typename TileOf>
+void run_down(TileArgs args, std::int64_t rows, std::int64_t most_rows, const TileOf& tile_of) {
+  const std::int64_t tiles = (rows + most_rows - 1) / most_rows;
+  const TileArgs top = args;
+  for (std::int64_t tile = 0; tile < tiles; ++tile) {
+    const std::int64_t first = rows * tile / tiles;
+    const std::int64_t count = rows * (tile + 1) / tiles - first;
+    args.a = top.a + first * top.a_row;
+    args.c = top.c + first * top.c_row;
+    args.row_scale = top.row_scale == nullptr ? nullptr : top.row_scale + first;
+    tile_of(static_cast<std::size_t>(count))(args);
   }
 }
 
 }  // namespace
 
 Attention::Attention(std::span<const std::int64_t> cumulative, std::int64_t heads,
-                     std::int64_t d_head, int threads, AttentionProducts products)
-    : heads_(heads), d_head_(d_head), threads_(threads) {
+                     std::int64_t d_head, int threads)
+    : set_(tiles()),
+      heads_(heads),
+      d_head_(d_head),
+      qkv_stride_(row_stride(3 * heads * d_head)),
+      context_stride_(row_stride(heads * d_head)),
+      threads_(threads) {
   for (std::size_t sequence = 0; sequence + 1 < cumulative.size(); ++sequence) {
     const std::int64_t tokens = cumulative[sequence + 1] - cumulative[sequence];
     longest_ = std::max(longest_, tokens);
-    add_sequence(cumulative[sequence], tokens, products);
+    add_sequence(cumulative[sequence], tokens);
   }
 }
 
-void Attention::add_sequence(std::int64_t row, std::int64_t tokens, AttentionProducts products) {
-  const std::int64_t block = tokens <= kWidest ? tokens : kBlock;
-  const std::int64_t d = heads_ * d_head_;
+void Attention::add_sequence(std::int64_t row, std::int64_t tokens) {
+  const std::int64_t block = set_.panel_columns();
   for (std::int64_t head = 0; head < heads_; ++head) {
     for (std::int64_t query = 0; query < tokens; query += block) {
-      Task task{row, tokens, query, std::min(block, tokens - query), head, nullptr, nullptr};
-      if (products == AttentionProducts::generated) {
-        const std::int64_t width = round_up(task.queries, kWidthStep);
-        task.scores = dispatch(width, tokens, d_head_, width, 3 * d, width, LIBXSMM_GEMM_FLAG_NONE);
-        task.mix =
-            dispatch(d_head_, task.queries, tokens, 3 * d, width, d, LIBXSMM_GEMM_FLAG_TRANS_B);
-      }
-      tasks_.push_back(task);
+      tasks_.push_back({row, tokens, query, std::min(block, tokens - query), head});
     }
   }
 }
 
+std::int64_t Attention::scratch_floats() const {
+  return round_up(set_.panel_columns() * (1 + d_head_ + longest_), 16);
+}
+
 std::int64_t Attention::scratch_bytes() const {
-  const std::int64_t floats = kWidest * (d_head_ + longest_ + 1);
-  return threads_ * round_up(floats, 16) * static_cast<std::int64_t>(sizeof(float));
+  return threads_ * scratch_floats() * static_cast<std::int64_t>(sizeof(float));
 }
 
-void Attention::run(const float* qkv, float* context, float* scratch) const {
+void Attention::work(const float* qkv, float* context, float* scratch, const Worker& worker) const {
+  float* own = scratch + worker.index() * scratch_floats();
+  const std::int64_t widest = set_.panel_columns();
+  const Scratch buffers{own, own + widest, own + widest * (1 + d_head_)};
   const auto count = static_cast<std::int64_t>(tasks_.size());
-  const std::int64_t share = std::max<std::int64_t>(1, count / (threads_ * kShares));
-  const std::int64_t scratch_floats =
-      scratch_bytes() / threads_ / static_cast<std::int64_t>(sizeof(float));
-#pragma omp parallel for schedule(dynamic, share)
-  for (std::int64_t i = 0; i < count; ++i) {
-    run_task(tasks_[static_cast<std::size_t>(i)], qkv, context,
-             scratch + omp_get_thread_num() * scratch_floats);
+  for (std::int64_t task = worker.next(); task < count; task = worker.next()) {
+    run_task(tasks_[static_cast<std::size_t>(task)], qkv, context, buffers);
   }
 }
 
-void Attention::run_task(const Task& task, const float* qkv, float* context, float* scratch) const {
+void Attention::run_task(const Task& task, const float* qkv, float* context,
+                         const Scratch& scratch) const {
   const std::int64_t d = heads_ * d_head_;
-  const std::int64_t stride = 3 * d;
-  const std::int64_t width = round_up(task.queries, kWidthStep);
-  const float* rows = qkv + task.sequence_row * stride + task.head * d_head_;
-  const float* keys = rows + d;
-  const float* values = rows + 2 * d;
-  float* out = context + (task.sequence_row + task.first_query) * d + task.head * d_head_;
-  float* inverse_sums = scratch;
-  float* queries = inverse_sums + kWidest;
-  float* scores = queries + kWidest * d_head_;
+  const std::int64_t width = round_up(task.queries, set_.lanes);
+  const float* rows = qkv + task.sequence_row * qkv_stride_ + task.head * d_head_;
+  float* out =
+      context + (task.sequence_row + task.first_query) * context_stride_ + task.head * d_head_;
+  transpose_queries(rows + task.first_query * qkv_stride_, qkv_stride_, task.queries, d_head_,
+                    width, scratch.queries);
+  score(task, rows + d, width, scratch);
+  kernels::softmax_columns(scratch.scores, task.tokens, width, scratch.inverse_sums);
+  mix(task, rows + 2 * d, width, scratch, out);
+}
 
-  transpose_queries(rows + task.first_query * stride, stride, task.queries, d_head_, width,
-                    queries);
-  if (task.scores != nullptr) {
-    task.scores(queries, keys, scores);
-  } else {
-    kernels::scores_of_block(queries, keys, stride, task.tokens, d_head_, width, scores);
-  }
-  kernels::softmax_columns(scores, task.tokens, width, inverse_sums);
-  if (task.mix != nullptr) {
-    task.mix(values, scores, out);
-  } else {
-    kernels::mix_values(scores, values, stride, task.tokens, d_head_, width, task.queries, out, d);
-  }
-  for (std::int64_t query = 0; query < task.queries; ++query) {
-    kernels::scale_row(out + query * d, d_head_, inverse_sums[query]);
+/// scores [tokens, width] = keys [tokens, d_head] queries [d_head, width].
+void Attention::score(const Task& task, const float* keys, std::int64_t width,
+                      const Scratch& scratch) const {
+  const auto vectors = static_cast<std::size_t>(width / set_.lanes);
+  TileArgs args;
+  args.a = keys;
+  args.a_row = qkv_stride_;
+  args.b = scratch.queries;
+  args.b_k = width;
+  args.k = d_head_;
+  args.c = scratch.scores;
+  args.c_row = width;
+  run_down(args, task.tokens, set_.most_rows[vectors],
+           [&](std::size_t rows) { return set_.tile[vectors][rows]; });
+}
+
+/// context [queries, d_head] = scores^T [queries, tokens] values [tokens, d_head] / sums.
+void Attention::mix(const Task& task, const float* values, std::int64_t width,
+                    const Scratch& scratch, float* context) const {
+  TileArgs args;
+  args.a_row = 1;
+  args.a_k = width;
+  args.b_k = qkv_stride_;
+  args.k = task.tokens;
+  args.c_row = context_stride_;
+  args.row_scale = scratch.inverse_sums;
+  for (std::int64_t column = 0; column < d_head_;) {
+    const std::int64_t left = d_head_ - column;
+    const auto vectors =
+        static_cast<std::size_t>(set_.vectors_across(static_cast<int>(left / set_.lanes)));
+    args.a = scratch.scores;
+    args.b = values + column;
+    args.c = context + column;
+    args.columns = std::min<std::int64_t>(left, set_.lanes);
+    run_down(args, task.queries, set_.most_rows[std::max<std::size_t>(vectors, 1)],
+             [&](std::size_t rows) {
+               return vectors == 0 ? set_.partial[rows] : set_.tile[vectors][rows];
+             });
+    column += vectors == 0 ? left : static_cast<std::int64_t>(vectors) * set_.lanes;
   }
 }
 

@@ -2,48 +2,61 @@
 /// Attention of one encoder layer over packed sequences, read in place from the fused QKV rows.
 ///
 /// A task is (sequence, head, block of queries), so that one sequence keeps every core busy. Both
-/// products and the softmax between them happen in one task, on a buffer the thread's cache holds.
+/// products and the softmax between them happen in one task, on a buffer the core's cache holds.
 /// Scores are kept transposed, [keys, queries]: keys and values are then read where they lie, only
 /// the few queries of the block are copied, and the softmax runs down columns with no horizontal
-/// operation. The products are libxsmm's generated kernels; where it has none, Highway loops.
+/// operation. The division by the softmax's sum happens as the context is stored.
 
 #include <cstdint>
 #include <span>
 #include <vector>
 
-namespace deformer {
+#include "backends/cpu/team.hpp"
+#include "backends/cpu/tiles.hpp"
 
-enum class AttentionProducts { generated, portable };
+namespace deformer {
 
 class Attention {
  public:
   /// `cumulative`: offsets of the sequences in the packed rows, the total last.
   Attention(std::span<const std::int64_t> cumulative, std::int64_t heads, std::int64_t d_head,
-            int threads, AttentionProducts products = AttentionProducts::generated);
+            int threads);
 
-  /// Bytes of scratch memory that `run` needs, for all threads together.
+  /// Bytes of scratch memory that `work` needs, for all threads together.
   std::int64_t scratch_bytes() const;
 
-  /// qkv [rows, 3 d]: queries (already divided by sqrt(d_head)), keys, values. context [rows, d].
-  void run(const float* qkv, float* context, float* scratch) const;
+  /// qkv: rows of queries (already divided by sqrt(d_head)), keys, values, row_stride(3 d) floats
+  /// apart. context: rows of d, row_stride(d) apart. Called by every worker of a team of at most
+  /// `threads`; the barrier that must follow is the caller's.
+  void work(const float* qkv, float* context, float* scratch, const Worker& worker) const;
 
  private:
-  using Product = void (*)(const float*, const float*, float*, ...);
   struct Task {
     std::int64_t sequence_row;  ///< first row of the sequence
-    std::int64_t tokens;
-    std::int64_t first_query;  ///< within the sequence
+    std::int64_t tokens;        ///< of the sequence
+    std::int64_t first_query;
     std::int64_t queries;
     std::int64_t head;
-    Product scores;  ///< null: the portable loops
-    Product mix;
+  };
+  /// A thread's own buffers.
+  struct Scratch {
+    float* inverse_sums;
+    float* queries;  ///< [d_head, width]
+    float* scores;   ///< [tokens, width]
   };
 
-  void add_sequence(std::int64_t row, std::int64_t tokens, AttentionProducts products);
-  void run_task(const Task& task, const float* qkv, float* context, float* scratch) const;
+  std::int64_t scratch_floats() const;
+  void add_sequence(std::int64_t row, std::int64_t tokens);
+  void run_task(const Task& task, const float* qkv, float* context, const Scratch& scratch) const;
+  void score(const Task& task, const float* keys, std::int64_t width, const Scratch& scratch) const;
+  void mix(const Task& task, const float* values, std::int64_t width, const Scratch& scratch,
+           float* context) const;
 
+  const TileSet& set_;
   std::int64_t heads_;
   std::int64_t d_head_;
+  std::int64_t qkv_stride_;
+  std::int64_t context_stride_;
   int threads_;
   std::int64_t longest_ = 0;
   std::vector<Task> tasks_;

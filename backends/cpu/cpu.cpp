@@ -9,7 +9,9 @@
 #include <hwy/base.h>
 #include <hwy/highway.h>
 
+#include "backends/cpu/onednn_compat.hpp"
 #include "backends/cpu/session.hpp"
+#include "backends/cpu/tiles.hpp"
 #include "cache/codec.hpp"
 #include "model/error.hpp"
 
@@ -18,8 +20,8 @@ namespace {
 
 class CpuModel final : public Model {
  public:
-  CpuModel(const WeightSource& weights, const LoadOptions& options)
-      : packed_(std::make_shared<const PackedModel>(weights, options)) {}
+  CpuModel(const WeightSource& weights, const LoadOptions& options, EngineChoice choice)
+      : packed_(std::make_shared<const PackedModel>(weights, options, choice)) {}
 
   const ModelConfig& config() const override { return packed_->config(); }
   std::int64_t weight_bytes() const override { return packed_->weight_bytes(); }
@@ -39,10 +41,14 @@ void check_threads(int threads) {
 
 class CpuBackend final : public Backend {
  public:
+  explicit CpuBackend(EngineChoice choice) : choice_(choice) {}
   BackendInfo info() const override;
   std::optional<std::string> why_not(const ModelConfig& config, DType dtype,
                                      DType cache_dtype) const override;
   std::unique_ptr<Model> load(const WeightSource& weights, const LoadOptions& options) override;
+
+ private:
+  EngineChoice choice_;
 };
 
 std::unique_ptr<Session> CpuModel::prepare(const Plan& plan, const Shape& shape,
@@ -61,8 +67,8 @@ std::unique_ptr<Session> CpuModel::prepare(const Plan& plan, const Shape& shape,
 
 BackendInfo CpuBackend::info() const {
   return {"cpu",
-          fmt::format("oneDNN {}, libxsmm {}, OpenMP; ISA {}", onednn::version(),
-                      LIBXSMM_CONFIG_VERSION, onednn::effective_isa()),
+          fmt::format("panels of our own ({}), oneDNN {} ({}), OpenMP", tiles().isa,
+                      onednn::version(), onednn::effective_isa()),
           ""};
 }
 
@@ -87,13 +93,13 @@ std::unique_ptr<Model> CpuBackend::load(const WeightSource& weights, const LoadO
     throw BadInput(fmt::format("{}: expected a token type for each of two texts, found {} in all",
                                weights.config().name, weights.config().type_vocab_size));
   }
-  return std::make_unique<CpuModel>(weights, options);
+  return std::make_unique<CpuModel>(weights, options, choice_);
 }
 
 }  // namespace
 
-std::unique_ptr<Backend> make_cpu_backend() {
-  return std::make_unique<CpuBackend>();
+std::unique_ptr<Backend> make_cpu_backend(EngineChoice choice) {
+  return std::make_unique<CpuBackend>(choice);
 }
 
 std::vector<std::pair<std::string, std::string>> cpu_libraries() {

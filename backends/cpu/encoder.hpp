@@ -1,41 +1,48 @@
 #pragma once
 /// Encoder layers over the packed rows of one segment, for one fixed shape. The hidden states are
-/// updated in place: the products that end a block add onto the residual, and one fused pass then
-/// adds their bias and normalises.
+/// updated in place: the products that end a block add onto the residual and one pass then
+/// normalises.
 
 #include <cstdint>
+#include <memory>
 #include <span>
 
 #include "backends/cpu/arena.hpp"
 #include "backends/cpu/attention.hpp"
 #include "backends/cpu/linear.hpp"
 #include "backends/cpu/packed_model.hpp"
+#include "backends/cpu/team.hpp"
 
 namespace deformer {
 
 class Encoder {
  public:
-  /// `hidden` is the slot of the segment's rows. Asks `plan` for scratch alive during ticks
-  /// [first_tick, first_tick + kTicks).
+  /// `hidden` is the slot of the segment's rows, row_stride(d_model) floats apart. Asks `plan` for
+  /// scratch alive during ticks [first_tick, first_tick + kTicks).
   Encoder(const PackedModel& model, std::span<const std::int64_t> cumulative, int threads,
           ArenaPlan& plan, int hidden, std::int64_t first_tick);
 
   static constexpr std::int64_t kTicks = 4;
 
   void bind(std::byte* base, const ArenaPlan& plan);
-  void run_layer(std::int64_t layer) const;
+  /// Whether a team can walk whole layers (`work_layer`); else only `run_layer` will do.
+  bool shared() const;
+  /// Called by every worker; ends with a barrier.
+  void work_layer(std::int64_t layer, const Worker& worker) const;
+  /// Called outside any region.
+  void run_layer(std::int64_t layer, Team& team) const;
   /// Bytes of all results of one layer, as if each had a buffer of its own.
   std::int64_t requested_bytes_per_layer() const;
 
  private:
-  void normalise(const LinearWeights& product, const NormWeights& norm) const;
+  void normalise(const NormWeights& norm, const Worker& worker) const;
 
   const PackedModel& model_;
   std::int64_t rows_;
-  Linear qkv_;
-  Linear attention_out_;
-  Linear ffn1_;
-  Linear ffn2_;
+  std::unique_ptr<Linear> qkv_;
+  std::unique_ptr<Linear> attention_out_;
+  std::unique_ptr<Linear> ffn1_;
+  std::unique_ptr<Linear> ffn2_;
   Attention attention_;
   int hidden_slot_;
   int qkv_slot_;

@@ -1,72 +1,99 @@
 #pragma once
-/// The large products y = x W^T: weights packed once in one layout that serves every number of
-/// rows, and the operation for one fixed number of rows.
+/// The large products y = x W^T of an encoder layer. An engine packs the weights of one kind of
+/// product once, in one layout that serves every number of rows, and prepares the operation for a
+/// fixed number of rows. Which engine serves a kind is measured (engine_choice.hpp).
 
-#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
+#include <string_view>
 
-#include <oneapi/dnnl/dnnl.hpp>
-
-#include "backends/cpu/aligned_buffer.hpp"
-#include "backends/cpu/onednn_compat.hpp"
+#include "backends/cpu/team.hpp"
 
 namespace deformer {
 
-/// The CPU engine and stream. Made at the first use, so that starting the program stays quick.
-const dnnl::engine& cpu_engine();
-const dnnl::stream& cpu_stream();
+/// What follows the product while its result is at hand.
+enum class Epilogue {
+  bias,            ///< y = x W^T + b
+  bias_gelu_erf,   ///< y = gelu(x W^T + b)
+  bias_gelu_tanh,  ///< y = gelu_tanh(x W^T + b)
+  residual,        ///< y += x W^T + b
+};
 
 /// Everything but the number of rows.
 struct LinearKind {
   std::int64_t in = 0;
   std::int64_t out = 0;
-  onednn::Epilogue epilogue = onednn::Epilogue::bias;
+  Epilogue epilogue = Epilogue::bias;
 };
 
-/// The layout of packed weights [out, in]: what oneDNN prefers at a typical number of rows, if an
-/// optimised implementation then exists for few and for many rows alike; else plain rows.
-dnnl::memory::desc packed_layout(const LinearKind& kind);
+/// Floats from one row of activations to the next for rows of `columns` floats: whole cache lines,
+/// and not a multiple of 32 of them, since rows that far apart fall into one or two sets of a first
+/// level cache and push each other out while a tile reads some ten of them at a time.
+std::int64_t row_stride(std::int64_t columns);
 
-/// Packed weights of one linear layer, with the bias that its epilogue needs.
+/// Packed weights and bias of one linear layer.
 class LinearWeights {
  public:
-  /// `fill_weights` writes the [out, in] matrix, row-major, where it is told to; `fill_bias`
-  /// likewise.
-  LinearWeights(const LinearKind& kind, const dnnl::memory::desc& layout,
-                const std::function<void(std::span<float>)>& fill_weights,
-                const std::function<void(std::span<float>)>& fill_bias);
-
-  const dnnl::memory& weights() const { return weights_; }
-  const dnnl::memory& bias() const { return bias_; }
-  std::int64_t bytes() const { return weights_buffer_.bytes() + bias_buffer_.bytes(); }
-
- private:
-  AlignedBuffer weights_buffer_;
-  AlignedBuffer bias_buffer_;
-  dnnl::memory weights_;
-  dnnl::memory bias_;
+  virtual ~LinearWeights() = default;
+  LinearWeights() = default;
+  LinearWeights(const LinearWeights&) = delete;
+  LinearWeights& operator=(const LinearWeights&) = delete;
+  virtual std::int64_t bytes() const = 0;
 };
 
-/// The operation for `rows` rows. Weights are given at each call: all layers share it.
+/// Where a product reads and writes. Rows lie `row_stride(in)` and `row_stride(out)` floats apart;
+/// padding behind a row of the result may be written.
+struct LinearOperands {
+  const float* source = nullptr;
+  float* result = nullptr;
+  std::byte* scratchpad = nullptr;
+};
+
+/// The operation for a fixed number of rows. Weights are given at each call: all layers share it.
 class Linear {
  public:
-  Linear(const LinearKind& kind, const dnnl::memory::desc& layout, std::int64_t rows);
+  virtual ~Linear() = default;
+  Linear() = default;
+  Linear(const Linear&) = delete;
+  Linear& operator=(const Linear&) = delete;
 
-  std::int64_t scratchpad_bytes() const { return scratchpad_bytes_; }
-  /// Tells where source, result and scratchpad lie from now on.
-  void bind(float* source, float* result, std::byte* scratchpad);
-  /// Allocates nothing of ours. @throws std::runtime_error when oneDNN refuses.
-  void run(const LinearWeights& weights) const;
-
- private:
-  onednn::Epilogue epilogue_;
-  dnnl::inner_product_forward primitive_;
-  dnnl::memory source_;
-  dnnl::memory result_;
-  dnnl::memory scratchpad_;
-  std::int64_t scratchpad_bytes_ = 0;
+  virtual std::int64_t scratchpad_bytes() const { return 0; }
+  virtual void bind(const LinearOperands& operands) = 0;
+  /// Whether the workers of a team do it together (`work`), or a library with threads of its own
+  /// does it when called outside any region (`run_alone`). Exactly one of the two is to be called.
+  virtual bool shared() const = 0;
+  /// Called by every worker; the barrier that must follow is the caller's.
+  virtual void work(const LinearWeights& weights, const Worker& worker) const = 0;
+  /// @throws std::runtime_error when the library refuses.
+  virtual void run_alone(const LinearWeights& weights) const = 0;
 };
+
+/// Writes a row-major matrix or a vector where it is told to.
+using Fill = std::function<void(std::span<float>)>;
+
+/// One way to do one kind of product.
+class LinearEngine {
+ public:
+  virtual ~LinearEngine() = default;
+  LinearEngine() = default;
+  LinearEngine(const LinearEngine&) = delete;
+  LinearEngine& operator=(const LinearEngine&) = delete;
+
+  virtual std::string_view name() const = 0;
+  virtual const LinearKind& kind() const = 0;
+  /// `fill_weights` gives the [out, in] matrix, `fill_bias` the [out] vector. May be called by
+  /// several threads at once.
+  virtual std::unique_ptr<LinearWeights> pack(const Fill& fill_weights,
+                                              const Fill& fill_bias) const = 0;
+  virtual std::unique_ptr<Linear> prepare(std::int64_t rows) const = 0;
+};
+
+/// Panels of weights and tiles of our own; every processor has it.
+std::unique_ptr<LinearEngine> make_panel_engine(const LinearKind& kind);
+/// oneDNN's matmul.
+std::unique_ptr<LinearEngine> make_onednn_engine(const LinearKind& kind);
 
 }  // namespace deformer

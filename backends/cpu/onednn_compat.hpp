@@ -1,27 +1,19 @@
 #pragma once
-/// The one place that knows oneDNN 2.x from 3.x. A linear layer is an inner product: of the forms
-/// oneDNN offers it alone avoids leading dimensions that are multiples of a page (N = 3072), where
-/// 2.6's plain matmul halves its rate at few rows.
+/// The one place that knows oneDNN 2.x from 3.x.
 
 #include <cstdint>
 #include <string>
 
 #include <oneapi/dnnl/dnnl.hpp>
 
-namespace deformer::onednn {
+#include "backends/cpu/linear.hpp"
 
-/// What follows the product while its result is at hand.
-enum class Epilogue {
-  bias,            ///< y = x W^T + b
-  bias_gelu_erf,   ///< y = gelu(x W^T + b)
-  bias_gelu_tanh,  ///< y = gelu_tanh(x W^T + b)
-  accumulate,      ///< y += x W^T
-};
+namespace deformer::onednn {
 
 struct LinearDescs {
   dnnl::memory::desc source;   ///< [rows, in]
-  dnnl::memory::desc weights;  ///< [out, in]
-  dnnl::memory::desc bias;     ///< [out]; unused by `accumulate`
+  dnnl::memory::desc weights;  ///< [in, out]
+  dnnl::memory::desc bias;     ///< [1, out]
   dnnl::memory::desc result;   ///< [rows, out]
 };
 
@@ -39,7 +31,7 @@ inline dnnl::primitive_attr linear_attributes(Epilogue epilogue) {
     append_eltwise(ops, dnnl::algorithm::eltwise_gelu_erf);
   } else if (epilogue == Epilogue::bias_gelu_tanh) {
     append_eltwise(ops, dnnl::algorithm::eltwise_gelu_tanh);
-  } else if (epilogue == Epilogue::accumulate) {
+  } else if (epilogue == Epilogue::residual) {
     ops.append_sum(1.0F);
   }
   dnnl::primitive_attr attributes;
@@ -48,22 +40,13 @@ inline dnnl::primitive_attr linear_attributes(Epilogue epilogue) {
   return attributes;
 }
 
-inline dnnl::inner_product_forward::primitive_desc linear_primitive(const dnnl::engine& engine,
-                                                                    const LinearDescs& descs,
-                                                                    Epilogue epilogue) {
-  constexpr auto kind = dnnl::prop_kind::forward_inference;
+inline dnnl::matmul::primitive_desc linear_primitive(const dnnl::engine& engine,
+                                                     const LinearDescs& descs, Epilogue epilogue) {
   const auto attributes = linear_attributes(epilogue);
 #if DNNL_VERSION_MAJOR >= 3
-  if (epilogue == Epilogue::accumulate) {
-    return {engine, kind, descs.source, descs.weights, descs.result, attributes};
-  }
-  return {engine, kind, descs.source, descs.weights, descs.bias, descs.result, attributes};
+  return {engine, descs.source, descs.weights, descs.bias, descs.result, attributes};
 #else
-  using Forward = dnnl::inner_product_forward;
-  if (epilogue == Epilogue::accumulate) {
-    return {Forward::desc(kind, descs.source, descs.weights, descs.result), attributes, engine};
-  }
-  return {Forward::desc(kind, descs.source, descs.weights, descs.bias, descs.result), attributes,
+  return {dnnl::matmul::desc(descs.source, descs.weights, descs.bias, descs.result), attributes,
           engine};
 #endif
 }

@@ -12,24 +12,16 @@
 namespace deformer {
 namespace {
 
-using onednn::Epilogue;
-
 constexpr auto kFloatBytes = static_cast<std::int64_t>(sizeof(float));
 
-LayerKinds layer_kinds(const ModelConfig& config) {
+LayerEngines layer_engines(const ModelConfig& config, int threads, EngineChoice choice) {
   const std::int64_t d = config.d_model;
   const Epilogue gelu = config.activation == Activation::gelu_erf ? Epilogue::bias_gelu_erf
                                                                   : Epilogue::bias_gelu_tanh;
-  LayerKinds kinds;
-  kinds.qkv = {d, 3 * d, Epilogue::bias};
-  kinds.attention_out = {d, d, Epilogue::accumulate};
-  kinds.ffn1 = {d, config.d_ff, gelu};
-  kinds.ffn2 = {config.d_ff, d, Epilogue::accumulate};
-  kinds.qkv_layout = packed_layout(kinds.qkv);
-  kinds.attention_out_layout = packed_layout(kinds.attention_out);
-  kinds.ffn1_layout = packed_layout(kinds.ffn1);
-  kinds.ffn2_layout = packed_layout(kinds.ffn2);
-  return kinds;
+  return {.qkv = choose_engine({d, 3 * d, Epilogue::bias}, threads, choice),
+          .attention_out = choose_engine({d, d, Epilogue::residual}, threads, choice),
+          .ffn1 = choose_engine({d, config.d_ff, gelu}, threads, choice),
+          .ffn2 = choose_engine({config.d_ff, d, Epilogue::residual}, threads, choice)};
 }
 
 AlignedBuffer read_tensor(const WeightSource& source, TensorId id, std::int64_t elements) {
@@ -64,10 +56,10 @@ NormWeights read_norm(const WeightSource& source, TensorId weight, TensorId bias
   return result;
 }
 
-LinearWeights read_linear(const WeightSource& source, const LinearKind& kind,
-                          const dnnl::memory::desc& layout, TensorId weight, TensorId bias) {
-  return {kind, layout, [&](std::span<float> out) { source.read(weight, out); },
-          [&](std::span<float> out) { source.read(bias, out); }};
+std::unique_ptr<LinearWeights> read_linear(const WeightSource& source, const LinearEngine& engine,
+                                           TensorId weight, TensorId bias) {
+  return engine.pack([&](std::span<float> out) { source.read(weight, out); },
+                     [&](std::span<float> out) { source.read(bias, out); });
 }
 
 /// Reads three tensors one after the other and scales the first, the query's.
@@ -84,31 +76,32 @@ void read_qkv(const WeightSource& source, const Role (&roles)[3], std::int64_t l
   }
 }
 
-LayerWeights read_layer(const WeightSource& source, const LayerKinds& kinds, std::int64_t layer) {
+LayerWeights read_layer(const WeightSource& source, const LayerEngines& engines,
+                        std::int64_t layer) {
   static constexpr Role kWeights[] = {Role::query_weight, Role::key_weight, Role::value_weight};
   static constexpr Role kBiases[] = {Role::query_bias, Role::key_bias, Role::value_bias};
   return {
-      .qkv = {kinds.qkv, kinds.qkv_layout,
-              [&](std::span<float> out) { read_qkv(source, kWeights, layer, out); },
-              [&](std::span<float> out) { read_qkv(source, kBiases, layer, out); }},
+      .qkv =
+          engines.qkv->pack([&](std::span<float> out) { read_qkv(source, kWeights, layer, out); },
+                            [&](std::span<float> out) { read_qkv(source, kBiases, layer, out); }),
       .attention_out =
-          read_linear(source, kinds.attention_out, kinds.attention_out_layout,
-                      {Role::attention_out_weight, layer}, {Role::attention_out_bias, layer}),
-      .ffn1 = read_linear(source, kinds.ffn1, kinds.ffn1_layout, {Role::ffn1_weight, layer},
-                          {Role::ffn1_bias, layer}),
-      .ffn2 = read_linear(source, kinds.ffn2, kinds.ffn2_layout, {Role::ffn2_weight, layer},
-                          {Role::ffn2_bias, layer}),
+          read_linear(source, *engines.attention_out, {Role::attention_out_weight, layer},
+                      {Role::attention_out_bias, layer}),
+      .ffn1 =
+          read_linear(source, *engines.ffn1, {Role::ffn1_weight, layer}, {Role::ffn1_bias, layer}),
+      .ffn2 =
+          read_linear(source, *engines.ffn2, {Role::ffn2_weight, layer}, {Role::ffn2_bias, layer}),
       .attention_norm = read_norm(source, {Role::attention_norm_weight, layer},
                                   {Role::attention_norm_bias, layer}),
       .ffn_norm = read_norm(source, {Role::ffn_norm_weight, layer}, {Role::ffn_norm_bias, layer})};
 }
 
-std::vector<LayerWeights> read_layers(const WeightSource& source, const LayerKinds& kinds,
+std::vector<LayerWeights> read_layers(const WeightSource& source, const LayerEngines& engines,
                                       int threads) {
   const std::int64_t count = source.config().layers;
   std::vector<std::optional<LayerWeights>> read(static_cast<std::size_t>(count));
   parallel_for_throwing(count, threads, [&](std::int64_t layer) {
-    read[static_cast<std::size_t>(layer)].emplace(read_layer(source, kinds, layer));
+    read[static_cast<std::size_t>(layer)].emplace(read_layer(source, engines, layer));
   });
   std::vector<LayerWeights> layers;
   for (std::optional<LayerWeights>& layer : read) {
@@ -118,8 +111,9 @@ std::vector<LayerWeights> read_layers(const WeightSource& source, const LayerKin
 }
 
 std::int64_t layer_bytes(const LayerWeights& layer) {
-  return layer.qkv.bytes() + layer.attention_out.bytes() + layer.ffn1.bytes() + layer.ffn2.bytes() +
-         layer.attention_norm.parameters.bytes() + layer.ffn_norm.parameters.bytes();
+  return layer.qkv->bytes() + layer.attention_out->bytes() + layer.ffn1->bytes() +
+         layer.ffn2->bytes() + layer.attention_norm.parameters.bytes() +
+         layer.ffn_norm.parameters.bytes();
 }
 
 }  // namespace
@@ -136,17 +130,18 @@ std::int64_t head_outputs(const ModelConfig& config) {
   return 0;
 }
 
-PackedModel::PackedModel(const WeightSource& source, const LoadOptions& options)
+PackedModel::PackedModel(const WeightSource& source, const LoadOptions& options,
+                         EngineChoice choice)
     : config_(source.config()),
       positions_(config_.positions_grow ? options.positions : config_.max_positions) {
   const std::int64_t d = config_.d_model;
   omp_set_num_threads(options.threads);
-  kinds_ = layer_kinds(config_);
+  engines_ = layer_engines(config_, options.threads, choice);
   words_ = read_table(source, Role::word_embedding, config_.vocab_size, d, options.threads);
   position_table_ = read_table(source, Role::position_embedding, positions_, d, options.threads);
   types_ = read_table(source, Role::type_embedding, config_.type_vocab_size, d, options.threads);
   embedding_norm_ = read_norm(source, {Role::embedding_norm_weight}, {Role::embedding_norm_bias});
-  layers_ = read_layers(source, kinds_, options.threads);
+  layers_ = read_layers(source, engines_, options.threads);
   if (config_.head == HeadKind::classes) {
     pooler_weight_ = read_tensor(source, {Role::pooler_weight}, d * d);
     pooler_bias_ = read_tensor(source, {Role::pooler_bias}, d);

@@ -2,25 +2,23 @@
 /// All weights of a model as the CPU backend holds them: once, f32, packed.
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "backends/backend.hpp"
 #include "backends/cpu/aligned_buffer.hpp"
+#include "backends/cpu/engine_choice.hpp"
 #include "backends/cpu/kernels.hpp"
 #include "backends/cpu/linear.hpp"
 
 namespace deformer {
 
-/// The four products of a layer, and the layouts of their weights.
-struct LayerKinds {
-  LinearKind qkv;
-  LinearKind attention_out;
-  LinearKind ffn1;
-  LinearKind ffn2;
-  dnnl::memory::desc qkv_layout;
-  dnnl::memory::desc attention_out_layout;
-  dnnl::memory::desc ffn1_layout;
-  dnnl::memory::desc ffn2_layout;
+/// What does the four products of a layer; all layers share them.
+struct LayerEngines {
+  std::shared_ptr<const LinearEngine> qkv;
+  std::shared_ptr<const LinearEngine> attention_out;
+  std::shared_ptr<const LinearEngine> ffn1;
+  std::shared_ptr<const LinearEngine> ffn2;
 };
 
 /// LayerNorm parameters, [weight; bias].
@@ -30,10 +28,11 @@ struct NormWeights {
 };
 
 struct LayerWeights {
-  LinearWeights qkv;  ///< [3 d, d]: query (with its bias, divided by sqrt(d_head)), key, value
-  LinearWeights attention_out;
-  LinearWeights ffn1;
-  LinearWeights ffn2;
+  /// [3 d, d]: query (with its bias, divided by sqrt(d_head)), key, value.
+  std::unique_ptr<LinearWeights> qkv;
+  std::unique_ptr<LinearWeights> attention_out;
+  std::unique_ptr<LinearWeights> ffn1;
+  std::unique_ptr<LinearWeights> ffn2;
   NormWeights attention_norm;
   NormWeights ffn_norm;
 };
@@ -41,10 +40,10 @@ struct LayerWeights {
 class PackedModel {
  public:
   /// @throws BadInput from the source; std::runtime_error from oneDNN.
-  PackedModel(const WeightSource& source, const LoadOptions& options);
+  PackedModel(const WeightSource& source, const LoadOptions& options, EngineChoice choice);
 
   const ModelConfig& config() const { return config_; }
-  const LayerKinds& kinds() const { return kinds_; }
+  const LayerEngines& engines() const { return engines_; }
   const LayerWeights& layer(std::int64_t index) const {
     return layers_[static_cast<std::size_t>(index)];
   }
@@ -67,7 +66,7 @@ class PackedModel {
 
  private:
   ModelConfig config_;
-  LayerKinds kinds_;
+  LayerEngines engines_;
   std::int64_t positions_;
   AlignedBuffer words_;
   AlignedBuffer position_table_;

@@ -40,6 +40,8 @@ CpuSession::CpuSession(std::shared_ptr<const PackedModel> model, std::shared_ptr
       plan_(std::move(plan)),
       shape_(std::move(shape)),
       options_(std::move(options)),
+      team_(options_.threads, options_.processors),
+      stride_(row_stride(model_->config().d_model)),
       phase_ns_(plan_.phases.size(), 0) {
   omp_set_num_threads(options_.threads);  // before primitives are made: they are tuned to it
   plan_parts();
@@ -48,6 +50,7 @@ CpuSession::CpuSession(std::shared_ptr<const PackedModel> model, std::shared_ptr
   }
   plan_kept_states();
   plan_head();
+  plan_output();
   memory_.place();
   arena_->grow(memory_.peak_bytes());
 }
@@ -71,8 +74,7 @@ void CpuSession::plan_parts() {
     Part& found = part(segment);
     found.cumulative = cumulative_tokens(shape_, segment);
     const std::int64_t last = has_join && segment != Segment::joint ? join_tick : last_tick();
-    found.hidden = memory_.add(found.cumulative.back() * model_->config().d_model * kFloatBytes,
-                               tick(phase), last);
+    found.hidden = memory_.add(found.cumulative.back() * stride_ * kFloatBytes, tick(phase), last);
   }
 }
 
@@ -149,6 +151,16 @@ void CpuSession::add_kept(Segment segment, std::int64_t layers, std::int64_t fir
   requested_bytes_ += bytes;
 }
 
+/// Hidden states with padding behind their rows are copied out densely.
+void CpuSession::plan_output() {
+  const std::int64_t d = model_->config().d_model;
+  if (stride_ != d) {
+    const std::int64_t bytes = part(plan_.output_segment()).cumulative.back() * d * kFloatBytes;
+    output_ = memory_.add(bytes, last_tick(), last_tick());
+    requested_bytes_ += bytes;
+  }
+}
+
 void CpuSession::plan_head() {
   const auto found = std::ranges::find(plan_.phases, PhaseKind::head, &Phase::kind);
   if (found == plan_.phases.end()) {
@@ -184,127 +196,149 @@ void CpuSession::bind(std::byte* base) {
 }
 
 void CpuSession::run(const Inputs& inputs) {
-  omp_set_num_threads(options_.threads);
   if (std::byte* base = arena_->acquire(); base != base_) {
     bind(base);
   }
-  for (std::size_t phase = 0; phase < plan_.phases.size(); ++phase) {
+  for (std::size_t index = 0; index < plan_.phases.size(); ++index) {
+    const Phase& phase = plan_.phases[index];
     const std::int64_t start = now_ns();
-    run_phase(plan_.phases[phase], inputs);
-    phase_ns_[phase] = now_ns() - start;
+    if (phase.kind == PhaseKind::encode) {
+      encode(phase, inputs);
+    } else {
+      team_.run([&](const Worker& worker) { work_phase(phase, inputs, worker); });
+    }
+    if (index + 1 == plan_.phases.size() && output_ >= 0) {
+      team_.run([&](const Worker& worker) { publish(worker); });
+    }
+    phase_ns_[index] = now_ns() - start;
   }
 }
 
-void CpuSession::run_phase(const Phase& phase, const Inputs& inputs) {
+/// Whole phases are one region where every product can be shared by the team.
+void CpuSession::encode(const Phase& phase, const Inputs& inputs) {
+  const Encoder& encoder = *part(phase.segment).encoder;
+  if (encoder.shared()) {
+    team_.run([&](const Worker& worker) { work_phase(phase, inputs, worker); });
+    return;
+  }
+  omp_set_num_threads(options_.threads);
+  for (std::int64_t layer = phase.first_layer; layer < phase.last_layer; ++layer) {
+    encoder.run_layer(layer, team_);
+    team_.run([&](const Worker& worker) { keep(phase.segment, layer + 1, worker); });
+  }
+}
+
+void CpuSession::work_phase(const Phase& phase, const Inputs& inputs, const Worker& worker) const {
   switch (phase.kind) {
     case PhaseKind::embed:
-      embed(part(phase.segment), inputs);
-      keep(phase.segment, 0);
+      embed(part(phase.segment), inputs, worker);
+      worker.barrier();
+      keep(phase.segment, 0, worker);
       break;
     case PhaseKind::encode:
-      encode(phase);
+      for (std::int64_t layer = phase.first_layer; layer < phase.last_layer; ++layer) {
+        part(phase.segment).encoder->work_layer(layer, worker);
+        keep(phase.segment, layer + 1, worker);
+      }
       break;
     case PhaseKind::load:
-      load(inputs);
+      load(inputs, worker);
       break;
     case PhaseKind::join:
-      join();
-      keep(Segment::joint, plan_.split);
+      join(worker);
+      worker.barrier();
+      keep(Segment::joint, plan_.split, worker);
       break;
     case PhaseKind::head:
-      head();
+      head(worker);
       break;
   }
 }
 
-void CpuSession::embed(const Part& target, const Inputs& inputs) const {
+void CpuSession::embed(const Part& target, const Inputs& inputs, const Worker& worker) const {
   const std::int64_t d = model_->config().d_model;
-  const auto count = static_cast<std::int64_t>(target.tokens.size());
-#pragma omp parallel for schedule(static)
-  for (std::int64_t row = 0; row < count; ++row) {
+  const auto share = worker.share(static_cast<std::int64_t>(target.tokens.size()));
+  for (std::int64_t row = share.first; row < share.last; ++row) {
     const EmbeddedToken& token = target.tokens[static_cast<std::size_t>(row)];
     const auto ids = token.from_passage ? inputs.passage_ids : inputs.question_ids;
     kernels::embed_row(model_->word_row(ids[static_cast<std::size_t>(token.index)]),
                        model_->position_row(token.position), model_->type_row(token.type), d,
-                       model_->embedding_norm(), target.rows + row * d);
+                       model_->embedding_norm(), target.rows + row * stride_);
   }
 }
 
-void CpuSession::encode(const Phase& phase) {
-  const Part& target = part(phase.segment);
-  for (std::int64_t layer = phase.first_layer; layer < phase.last_layer; ++layer) {
-    target.encoder->run_layer(layer);
-    keep(phase.segment, layer + 1);
-  }
-}
-
-void CpuSession::load(const Inputs& inputs) const {
+void CpuSession::load(const Inputs& inputs, const Worker& worker) const {
   const std::int64_t d = model_->config().d_model;
   const std::int64_t row_bytes = encoded_bytes(options_.cache_dtype, 1, d);
   float* joint = part(Segment::joint).rows;
-  const auto count = static_cast<std::int64_t>(load_copies_.size());
-#pragma omp parallel for schedule(static)
-  for (std::int64_t i = 0; i < count; ++i) {
+  const auto share = worker.share(static_cast<std::int64_t>(load_copies_.size()));
+  for (std::int64_t i = share.first; i < share.last; ++i) {
     const RowCopy& copy = load_copies_[static_cast<std::size_t>(i)];
     const std::byte* passage = inputs.cached_passages[static_cast<std::size_t>(copy.text)];
-    decode_rows(options_.cache_dtype, passage + copy.source_row * row_bytes, copy.rows, d,
-                joint + copy.target_row * d);
+    const std::byte* source = passage + copy.source_row * row_bytes;
+    float* target = joint + copy.target_row * stride_;
+    if (stride_ == d) {
+      decode_rows(options_.cache_dtype, source, copy.rows, d, target);
+      continue;
+    }
+    for (std::int64_t row = 0; row < copy.rows; ++row) {
+      decode_rows(options_.cache_dtype, source + row * row_bytes, 1, d, target + row * stride_);
+    }
   }
 }
 
-void CpuSession::join() const {
-  const std::int64_t d = model_->config().d_model;
+void CpuSession::join(const Worker& worker) const {
   float* joint = part(Segment::joint).rows;
-  const auto count = static_cast<std::int64_t>(join_copies_.size());
-#pragma omp parallel for schedule(static)
-  for (std::int64_t i = 0; i < count; ++i) {
+  const auto share = worker.share(static_cast<std::int64_t>(join_copies_.size()));
+  for (std::int64_t i = share.first; i < share.last; ++i) {
     const RowCopy& copy = join_copies_[static_cast<std::size_t>(i)];
-    copy_floats(part(copy.source).rows + copy.source_row * d, copy.rows * d,
-                joint + copy.target_row * d);
+    copy_floats(part(copy.source).rows + copy.source_row * stride_, copy.rows * stride_,
+                joint + copy.target_row * stride_);
   }
 }
 
-void CpuSession::head() const {
+void CpuSession::head(const Worker& worker) const {
   if (model_->config().head == HeadKind::span) {
-    span_head();
+    span_head(worker);
   } else {
-    classes_head();
+    classes_head(worker);
   }
 }
 
-void CpuSession::span_head() const {
+void CpuSession::span_head(const Worker& worker) const {
   const std::int64_t d = model_->config().d_model;
   const Part& joint = part(Segment::joint);
-  const std::int64_t rows = joint.cumulative.back();
   const float* weight = model_->head_weight();
   const float* bias = model_->head_bias();
   float* out = floats(head_);
-#pragma omp parallel for schedule(static)
-  for (std::int64_t row = 0; row < rows; ++row) {
-    const float* hidden = joint.rows + row * d;
+  const auto share = worker.share(joint.cumulative.back());
+  for (std::int64_t row = share.first; row < share.last; ++row) {
+    const float* hidden = joint.rows + row * stride_;
     out[2 * row] = kernels::dot(hidden, weight, d) + bias[0];
     out[2 * row + 1] = kernels::dot(hidden, weight + d, d) + bias[1];
   }
 }
 
-void CpuSession::classes_head() const {
+void CpuSession::classes_head(const Worker& worker) const {
   const std::int64_t d = model_->config().d_model;
   const std::int64_t classes = model_->config().classes;
   const std::int64_t pairs = shape_.pairs();
   const Part& joint = part(Segment::joint);
   float* pooled = floats(pooled_);
   float* out = floats(head_);
-#pragma omp parallel for schedule(static)
-  for (std::int64_t i = 0; i < d; ++i) {
+  const auto features = worker.share(d);
+  for (std::int64_t i = features.first; i < features.last; ++i) {
     const float* weight = model_->pooler_weight() + i * d;
     for (std::int64_t pair = 0; pair < pairs; ++pair) {
-      const float* first_row = joint.rows + joint.cumulative[static_cast<std::size_t>(pair)] * d;
+      const float* first_row =
+          joint.rows + joint.cumulative[static_cast<std::size_t>(pair)] * stride_;
       pooled[pair * d + i] =
           std::tanh(kernels::dot(first_row, weight, d) + model_->pooler_bias()[i]);
     }
   }
-#pragma omp parallel for schedule(static)
-  for (std::int64_t pair = 0; pair < pairs; ++pair) {
+  worker.barrier();
+  const auto share = worker.share(pairs);
+  for (std::int64_t pair = share.first; pair < share.last; ++pair) {
     for (std::int64_t label = 0; label < classes; ++label) {
       out[pair * classes + label] =
           kernels::dot(pooled + pair * d, model_->head_weight() + label * d, d) +
@@ -313,19 +347,32 @@ void CpuSession::classes_head() const {
   }
 }
 
-void CpuSession::keep(Segment segment, std::int64_t layers) const {
+/// Copies that segment's rows where they are to be kept after so many layers.
+void CpuSession::keep(Segment segment, std::int64_t layers, const Worker& worker) const {
   for (const KeptState& state : kept_) {
     if (state.segment == segment && state.layers == layers) {
-      const Part& source = part(segment);
-      copy_floats(source.rows, source.cumulative.back() * model_->config().d_model,
-                  floats(state.slot));
+      copy_dense(part(segment), floats(state.slot), worker);
+      worker.barrier();  // before the next layer overwrites them
     }
+  }
+}
+
+void CpuSession::publish(const Worker& worker) const {
+  copy_dense(part(plan_.output_segment()), floats(output_), worker);
+}
+
+void CpuSession::copy_dense(const Part& from, float* to, const Worker& worker) const {
+  const std::int64_t d = model_->config().d_model;
+  const auto share = worker.share(from.cumulative.back());
+  for (std::int64_t row = share.first; row < share.last; ++row) {
+    copy_floats(from.rows + row * stride_, d, to + row * d);
   }
 }
 
 std::span<const float> CpuSession::output() const {
   const Part& last = part(plan_.output_segment());
-  return view(last.rows, last.cumulative.back() * model_->config().d_model);
+  return view(output_ < 0 ? last.rows : floats(output_),
+              last.cumulative.back() * model_->config().d_model);
 }
 
 std::span<const float> CpuSession::head_output() const {

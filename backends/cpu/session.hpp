@@ -13,6 +13,7 @@
 #include "backends/cpu/encoder.hpp"
 #include "backends/cpu/packed_model.hpp"
 #include "backends/cpu/rows.hpp"
+#include "backends/cpu/team.hpp"
 
 namespace deformer {
 
@@ -33,8 +34,8 @@ class CpuSession final : public Session {
   /// A segment that this plan has: its rows, and its encoder if it has layers of its own.
   struct Part {
     std::vector<std::int64_t> cumulative;
-    int hidden = -1;  ///< slot
-    float* rows = nullptr;
+    int hidden = -1;        ///< slot
+    float* rows = nullptr;  ///< stride_ floats apart
     std::vector<EmbeddedToken> tokens;
     std::optional<Encoder> encoder;
   };
@@ -49,19 +50,22 @@ class CpuSession final : public Session {
   void plan_phase(std::size_t phase);
   void plan_kept_states();
   void plan_head();
+  void plan_output();
   bool has_part(Segment segment) const { return part(segment).hidden >= 0; }
   void add_kept(Segment segment, std::int64_t layers, std::int64_t first_tick);
 
   void bind(std::byte* base);
-  void run_phase(const Phase& phase, const Inputs& inputs);
-  void embed(const Part& part, const Inputs& inputs) const;
-  void encode(const Phase& phase);
-  void load(const Inputs& inputs) const;
-  void join() const;
-  void head() const;
-  void span_head() const;
-  void classes_head() const;
-  void keep(Segment segment, std::int64_t layers) const;
+  void encode(const Phase& phase, const Inputs& inputs);
+  void work_phase(const Phase& phase, const Inputs& inputs, const Worker& worker) const;
+  void embed(const Part& part, const Inputs& inputs, const Worker& worker) const;
+  void load(const Inputs& inputs, const Worker& worker) const;
+  void join(const Worker& worker) const;
+  void head(const Worker& worker) const;
+  void span_head(const Worker& worker) const;
+  void classes_head(const Worker& worker) const;
+  void keep(Segment segment, std::int64_t layers, const Worker& worker) const;
+  void publish(const Worker& worker) const;
+  void copy_dense(const Part& from, float* to, const Worker& worker) const;
 
   Part& part(Segment segment) { return parts_[static_cast<std::size_t>(segment)]; }
   const Part& part(Segment segment) const { return parts_[static_cast<std::size_t>(segment)]; }
@@ -73,11 +77,14 @@ class CpuSession final : public Session {
   Plan plan_;
   Shape shape_;
   SessionOptions options_;
+  Team team_;
+  std::int64_t stride_;  ///< floats from one row of hidden states to the next
   ArenaPlan memory_;
   Part parts_[3];
   std::vector<RowCopy> load_copies_;
   std::vector<RowCopy> join_copies_;
   std::vector<KeptState> kept_;
+  int output_ = -1;  ///< slot of dense output rows; -1 where the hidden states are dense anyway
   int pooled_ = -1;  ///< slot, classes head
   int head_ = -1;    ///< slot
   std::int64_t head_floats_ = 0;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 #include <vector>
@@ -9,6 +10,8 @@
 #include "backends/cpu/arena.hpp"
 #include "backends/cpu/attention.hpp"
 #include "backends/cpu/kernels.hpp"
+#include "backends/cpu/linear.hpp"
+#include "backends/cpu/team.hpp"
 
 namespace deformer {
 namespace {
@@ -71,11 +74,11 @@ struct AttentionCase {
   std::int64_t d_head;
 };
 
-/// softmax(Q K^T) V in float64.
+/// softmax(Q K^T) V in float64; rows as far apart as the backend keeps them.
 std::vector<float> plain_attention(const AttentionCase& c, const std::vector<float>& qkv) {
   const std::int64_t d = c.heads * c.d_head;
   const auto at = [&](std::int64_t row, std::int64_t column) {
-    return static_cast<double>(qkv[static_cast<std::size_t>(row * 3 * d + column)]);
+    return static_cast<double>(qkv[static_cast<std::size_t>(row * row_stride(3 * d) + column)]);
   };
   std::vector<float> context(static_cast<std::size_t>(c.cumulative.back() * d));
   for (std::size_t s = 0; s + 1 < c.cumulative.size(); ++s) {
@@ -99,40 +102,53 @@ std::vector<float> plain_attention(const AttentionCase& c, const std::vector<flo
   return context;
 }
 
-void expect_attention(const AttentionCase& c, AttentionProducts products) {
+void expect_attention(const AttentionCase& c) {
   const std::int64_t d = c.heads * c.d_head;
-  const auto qkv = noise(c.cumulative.back() * 3 * d, 0.7F);
+  const std::int64_t rows = c.cumulative.back();
+  const auto qkv = noise(rows * row_stride(3 * d), 0.7F);
   const auto expected = plain_attention(c, qkv);
-  std::vector<float> found(expected.size(), 99.0F);
-  const Attention attention(c.cumulative, c.heads, c.d_head, 8, products);
+  std::vector<float> found(static_cast<std::size_t>(rows * row_stride(d)), 99.0F);
+  const Attention attention(c.cumulative, c.heads, c.d_head, 3);
   std::vector<float> scratch(static_cast<std::size_t>(attention.scratch_bytes()) / sizeof(float));
-  attention.run(qkv.data(), found.data(), scratch.data());
-  for (std::size_t i = 0; i < found.size(); ++i) {
-    ASSERT_NEAR(found[i], expected[i], 2e-5) << i;
+  Team team(3, {});
+  team.run([&](const Worker& worker) {
+    attention.work(qkv.data(), found.data(), scratch.data(), worker);
+  });
+  for (std::int64_t row = 0; row < rows; ++row) {
+    for (std::int64_t column = 0; column < row_stride(d); ++column) {
+      const float value = found[static_cast<std::size_t>(row * row_stride(d) + column)];
+      if (column < d) {
+        ASSERT_NEAR(value, expected[static_cast<std::size_t>(row * d + column)], 2e-5)
+            << row << ", " << column;
+      } else {
+        ASSERT_EQ(value, 99.0F) << "padding of row " << row;
+      }
+    }
   }
 }
 
 TEST(Attention, IsSoftmaxOfQueriesTimesKeysTimesValues) {
-  for (const auto products : {AttentionProducts::generated, AttentionProducts::portable}) {
-    expect_attention({{0, 1, 27, 28, 61, 148}, 2, 64}, products);
-    expect_attention({{0, 31, 63, 96, 121}, 3, 11}, products);
-    expect_attention({{0, 25, 49}, 5, 9}, products);
-    expect_attention({{0, 40}, 1, 45}, products);
-    expect_attention({{0, 33}, 4, 1}, products);
-  }
+  expect_attention({{0, 1, 27, 28, 61, 148}, 2, 64});
+  expect_attention({{0, 31, 63, 96, 121}, 3, 11});
+  expect_attention({{0, 25, 49}, 5, 9});
+  expect_attention({{0, 40}, 1, 45});
+  expect_attention({{0, 33}, 4, 1});
+  expect_attention({{0, 50, 100}, 2, 32});
+  expect_attention({{0, 49}, 2, 128});
 }
 
 TEST(Softmax, SurvivesLargeScores) {
-  std::vector<float> scores(3 * 8, -1e30F);
-  for (std::size_t column = 0; column < 8; ++column) {
-    scores[8 + column] = 3e4F;
+  constexpr std::size_t kWidth = 48;
+  std::vector<float> scores(3 * kWidth, -1e30F);
+  for (std::size_t column = 0; column < kWidth; ++column) {
+    scores[kWidth + column] = 3e4F;
   }
-  std::vector<float> inverse(8);
-  kernels::softmax_columns(scores.data(), 3, 8, inverse.data());
-  for (std::size_t column = 0; column < 8; ++column) {
+  std::vector<float> inverse(kWidth);
+  kernels::softmax_columns(scores.data(), 3, kWidth, inverse.data());
+  for (std::size_t column = 0; column < kWidth; ++column) {
     EXPECT_EQ(inverse[column], 1.0F);
     EXPECT_EQ(scores[column], 0.0F);
-    EXPECT_EQ(scores[8 + column], 1.0F);
+    EXPECT_EQ(scores[kWidth + column], 1.0F);
   }
 }
 
@@ -145,7 +161,7 @@ TEST(LayerNorm, HoldsWhereTheMeanDwarfsTheDeviation) {
   const std::vector<float> given = x;
   const std::vector<float> ones(static_cast<std::size_t>(d), 1.0F);
   const std::vector<float> zeros(static_cast<std::size_t>(d), 0.0F);
-  kernels::shift_and_normalise(x.data(), 1, d, zeros.data(), {ones.data(), zeros.data(), 1e-12F});
+  kernels::normalise(x.data(), 1, d, d, {ones.data(), zeros.data(), 1e-12F});
   double mean = 0.0;
   for (const float value : given) {
     mean += static_cast<double>(value) / static_cast<double>(d);
@@ -156,6 +172,44 @@ TEST(LayerNorm, HoldsWhereTheMeanDwarfsTheDeviation) {
   }
   for (std::size_t i = 0; i < x.size(); ++i) {
     EXPECT_NEAR(x[i], (given[i] - mean) / std::sqrt(variance), 2e-2);
+  }
+}
+
+/// Of `kernel` against float64 over [-12, 12].
+double worst_gelu_error(void (*kernel)(float*, std::int64_t, std::int64_t, std::int64_t),
+                        double (*exact)(double)) {
+  std::vector<float> x(96'000);
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    x[i] = static_cast<float>(static_cast<double>(i) / 4000.0 - 12.0);
+  }
+  const std::vector<float> given = x;
+  kernel(x.data(), 1, static_cast<std::int64_t>(x.size()), static_cast<std::int64_t>(x.size()));
+  double worst = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    worst = std::max(worst, std::abs(x[i] - exact(given[i])));
+  }
+  return worst;
+}
+
+TEST(Gelu, ErfFormIsWithinItsStatedError) {
+  const auto exact = [](double x) { return x * 0.5 * std::erfc(-x / std::sqrt(2.0)); };
+  EXPECT_LT(worst_gelu_error(kernels::gelu_erf, exact), 5e-6);
+}
+
+TEST(Gelu, TanhFormIsWithinItsStatedError) {
+  const auto exact = [](double x) {
+    return 0.5 * x * (1 + std::tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)));
+  };
+  EXPECT_LT(worst_gelu_error(kernels::gelu_tanh, exact), 2e-6);
+}
+
+TEST(Gelu, HugeArgumentsGiveTheArgumentOrNothing) {
+  for (const auto kernel : {kernels::gelu_erf, kernels::gelu_tanh}) {
+    std::vector<float> x(48, 1e6F);
+    x[1] = -1e6F;
+    kernel(x.data(), 1, 48, 48);
+    EXPECT_NEAR(x[0], 1e6F, 1.0);
+    EXPECT_NEAR(x[1], 0.0F, 1.0);
   }
 }
 

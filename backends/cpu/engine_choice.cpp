@@ -1,0 +1,107 @@
+#include "backends/cpu/engine_choice.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <mutex>
+#include <span>
+#include <tuple>
+
+#include "backends/cpu/aligned_buffer.hpp"
+#include "profilers/clock.hpp"
+
+namespace deformer {
+namespace {
+
+/// A squad question and a squad joint sequence: the rows most forwards have.
+constexpr std::array<std::int64_t, 2> kRows{27, 320};
+/// Of each: the quickest counts, so that a disturbance of a few milliseconds does not decide.
+constexpr int kTries = 7;
+/// Smaller products finish within the noise of a clock; no choice is worth a measurement.
+constexpr std::int64_t kSmallest = 128 * 128;
+/// oneDNN must be this much faster: panels also save its fork and join, which is not timed here.
+constexpr double kMargin = 0.97;
+
+constexpr auto kFloatBytes = static_cast<std::int64_t>(sizeof(float));
+
+void fill(std::span<float> values) {
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    values[i] = 0.01F * static_cast<float>(i % 7);
+  }
+}
+
+void run_once(const Linear& linear, const LinearWeights& weights, Team& team) {
+  if (linear.shared()) {
+    team.run([&](const Worker& worker) { linear.work(weights, worker); });
+  } else {
+    linear.run_alone(weights);
+  }
+}
+
+std::int64_t quickest_ns(const LinearEngine& engine, const LinearWeights& weights,
+                         std::int64_t rows, Team& team) {
+  const AlignedBuffer source(rows * row_stride(engine.kind().in) * kFloatBytes);
+  const AlignedBuffer result(rows * row_stride(engine.kind().out) * kFloatBytes);
+  fill({source.floats(), static_cast<std::size_t>(source.bytes() / kFloatBytes)});
+  const auto linear = engine.prepare(rows);
+  const AlignedBuffer scratchpad(linear->scratchpad_bytes());
+  linear->bind({source.floats(), result.floats(), scratchpad.data()});
+  std::int64_t quickest = std::numeric_limits<std::int64_t>::max();
+  for (int i = 0; i <= kTries; ++i) {
+    const std::int64_t start = now_ns();
+    run_once(*linear, weights, team);
+    const std::int64_t taken = now_ns() - start;
+    quickest = i == 0 ? quickest : std::min(quickest, taken);  // the first touches everything
+  }
+  return quickest;
+}
+
+/// Geometric mean over kRows, so that few rows count as much as many.
+double mean_log_ns(const LinearEngine& engine, Team& team) {
+  const auto weights = engine.pack(fill, fill);
+  double sum = 0;
+  for (const std::int64_t rows : kRows) {
+    sum += std::log(static_cast<double>(quickest_ns(engine, *weights, rows, team)));
+  }
+  return sum / static_cast<double>(kRows.size());
+}
+
+bool onednn_wins(const LinearEngine& panels, const LinearEngine& onednn, int threads) {
+  Team team(threads, {});
+  return std::exp(mean_log_ns(onednn, team)) < kMargin * std::exp(mean_log_ns(panels, team));
+}
+
+std::shared_ptr<const LinearEngine> measure(const LinearKind& kind, int threads) {
+  std::shared_ptr<const LinearEngine> panels = make_panel_engine(kind);
+  if (kind.in * kind.out < kSmallest) {
+    return panels;
+  }
+  std::shared_ptr<const LinearEngine> onednn = make_onednn_engine(kind);
+  return onednn_wins(*panels, *onednn, threads) ? onednn : panels;
+}
+
+}  // namespace
+
+std::shared_ptr<const LinearEngine> choose_engine(const LinearKind& kind, int threads,
+                                                  EngineChoice choice) {
+  if (choice == EngineChoice::panels) {
+    return make_panel_engine(kind);
+  }
+  if (choice == EngineChoice::onednn) {
+    return make_onednn_engine(kind);
+  }
+  static std::mutex mutex;
+  static std::map<std::tuple<std::int64_t, std::int64_t, Epilogue, int>,
+                  std::shared_ptr<const LinearEngine>>
+      remembered;
+  const std::lock_guard lock(mutex);
+  auto& engine = remembered[{kind.in, kind.out, kind.epilogue, threads}];
+  if (!engine) {
+    engine = measure(kind, threads);
+  }
+  return engine;
+}
+
+}  // namespace deformer

@@ -1,0 +1,198 @@
+// Products over weights packed in panels: [columns / panel][in][panel columns], so that the tile
+// reads one contiguous stream. Activations are read where they lie.
+//
+// The scheme (panels, blocks of rows that stay in the second-level cache, register tiles) is that
+// of Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", ACM TOMS 34(3),
+// 2008, without their packing of the left operand: our rows are few and padded against conflicts.
+
+#include <algorithm>
+#include <cstring>
+
+#include "backends/cpu/aligned_buffer.hpp"
+#include "backends/cpu/kernels.hpp"
+#include "backends/cpu/linear.hpp"
+#include "backends/cpu/tiles.hpp"
+
+namespace deformer {
+namespace {
+
+constexpr auto kFloatBytes = static_cast<std::int64_t>(sizeof(float));
+constexpr std::int64_t kLineFloats = 16;
+/// Inner dimension of one pass over a panel.
+constexpr std::int64_t kInner = 768;
+/// Register tiles of rows that are multiplied with one panel while it is at hand.
+constexpr std::int64_t kBlockTiles = 10;
+
+std::int64_t divide_up(std::int64_t value, std::int64_t by) {
+  return (value + by - 1) / by;
+}
+
+/// Columns of the result in panels; the last one may be narrower, by whole vectors.
+struct Panels {
+  Panels(const LinearKind& kind, const TileSet& set)
+      : in(kind.in),
+        lanes(set.lanes),
+        full(set.panel_columns()),
+        columns(divide_up(kind.out, lanes) * lanes),
+        count(divide_up(columns, full)) {}
+
+  std::int64_t width(std::int64_t panel) const { return std::min(full, columns - panel * full); }
+  std::int64_t offset(std::int64_t panel) const { return panel * full * in; }
+
+  std::int64_t in;
+  std::int64_t lanes;
+  std::int64_t full;
+  std::int64_t columns;  ///< of the result, up to whole vectors
+  std::int64_t count;
+};
+
+class PanelWeights final : public LinearWeights {
+ public:
+  PanelWeights(const LinearKind& kind, const Panels& panels, const Fill& fill_weights,
+               const Fill& fill_bias)
+      : weights_(panels.columns * kind.in * kFloatBytes), bias_(panels.columns * kFloatBytes) {
+    const AlignedBuffer plain(kind.in * kind.out * kFloatBytes);
+    fill_weights({plain.floats(), static_cast<std::size_t>(kind.in * kind.out)});
+    fill_bias({bias_.floats(), static_cast<std::size_t>(kind.out)});
+    for (std::int64_t panel = 0; panel < panels.count; ++panel) {
+      pack(kind, panels, panel, plain.floats());
+    }
+  }
+
+  std::int64_t bytes() const override { return weights_.bytes() + bias_.bytes(); }
+  const float* weights() const { return weights_.floats(); }
+  const float* bias() const { return bias_.floats(); }
+
+ private:
+  /// Columns beyond the last are zero, as the buffer came.
+  void pack(const LinearKind& kind, const Panels& panels, std::int64_t panel, const float* plain) {
+    const std::int64_t width = panels.width(panel);
+    const std::int64_t first = panel * panels.full;
+    const std::int64_t exist = std::min(width, kind.out - first);
+    float* out = weights_.floats() + panels.offset(panel);
+    for (std::int64_t column = 0; column < exist; ++column) {
+      const float* row = plain + (first + column) * kind.in;
+      for (std::int64_t k = 0; k < kind.in; ++k) {
+        out[k * width + column] = row[k];
+      }
+    }
+  }
+
+  AlignedBuffer weights_;
+  AlignedBuffer bias_;
+};
+
+class PanelLinear final : public Linear {
+ public:
+  PanelLinear(const LinearKind& kind, const Panels& panels, const TileSet& set, std::int64_t rows)
+      : kind_(kind),
+        panels_(panels),
+        set_(set),
+        rows_(rows),
+        blocks_(divide_up(rows, kBlockTiles * set.most_rows[set.panel_vectors])) {}
+
+  void bind(const LinearOperands& operands) override { operands_ = operands; }
+  bool shared() const override { return true; }
+  void run_alone(const LinearWeights&) const override {}
+
+  void work(const LinearWeights& weights, const Worker& worker) const override {
+    const auto& packed = static_cast<const PanelWeights&>(weights);
+    const std::int64_t jobs = blocks_ * panels_.count;
+    for (std::int64_t job = worker.next(); job < jobs; job = worker.next()) {
+      run_job(packed, job / panels_.count, job % panels_.count, worker.count());
+    }
+  }
+
+ private:
+  /// One panel times one block of rows.
+  void run_job(const PanelWeights& weights, std::int64_t block, std::int64_t panel,
+               int threads) const {
+    const std::int64_t first = rows_ * block / blocks_;
+    const std::int64_t rows = rows_ * (block + 1) / blocks_ - first;
+    const std::int64_t width = panels_.width(panel);
+    TileArgs args;
+    args.a_row = row_stride(kind_.in);
+    args.b_k = width;
+    args.c_row = row_stride(kind_.out);
+    float* result = operands_.result + first * args.c_row + panel * panels_.full;
+    for (std::int64_t inner = 0; inner < kind_.in; inner += kInner) {
+      args.k = std::min(kInner, kind_.in - inner);
+      args.a = operands_.source + first * args.a_row + inner;
+      args.b = weights.weights() + panels_.offset(panel) + inner * width;
+      args.c = result;
+      const bool last = inner + args.k == kind_.in;
+      args.add = inner > 0 || kind_.epilogue == Epilogue::residual;
+      args.bias = last ? weights.bias() + panel * panels_.full : nullptr;
+      const float* next = last ? next_panel(weights, panel, threads) : args.b + args.k * width;
+      run_rows(args, rows, width, next);
+    }
+    if (kind_.epilogue == Epilogue::bias_gelu_erf) {
+      kernels::gelu_erf(result, rows, width, args.c_row);
+    } else if (kind_.epilogue == Epilogue::bias_gelu_tanh) {
+      kernels::gelu_tanh(result, rows, width, args.c_row);
+    }
+  }
+
+  /// What this thread will probably draw next: while all keep pace, the ticket `threads` on.
+  const float* next_panel(const PanelWeights& weights, std::int64_t panel, int threads) const {
+    const std::int64_t next = panel + threads;
+    return next < panels_.count ? weights.weights() + panels_.offset(next) : nullptr;
+  }
+
+  /// All tiles of the block. The first ones fetch what comes next, a line each step of k.
+  void run_rows(const TileArgs& shared, std::int64_t rows, std::int64_t width,
+                const float* next) const {
+    const auto vectors = static_cast<std::size_t>(width / panels_.lanes);
+    const std::int64_t tiles = divide_up(rows, set_.most_rows[vectors]);
+    TileArgs args = shared;
+    for (std::int64_t tile = 0; tile < tiles; ++tile) {
+      const std::int64_t first = rows * tile / tiles;
+      const std::int64_t count = rows * (tile + 1) / tiles - first;
+      args.a = shared.a + first * args.a_row;
+      args.c = shared.c + first * args.c_row;
+      const bool fetches = next != nullptr && tile * kLineFloats < width;
+      args.prefetch = fetches ? next + tile * args.k * kLineFloats : nullptr;
+      set_.tile[vectors][static_cast<std::size_t>(count)](args);
+    }
+  }
+
+  LinearKind kind_;
+  Panels panels_;
+  const TileSet& set_;
+  std::int64_t rows_;
+  std::int64_t blocks_;
+  LinearOperands operands_;
+};
+
+class PanelEngine final : public LinearEngine {
+ public:
+  explicit PanelEngine(const LinearKind& kind) : kind_(kind), panels_(kind, tiles()) {}
+
+  std::string_view name() const override { return "panels"; }
+  const LinearKind& kind() const override { return kind_; }
+  std::unique_ptr<LinearWeights> pack(const Fill& fill_weights,
+                                      const Fill& fill_bias) const override {
+    return std::make_unique<PanelWeights>(kind_, panels_, fill_weights, fill_bias);
+  }
+  std::unique_ptr<Linear> prepare(std::int64_t rows) const override {
+    return std::make_unique<PanelLinear>(kind_, panels_, tiles(), rows);
+  }
+
+ private:
+  LinearKind kind_;
+  Panels panels_;
+};
+
+}  // namespace
+
+std::int64_t row_stride(std::int64_t columns) {
+  constexpr std::int64_t kConflictingLines = 32;
+  const std::int64_t lines = divide_up(columns, kLineFloats);
+  return (lines % kConflictingLines == 0 ? lines + 1 : lines) * kLineFloats;
+}
+
+std::unique_ptr<LinearEngine> make_panel_engine(const LinearKind& kind) {
+  return std::make_unique<PanelEngine>(kind);
+}
+
+}  // namespace deformer

@@ -1,0 +1,64 @@
+#include "backends/cpu/team.hpp"
+
+#include <omp.h>
+#include <sched.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace deformer {
+namespace {
+
+/// Turns of the barrier's loop before it offers the processor to others: some 50 us, longer than
+/// any wait between threads that all run; on a machine with more threads than processors the one
+/// waited for may need this one's.
+constexpr int kSpins = 2000;
+
+void relax() {
+#if defined(__x86_64__)
+  _mm_pause();
+#endif
+}
+
+void bind_this_thread(int processor) {
+  thread_local int bound_to = -1;
+  if (bound_to == processor) {
+    return;
+  }
+  cpu_set_t mask;
+  CPU_ZERO(&mask);
+  CPU_SET(static_cast<std::size_t>(processor), &mask);
+  // Refused (a processor taken away meanwhile): the thread then runs where the scheduler likes.
+  static_cast<void>(sched_setaffinity(0, sizeof mask, &mask));
+  bound_to = processor;
+}
+
+}  // namespace
+
+void Worker::barrier() const {
+  const std::uint32_t generation = state_.generation.load(std::memory_order_relaxed);
+  if (state_.arrived.fetch_add(1, std::memory_order_acq_rel) + 1 == count_) {
+    state_.arrived.store(0, std::memory_order_relaxed);
+    state_.ticket.store(0, std::memory_order_relaxed);
+    state_.generation.store(generation + 1, std::memory_order_release);
+    return;
+  }
+  for (int spins = 0; state_.generation.load(std::memory_order_acquire) == generation;) {
+    if (++spins < kSpins) {
+      relax();
+    } else {
+      sched_yield();
+    }
+  }
+}
+
+Worker Team::enter() {
+  const int index = omp_get_thread_num();
+  if (static_cast<std::size_t>(index) < processors_.size()) {
+    bind_this_thread(processors_[static_cast<std::size_t>(index)]);
+  }
+  return {state_, index, omp_get_num_threads()};
+}
+
+}  // namespace deformer

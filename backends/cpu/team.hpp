@@ -1,0 +1,85 @@
+#pragma once
+/// One thread team for everything a forward pass does: a phase is one parallel region, in which all
+/// workers walk the same steps, draw their pieces of each step from a ticket counter and meet at a
+/// spin barrier. Entering an OpenMP region for every step instead costs the wake-up of its threads
+/// each time, and static shares make everyone wait for whoever was disturbed.
+
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+namespace deformer {
+
+namespace detail {
+
+/// Shared by the workers of one region. A line of its own for each: they are written all the time.
+struct TeamState {
+  alignas(64) std::atomic<int> arrived{0};
+  alignas(64) std::atomic<std::uint32_t> generation{0};
+  alignas(64) std::atomic<std::int64_t> ticket{0};
+};
+
+}  // namespace detail
+
+/// Indices [first, last).
+struct Share {
+  std::int64_t first;
+  std::int64_t last;
+};
+
+/// One thread of the team, inside a region.
+class Worker {
+ public:
+  Worker(detail::TeamState& state, int index, int count)
+      : state_(state), index_(index), count_(count) {}
+
+  int index() const { return index_; }
+  int count() const { return count_; }
+  bool first() const { return index_ == 0; }
+
+  /// This worker's even share of `count` things.
+  Share share(std::int64_t count) const {
+    return {count * index_ / count_, count * (index_ + 1) / count_};
+  }
+  /// The next piece of the current step, from 0; the caller stops at its number of pieces.
+  std::int64_t next() const { return state_.ticket.fetch_add(1, std::memory_order_relaxed); }
+  /// Waits for all workers. What they wrote before is visible after; tickets start again at 0.
+  void barrier() const;
+
+ private:
+  detail::TeamState& state_;
+  int index_;
+  int count_;
+};
+
+class Team {
+ public:
+  /// `processors`: to which processor each thread is bound, by index; empty binds none.
+  Team(int threads, std::vector<int> processors)
+      : threads_(threads), processors_(std::move(processors)) {}
+
+  int threads() const { return threads_; }
+
+  /// Calls `work(worker)` on every thread, the calling one included; returns when all are done.
+  /// `work` must not throw.
+  template <typename Work>
+  void run(const Work& work) {
+    state_.ticket.store(0, std::memory_order_relaxed);
+    state_.arrived.store(0, std::memory_order_relaxed);
+#pragma omp parallel num_threads(threads_)
+    {
+      const Worker worker = enter();
+      work(worker);
+    }
+  }
+
+ private:
+  /// Binds the thread, once.
+  Worker enter();
+
+  int threads_;
+  std::vector<int> processors_;
+  detail::TeamState state_;
+};
+
+}  // namespace deformer

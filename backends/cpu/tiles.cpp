@@ -1,0 +1,188 @@
+#include "backends/cpu/tiles.hpp"
+
+#include <cstddef>
+#include <utility>
+
+// Nothing differs below between these and their neighbours; leaving them out halves the compile.
+#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "backends/cpu/tiles.cpp"
+#include <hwy/foreach_target.h>
+// After foreach_target.
+#include <hwy/cache_control.h>
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace deformer::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using Tag = hn::ScalableTag<float>;
+using Vector = hn::Vec<Tag>;
+
+#define DEFORMER_UNROLL _Pragma("GCC unroll 16")
+
+#undef DEFORMER_REGISTERS
+#if HWY_TARGET == HWY_AVX3 || defined(__aarch64__)
+#define DEFORMER_REGISTERS 32
+#else
+#define DEFORMER_REGISTERS 16
+#endif
+
+/// sum += a b. GCC 12 folds the load of b into each of several multiply-adds that use it (16 loads
+/// for 12 multiply-adds, 71 instead of 100 GFLOP/s a core on Zen 3); an instruction it can't see
+/// into keeps b in its register.
+HWY_INLINE void MultiplyAdd(Vector& sum, Vector a, Vector b) {
+#if (HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3) && defined(__GNUC__)
+  asm("vfmadd231ps %2, %1, %0" : "+v"(sum.raw) : "v"(a.raw), "v"(b.raw));
+#else
+  sum = hn::MulAdd(a, b, sum);
+#endif
+}
+
+template <int kRows, int kVectors>
+HWY_INLINE void Finish(const TileArgs& args, Vector (&sum)[kRows][kVectors]) {
+  const Tag tag;
+  const std::size_t lanes = hn::Lanes(tag);
+  DEFORMER_UNROLL for (int row = 0; row < kRows; ++row) {
+    float* c = args.c + row * args.c_row;
+    DEFORMER_UNROLL for (int v = 0; v < kVectors; ++v) {
+      const std::size_t column = static_cast<std::size_t>(v) * lanes;
+      Vector value = sum[row][v];
+      if (args.add) {
+        value = hn::Add(value, hn::LoadU(tag, c + column));
+      }
+      if (args.bias != nullptr) {
+        value = hn::Add(value, hn::LoadU(tag, args.bias + column));
+      }
+      if (args.row_scale != nullptr) {
+        value = hn::Mul(value, hn::Set(tag, args.row_scale[row]));
+      }
+      hn::StoreU(value, tag, c + column);
+    }
+  }
+}
+
+template <int kRows, int kVectors, bool kPrefetch>
+HWY_INLINE void Accumulate(const TileArgs& args, Vector (&sum)[kRows][kVectors]) {
+  const Tag tag;
+  const std::size_t lanes = hn::Lanes(tag);
+  const float* a = args.a;
+  const float* b = args.b;
+  const float* prefetch = args.prefetch;
+  for (std::int64_t k = 0; k < args.k; ++k) {
+    Vector columns[kVectors];
+    DEFORMER_UNROLL for (int v = 0; v < kVectors; ++v) {
+      columns[v] = hn::LoadU(tag, b + static_cast<std::size_t>(v) * lanes);
+    }
+    if constexpr (kPrefetch) {
+      __builtin_prefetch(prefetch, 0, 2);
+      prefetch += 16;
+    }
+    DEFORMER_UNROLL for (int row = 0; row < kRows; ++row) {
+      const Vector broadcast = hn::Set(tag, a[row * args.a_row]);
+      DEFORMER_UNROLL for (int v = 0; v < kVectors; ++v) {
+        MultiplyAdd(sum[row][v], broadcast, columns[v]);
+      }
+    }
+    a += args.a_k;
+    b += args.b_k;
+  }
+}
+
+template <int kRows, int kVectors>
+void RunTile(const TileArgs& args) {
+  const Tag tag;
+  Vector sum[kRows][kVectors];
+  DEFORMER_UNROLL for (int row = 0; row < kRows; ++row) {
+    DEFORMER_UNROLL for (int v = 0; v < kVectors; ++v) {
+      sum[row][v] = hn::Zero(tag);
+    }
+  }
+  if (args.prefetch != nullptr) {
+    Accumulate<kRows, kVectors, true>(args, sum);
+  } else {
+    Accumulate<kRows, kVectors, false>(args, sum);
+  }
+  Finish<kRows, kVectors>(args, sum);
+}
+
+/// Columns beyond `args.columns` are neither read nor written.
+template <int kRows>
+void RunPartial(const TileArgs& args) {
+  const Tag tag;
+  const auto exist = hn::FirstN(tag, static_cast<std::size_t>(args.columns));
+  Vector sum[kRows];
+  DEFORMER_UNROLL for (int row = 0; row < kRows; ++row) {
+    sum[row] = hn::Zero(tag);
+  }
+  for (std::int64_t k = 0; k < args.k; ++k) {
+    const Vector columns = hn::MaskedLoad(exist, tag, args.b + k * args.b_k);
+    DEFORMER_UNROLL for (int row = 0; row < kRows; ++row) {
+      MultiplyAdd(sum[row], hn::Set(tag, args.a[row * args.a_row + k * args.a_k]), columns);
+    }
+  }
+  DEFORMER_UNROLL for (int row = 0; row < kRows; ++row) {
+    float* c = args.c + row * args.c_row;
+    Vector value = sum[row];
+    if (args.add) {
+      value = hn::Add(value, hn::MaskedLoad(exist, tag, c));
+    }
+    if (args.bias != nullptr) {
+      value = hn::Add(value, hn::MaskedLoad(exist, tag, args.bias));
+    }
+    if (args.row_scale != nullptr) {
+      value = hn::Mul(value, hn::Set(tag, args.row_scale[row]));
+    }
+    hn::BlendedStore(value, exist, tag, c);
+  }
+}
+
+/// Sums, the vectors of B and one broadcast of A must fit the registers.
+constexpr int MostRows(int vectors) {
+  const int rows = (DEFORMER_REGISTERS - 1 - vectors) / vectors;
+  return rows < TileSet::kMostRows ? rows : TileSet::kMostRows;
+}
+
+template <int kVectors, std::size_t... kRow>
+void FillVectors(TileSet& set, std::index_sequence<kRow...>) {
+  set.most_rows[kVectors] = MostRows(kVectors);
+  ((set.tile[kVectors][kRow + 1] = RunTile<static_cast<int>(kRow) + 1, kVectors>), ...);
+}
+
+template <std::size_t... kRow>
+void FillPartial(TileSet& set, std::index_sequence<kRow...>) {
+  ((set.partial[kRow + 1] = RunPartial<static_cast<int>(kRow) + 1>), ...);
+}
+
+TileSet MakeTiles() {
+  TileSet set{};
+  set.isa = hwy::TargetName(HWY_TARGET);
+  set.lanes = static_cast<int>(hn::Lanes(Tag()));
+  set.panel_vectors = 3;
+  FillVectors<1>(set, std::make_index_sequence<MostRows(1)>());
+  FillVectors<2>(set, std::make_index_sequence<MostRows(2)>());
+  FillVectors<3>(set, std::make_index_sequence<MostRows(3)>());
+  FillVectors<4>(set, std::make_index_sequence<MostRows(4)>());
+  FillPartial(set, std::make_index_sequence<MostRows(1)>());
+  return set;
+}
+
+const TileSet* Tiles() {
+  static const TileSet set = MakeTiles();
+  return &set;
+}
+
+}  // namespace deformer::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace deformer {
+
+HWY_EXPORT(Tiles);
+
+const TileSet& tiles() {
+  return *HWY_DYNAMIC_DISPATCH(Tiles)();
+}
+
+}  // namespace deformer
+#endif  // HWY_ONCE

@@ -1,0 +1,58 @@
+#pragma once
+/// The innermost loops of every product, f32: one small block of C = A B, held in registers over
+/// the whole inner dimension. Compiled for each instruction set, chosen at run time by what the
+/// processor has. The driver around them (panel_gemm, attention) splits rows and columns.
+
+#include <cstdint>
+
+namespace deformer {
+
+/// Operands of one tile of `rows` x (`vectors` x lanes). Strides in floats.
+struct TileArgs {
+  const float* a = nullptr;  ///< element (row, k) at a[row * a_row + k * a_k]
+  std::int64_t a_row = 0;
+  std::int64_t a_k = 1;
+  const float* b = nullptr;  ///< element (k, column) at b[k * b_k + column]
+  std::int64_t b_k = 0;
+  std::int64_t k = 0;  ///< inner dimension, >= 0
+  float* c = nullptr;  ///< element (row, column) at c[row * c_row + column]
+  std::int64_t c_row = 0;
+  bool add = false;                  ///< C += A B; else C = A B
+  const float* bias = nullptr;       ///< added to every row, after the product; may be null
+  const float* row_scale = nullptr;  ///< multiplies row r by row_scale[r]; may be null
+  const float* prefetch = nullptr;   ///< k cache lines from here are fetched meanwhile; may be null
+  std::int64_t columns = 0;          ///< `partial` tiles only: columns that exist, < lanes
+};
+
+using Tile = void (*)(const TileArgs&);
+
+/// The tiles of one instruction set.
+struct TileSet {
+  static constexpr int kMostVectors = 4;
+  static constexpr int kMostRows = 14;
+
+  const char* isa;    ///< Highway's name of the instruction set
+  int lanes;          ///< floats in a vector
+  int panel_vectors;  ///< vectors across a weight panel: what leaves most multiply-adds a load
+  /// Rows that fit the registers beside that many vectors; index 1..kMostVectors.
+  int most_rows[kMostVectors + 1];
+  /// [vectors][rows]; null beyond most_rows.
+  Tile tile[kMostVectors + 1][kMostRows + 1];
+  /// [rows]: one vector wide, of which `columns` exist.
+  Tile partial[kMostRows + 1];
+
+  std::int64_t panel_columns() const { return std::int64_t{lanes} * panel_vectors; }
+  /// How many of `vectors` columns of vectors to take next when there is a choice: most
+  /// multiply-adds a load, and no lone vector left over. 0 for 0.
+  int vectors_across(int vectors) const {
+    if (vectors == 4) {
+      return most_rows[4] >= 6 ? 4 : 2;
+    }
+    return vectors < 3 ? vectors : 3;
+  }
+};
+
+/// Of the best instruction set this processor has.
+const TileSet& tiles();
+
+}  // namespace deformer
