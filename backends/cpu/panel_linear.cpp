@@ -18,8 +18,9 @@ namespace {
 
 constexpr auto kFloatBytes = static_cast<std::int64_t>(sizeof(float));
 constexpr std::int64_t kLineFloats = 16;
-/// Inner dimension of one pass over a panel.
-constexpr std::int64_t kInner = 768;
+/// Inner dimension of one pass over a panel, at most: a tile's rows and the panel then stay in the
+/// second-level cache. 384, 768 and 1024 measured alike on Zen 4.
+constexpr std::int64_t kInner = 1024;
 /// Register tiles of rows that are multiplied with one panel while it is at hand.
 constexpr std::int64_t kBlockTiles = 10;
 
@@ -115,13 +116,15 @@ class PanelLinear final : public Linear {
     args.b_k = width;
     args.c_row = row_stride(kind_.out);
     float* result = operands_.result + first * args.c_row + panel * panels_.full;
-    for (std::int64_t inner = 0; inner < kind_.in; inner += kInner) {
-      args.k = std::min(kInner, kind_.in - inner);
+    const std::int64_t passes = divide_up(kind_.in, kInner);
+    for (std::int64_t pass = 0; pass < passes; ++pass) {
+      const std::int64_t inner = kind_.in * pass / passes;
+      args.k = kind_.in * (pass + 1) / passes - inner;
       args.a = operands_.source + first * args.a_row + inner;
       args.b = weights.weights() + panels_.offset(panel) + inner * width;
       args.c = result;
-      const bool last = inner + args.k == kind_.in;
-      args.add = inner > 0 || kind_.epilogue == Epilogue::residual;
+      const bool last = pass + 1 == passes;
+      args.add = pass > 0 || kind_.epilogue == Epilogue::residual;
       args.bias = last ? weights.bias() + panel * panels_.full : nullptr;
       const float* next = last ? next_panel(weights, panel, threads) : args.b + args.k * width;
       run_rows(args, rows, width, next);
