@@ -74,7 +74,8 @@ std::int64_t quickest_ns(const LinearEngine& engine, const LinearWeights& weight
 
 /// Geometric mean over kRows, so that few rows count as much as many.
 double mean_log_ns(const LinearEngine& engine, Team& team, const AlignedBuffer& other) {
-  const auto weights = engine.pack(fill, fill);
+  Slab slab;
+  const auto weights = engine.pack(fill, fill, slab);
   double sum = 0;
   for (const std::int64_t rows : kRows) {
     sum += std::log(static_cast<double>(quickest_ns(engine, *weights, rows, team, other)));

@@ -10,6 +10,7 @@
 #include <span>
 #include <string_view>
 
+#include "backends/cpu/slab.hpp"
 #include "backends/cpu/team.hpp"
 
 namespace deformer {
@@ -84,10 +85,10 @@ class LinearEngine {
 
   virtual std::string_view name() const = 0;
   virtual const LinearKind& kind() const = 0;
-  /// `fill_weights` gives the [out, in] matrix, `fill_bias` the [out] vector. May be called by
-  /// several threads at once.
-  virtual std::unique_ptr<LinearWeights> pack(const Fill& fill_weights,
-                                              const Fill& fill_bias) const = 0;
+  /// `fill_weights` gives the [out, in] matrix, `fill_bias` the [out] vector. The packed weights
+  /// lie in `slab`, which must outlive them. May be called by several threads at once.
+  virtual std::unique_ptr<LinearWeights> pack(const Fill& fill_weights, const Fill& fill_bias,
+                                              Slab& slab) const = 0;
   virtual std::unique_ptr<Linear> prepare(std::int64_t rows) const = 0;
 };
 

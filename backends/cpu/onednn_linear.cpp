@@ -79,15 +79,16 @@ Desc packed_layout(const LinearKind& kind) {
 class OneDnnWeights final : public LinearWeights {
  public:
   OneDnnWeights(const LinearKind& kind, const Desc& layout, const Fill& fill_weights,
-                const Fill& fill_bias)
-      : weights_buffer_(static_cast<std::int64_t>(layout.get_size())),
-        bias_buffer_(kind.out * kFloatBytes) {
+                const Fill& fill_bias, Slab& slab)
+      : bytes_(static_cast<std::int64_t>(layout.get_size()) + kind.out * kFloatBytes) {
+    std::byte* weights = slab.take(static_cast<std::int64_t>(layout.get_size()));
+    float* bias = slab.take_floats(kind.out);
     const auto elements = static_cast<std::size_t>(kind.in * kind.out);
     try {
-      weights_ = dnnl::memory(layout, cpu_engine(), weights_buffer_.data());
-      bias_ = dnnl::memory({{1, kind.out}, kF32, Tag::ab}, cpu_engine(), bias_buffer_.data());
+      weights_ = dnnl::memory(layout, cpu_engine(), weights);
+      bias_ = dnnl::memory({{1, kind.out}, kF32, Tag::ab}, cpu_engine(), bias);
       if (layout == plain_layout(kind)) {
-        fill_weights({weights_buffer_.floats(), elements});
+        fill_weights({reinterpret_cast<float*>(weights), elements});
       } else {
         const AlignedBuffer plain(static_cast<std::int64_t>(elements) * kFloatBytes);
         fill_weights({plain.floats(), elements});
@@ -99,16 +100,15 @@ class OneDnnWeights final : public LinearWeights {
     } catch (const dnnl::error& error) {
       rethrow("packing the weights of", kind, error);
     }
-    fill_bias({bias_buffer_.floats(), static_cast<std::size_t>(kind.out)});
+    fill_bias({bias, static_cast<std::size_t>(kind.out)});
   }
 
-  std::int64_t bytes() const override { return weights_buffer_.bytes() + bias_buffer_.bytes(); }
+  std::int64_t bytes() const override { return bytes_; }
   const dnnl::memory& weights() const { return weights_; }
   const dnnl::memory& bias() const { return bias_; }
 
  private:
-  AlignedBuffer weights_buffer_;
-  AlignedBuffer bias_buffer_;
+  std::int64_t bytes_;
   dnnl::memory weights_;
   dnnl::memory bias_;
 };
@@ -170,9 +170,9 @@ class OneDnnEngine final : public LinearEngine {
 
   std::string_view name() const override { return "onednn"; }
   const LinearKind& kind() const override { return kind_; }
-  std::unique_ptr<LinearWeights> pack(const Fill& fill_weights,
-                                      const Fill& fill_bias) const override {
-    return std::make_unique<OneDnnWeights>(kind_, layout_, fill_weights, fill_bias);
+  std::unique_ptr<LinearWeights> pack(const Fill& fill_weights, const Fill& fill_bias,
+                                      Slab& slab) const override {
+    return std::make_unique<OneDnnWeights>(kind_, layout_, fill_weights, fill_bias, slab);
   }
   std::unique_ptr<Linear> prepare(std::int64_t rows) const override {
     return std::make_unique<OneDnnLinear>(kind_, layout_, rows);

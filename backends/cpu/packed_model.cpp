@@ -57,9 +57,9 @@ NormWeights read_norm(const WeightSource& source, TensorId weight, TensorId bias
 }
 
 std::unique_ptr<LinearWeights> read_linear(const WeightSource& source, const LinearEngine& engine,
-                                           TensorId weight, TensorId bias) {
+                                           TensorId weight, TensorId bias, Slab& slab) {
   return engine.pack([&](std::span<float> out) { source.read(weight, out); },
-                     [&](std::span<float> out) { source.read(bias, out); });
+                     [&](std::span<float> out) { source.read(bias, out); }, slab);
 }
 
 /// Reads three tensors one after the other and scales the first, the query's.
@@ -76,32 +76,32 @@ void read_qkv(const WeightSource& source, const Role (&roles)[3], std::int64_t l
   }
 }
 
-LayerWeights read_layer(const WeightSource& source, const LayerEngines& engines,
-                        std::int64_t layer) {
+LayerWeights read_layer(const WeightSource& source, const LayerEngines& engines, std::int64_t layer,
+                        Slab& slab) {
   static constexpr Role kWeights[] = {Role::query_weight, Role::key_weight, Role::value_weight};
   static constexpr Role kBiases[] = {Role::query_bias, Role::key_bias, Role::value_bias};
   return {
-      .qkv =
-          engines.qkv->pack([&](std::span<float> out) { read_qkv(source, kWeights, layer, out); },
-                            [&](std::span<float> out) { read_qkv(source, kBiases, layer, out); }),
+      .qkv = engines.qkv->pack(
+          [&](std::span<float> out) { read_qkv(source, kWeights, layer, out); },
+          [&](std::span<float> out) { read_qkv(source, kBiases, layer, out); }, slab),
       .attention_out =
           read_linear(source, *engines.attention_out, {Role::attention_out_weight, layer},
-                      {Role::attention_out_bias, layer}),
-      .ffn1 =
-          read_linear(source, *engines.ffn1, {Role::ffn1_weight, layer}, {Role::ffn1_bias, layer}),
-      .ffn2 =
-          read_linear(source, *engines.ffn2, {Role::ffn2_weight, layer}, {Role::ffn2_bias, layer}),
+                      {Role::attention_out_bias, layer}, slab),
+      .ffn1 = read_linear(source, *engines.ffn1, {Role::ffn1_weight, layer},
+                          {Role::ffn1_bias, layer}, slab),
+      .ffn2 = read_linear(source, *engines.ffn2, {Role::ffn2_weight, layer},
+                          {Role::ffn2_bias, layer}, slab),
       .attention_norm = read_norm(source, {Role::attention_norm_weight, layer},
                                   {Role::attention_norm_bias, layer}),
       .ffn_norm = read_norm(source, {Role::ffn_norm_weight, layer}, {Role::ffn_norm_bias, layer})};
 }
 
 std::vector<LayerWeights> read_layers(const WeightSource& source, const LayerEngines& engines,
-                                      int threads) {
+                                      int threads, Slab& slab) {
   const std::int64_t count = source.config().layers;
   std::vector<std::optional<LayerWeights>> read(static_cast<std::size_t>(count));
   parallel_for_throwing(count, threads, [&](std::int64_t layer) {
-    read[static_cast<std::size_t>(layer)].emplace(read_layer(source, engines, layer));
+    read[static_cast<std::size_t>(layer)].emplace(read_layer(source, engines, layer, slab));
   });
   std::vector<LayerWeights> layers;
   for (std::optional<LayerWeights>& layer : read) {
@@ -141,7 +141,7 @@ PackedModel::PackedModel(const WeightSource& source, const LoadOptions& options,
   position_table_ = read_table(source, Role::position_embedding, positions_, d, options.threads);
   types_ = read_table(source, Role::type_embedding, config_.type_vocab_size, d, options.threads);
   embedding_norm_ = read_norm(source, {Role::embedding_norm_weight}, {Role::embedding_norm_bias});
-  layers_ = read_layers(source, engines_, options.threads);
+  layers_ = read_layers(source, engines_, options.threads, slab_);
   if (config_.head == HeadKind::classes) {
     pooler_weight_ = read_tensor(source, {Role::pooler_weight}, d * d);
     pooler_bias_ = read_tensor(source, {Role::pooler_bias}, d);

@@ -72,6 +72,7 @@ class PackedModel {
   AlignedBuffer position_table_;
   AlignedBuffer types_;
   NormWeights embedding_norm_;
+  Slab slab_;  ///< holds what layers_ refer to
   std::vector<LayerWeights> layers_;
   AlignedBuffer pooler_weight_;
   AlignedBuffer pooler_bias_;

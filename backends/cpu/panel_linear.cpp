@@ -50,27 +50,29 @@ struct Panels {
 class PanelWeights final : public LinearWeights {
  public:
   PanelWeights(const LinearKind& kind, const Panels& panels, const Fill& fill_weights,
-               const Fill& fill_bias)
-      : weights_(panels.columns * kind.in * kFloatBytes), bias_(panels.columns * kFloatBytes) {
+               const Fill& fill_bias, Slab& slab)
+      : floats_(panels.columns * (kind.in + 1)),
+        weights_(slab.take_floats(panels.columns * kind.in)),
+        bias_(slab.take_floats(panels.columns)) {
     const AlignedBuffer plain(kind.in * kind.out * kFloatBytes);
     fill_weights({plain.floats(), static_cast<std::size_t>(kind.in * kind.out)});
-    fill_bias({bias_.floats(), static_cast<std::size_t>(kind.out)});
+    fill_bias({bias_, static_cast<std::size_t>(kind.out)});
     for (std::int64_t panel = 0; panel < panels.count; ++panel) {
       pack(kind, panels, panel, plain.floats());
     }
   }
 
-  std::int64_t bytes() const override { return weights_.bytes() + bias_.bytes(); }
-  const float* weights() const { return weights_.floats(); }
-  const float* bias() const { return bias_.floats(); }
+  std::int64_t bytes() const override { return floats_ * kFloatBytes; }
+  const float* weights() const { return weights_; }
+  const float* bias() const { return bias_; }
 
  private:
-  /// Columns beyond the last are zero, as the buffer came.
+  /// Columns beyond the last are zero, as the memory came.
   void pack(const LinearKind& kind, const Panels& panels, std::int64_t panel, const float* plain) {
     const std::int64_t width = panels.width(panel);
     const std::int64_t first = panel * panels.full;
     const std::int64_t exist = std::min(width, kind.out - first);
-    float* out = weights_.floats() + panels.offset(panel);
+    float* out = weights_ + panels.offset(panel);
     for (std::int64_t column = 0; column < exist; ++column) {
       const float* row = plain + (first + column) * kind.in;
       for (std::int64_t k = 0; k < kind.in; ++k) {
@@ -79,8 +81,9 @@ class PanelWeights final : public LinearWeights {
     }
   }
 
-  AlignedBuffer weights_;
-  AlignedBuffer bias_;
+  std::int64_t floats_;
+  float* weights_;
+  float* bias_;
 };
 
 class PanelLinear final : public Linear {
@@ -173,9 +176,9 @@ class PanelEngine final : public LinearEngine {
 
   std::string_view name() const override { return "panels"; }
   const LinearKind& kind() const override { return kind_; }
-  std::unique_ptr<LinearWeights> pack(const Fill& fill_weights,
-                                      const Fill& fill_bias) const override {
-    return std::make_unique<PanelWeights>(kind_, panels_, fill_weights, fill_bias);
+  std::unique_ptr<LinearWeights> pack(const Fill& fill_weights, const Fill& fill_bias,
+                                      Slab& slab) const override {
+    return std::make_unique<PanelWeights>(kind_, panels_, fill_weights, fill_bias, slab);
   }
   std::unique_ptr<Linear> prepare(std::int64_t rows) const override {
     return std::make_unique<PanelLinear>(kind_, panels_, tiles(), rows);
