@@ -162,6 +162,40 @@ CpuTopology read_topology(const std::vector<int>& processors, const char* synthe
   return result;
 }
 
+std::vector<CoreSite> read_cores(const std::vector<int>& processors, const char* synthetic) {
+  struct Place {
+    unsigned core;  // hwloc's logical numbers count neighbours one after the other
+    CoreSite site;
+  };
+  std::vector<Place> places;
+  const TopologyPtr topology = load_topology(synthetic);
+  for (const int number : processors) {
+    const hwloc_obj_t processor =
+        topology ? hwloc_get_pu_obj_by_os_index(topology.get(), static_cast<unsigned>(number))
+                 : nullptr;
+    const hwloc_obj_t core = core_of(topology.get(), processor);
+    const unsigned index = core != nullptr ? core->logical_index : ~0U;
+    const auto same = std::find_if(places.begin(), places.end(), [&](const Place& place) {
+      return core != nullptr && place.core == index;
+    });
+    if (same != places.end()) {
+      same->site.processors.push_back(number);
+      continue;
+    }
+    const hwloc_obj_t cache = last_level_cache_of(processor);
+    const int node = core != nullptr ? hwloc_bitmap_first(core->nodeset) : 0;
+    places.push_back({index,
+                      {{number},
+                       cache != nullptr ? static_cast<int>(cache->logical_index) : 0,
+                       std::max(node, 0)}});
+  }
+  std::stable_sort(places.begin(), places.end(),
+                   [](const Place& a, const Place& b) { return a.core < b.core; });
+  std::vector<CoreSite> sites;
+  for (Place& place : places) sites.push_back(std::move(place.site));
+  return sites;
+}
+
 std::vector<int> allowed_processors() {
   // The mask's size is the kernel's, not the C library's 1024: ask with more until it is enough.
   for (int bits = 1024; bits <= 1 << 20; bits *= 2) {
