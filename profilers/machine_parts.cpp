@@ -53,13 +53,17 @@ struct TopologyFree {
 };
 using TopologyPtr = std::unique_ptr<std::remove_pointer_t<hwloc_topology_t>, TopologyFree>;
 
-/// Cores and caches only: devices and the like take long to discover. Null when hwloc can't.
+/// Cores, caches, and what memory nodes hang on (packages, groups; without them hwloc says that
+/// every node is near to every processor): devices and the like take long to discover. Null when
+/// hwloc can't.
 TopologyPtr load_topology(const char* synthetic) {
   hwloc_topology_t raw = nullptr;
   if (hwloc_topology_init(&raw) != 0) return nullptr;
   TopologyPtr topology(raw);
   hwloc_topology_set_all_types_filter(raw, HWLOC_TYPE_FILTER_KEEP_NONE);
   hwloc_topology_set_type_filter(raw, HWLOC_OBJ_CORE, HWLOC_TYPE_FILTER_KEEP_ALL);
+  hwloc_topology_set_type_filter(raw, HWLOC_OBJ_PACKAGE, HWLOC_TYPE_FILTER_KEEP_ALL);
+  hwloc_topology_set_type_filter(raw, HWLOC_OBJ_GROUP, HWLOC_TYPE_FILTER_KEEP_STRUCTURE);
   hwloc_topology_set_cache_types_filter(raw, HWLOC_TYPE_FILTER_KEEP_ALL);
   if (synthetic != nullptr && hwloc_topology_set_synthetic(raw, synthetic) != 0) return nullptr;
   if (hwloc_topology_load(raw) != 0) return nullptr;
