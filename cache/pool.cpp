@@ -69,9 +69,9 @@ PoolSize plan_fixed(Wanted wanted, std::int64_t passages, std::int64_t available
 }
 
 PoolSize plan_by_rule(Wanted wanted, std::int64_t last_level_cache_bytes,
-                      std::int64_t available_bytes) {
+                      std::int64_t available_bytes, int readers) {
   const std::int64_t cache_bytes = std::clamp<std::int64_t>(last_level_cache_bytes, 0, kMax / 2);
-  wanted.sets = std::max(kFewestSets, divide_up(2 * cache_bytes, wanted.set_bytes));
+  wanted.sets = std::max(kFewestSets * readers, divide_up(2 * cache_bytes, wanted.set_bytes));
   const std::int64_t limit =
       available_bytes > 0 ? std::min(kMostBytes, available_bytes / kMemoryShare) : kMostBytes;
   const std::int64_t fitting = limit / wanted.set_bytes;
@@ -94,14 +94,15 @@ PoolSize plan_by_rule(Wanted wanted, std::int64_t last_level_cache_bytes,
 
 PoolSize plan_pool(const Shape& shape, std::int64_t d_model, DType dtype,
                    std::int64_t last_level_cache_bytes, std::int64_t available_bytes,
-                   std::int64_t fixed_passages) {
+                   std::int64_t fixed_passages, int readers) {
   const Wanted wanted{0, bytes_of_set(shape, d_model, dtype),
                       static_cast<std::int64_t>(shape.passage_tokens.size())};
   if (wanted.set_bytes < 1) {
     throw BadInput("pool: expected at least one passage with at least one token, found none");
   }
-  return fixed_passages > 0 ? plan_fixed(wanted, fixed_passages, available_bytes)
-                            : plan_by_rule(wanted, last_level_cache_bytes, available_bytes);
+  return fixed_passages > 0
+             ? plan_fixed(wanted, fixed_passages, available_bytes)
+             : plan_by_rule(wanted, last_level_cache_bytes, available_bytes, std::max(readers, 1));
 }
 
 PassagePool::PassagePool(const Shape& shape, std::int64_t d_model, DType dtype, std::int64_t sets)
@@ -143,9 +144,21 @@ std::span<const std::byte* const> PassagePool::set(std::int64_t index) const {
   return std::span(passages_).subspan(static_cast<std::size_t>(index) * count, count);
 }
 
-std::span<const std::byte* const> PassagePool::next() {
-  const auto result = set(cursor_);
-  cursor_ = (cursor_ + 1) % sets_;
+PoolWalk::PoolWalk(const PassagePool& pool, int reader, int readers)
+    : pool_(&pool), first_(pool.sets() * reader / readers), end_(0), at_(0) {
+  if (pool.sets() < readers) {  // not a set for each: all walk through all, from different places
+    first_ = 0;
+    end_ = pool.sets();
+    at_ = reader % pool.sets();
+    return;
+  }
+  end_ = pool.sets() * (reader + 1) / readers;
+  at_ = first_;
+}
+
+std::span<const std::byte* const> PoolWalk::next() {
+  const auto result = pool_->set(at_);
+  at_ = at_ + 1 < end_ ? at_ + 1 : first_;
   return result;
 }
 

@@ -23,11 +23,12 @@ struct PoolSize {
   std::string impossible;  ///< why even the smallest pool does not fit; empty when it does
 };
 
-/// Size by the interface: at least max(2 x last-level-cache share, 2 b c passages), at most 256 MB
-/// or 1/8 of available memory. `fixed_passages` > 0 fixes the count, rounded up to whole sets.
+/// Size by the interface: at least max(2 x last-level-cache share, 2 b c passages for each of the
+/// `readers` side by side), at most 256 MB or 1/8 of available memory. `fixed_passages` > 0 fixes
+/// the count, rounded up to whole sets.
 PoolSize plan_pool(const Shape& shape, std::int64_t d_model, DType dtype,
                    std::int64_t last_level_cache_bytes, std::int64_t available_bytes,
-                   std::int64_t fixed_passages);
+                   std::int64_t fixed_passages, int readers = 1);
 
 class PassagePool {
  public:
@@ -44,8 +45,6 @@ class PassagePool {
 
   /// Pointers to the passages of a set, for Inputs::cached_passages. Valid for the pool's life.
   std::span<const std::byte* const> set(std::int64_t index) const;
-  /// The next set in rotation. Allocates nothing.
-  std::span<const std::byte* const> next();
 
  private:
   Shape shape_;
@@ -53,9 +52,23 @@ class PassagePool {
   DType dtype_;
   std::int64_t sets_;
   std::int64_t set_bytes_;
-  std::int64_t cursor_ = 0;
   std::vector<std::byte> bytes_;
   std::vector<const std::byte*> passages_;
+};
+
+/// One reader's way through a pool: its own share of the sets, round and round. Readers side by
+/// side never load the same passages, unless the pool has fewer sets than readers.
+class PoolWalk {
+ public:
+  PoolWalk(const PassagePool& pool, int reader, int readers);
+  /// The next set. Allocates nothing.
+  std::span<const std::byte* const> next();
+
+ private:
+  const PassagePool* pool_;
+  std::int64_t first_;
+  std::int64_t end_;
+  std::int64_t at_;
 };
 
 }  // namespace deformer

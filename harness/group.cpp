@@ -30,14 +30,14 @@ std::int64_t most_sets(const PlannedGroup& group, const std::vector<const Planne
 
 }  // namespace
 
-void Runner::forward() {
-  if (pool != nullptr) {
-    inputs.cached_passages = pool->next();
+void Instance::forward() {
+  if (walk) {
+    inputs.cached_passages = walk->next();
   }
   session->run(inputs);
 }
 
-void Runner::forward_first_set() {
+void Instance::forward_first_set() {
   if (pool != nullptr) {
     inputs.cached_passages = pool->set(0);
   }
@@ -56,7 +56,8 @@ PoolSize pool_for(const PlannedPoint& planned, const PlannedGroup& group,
   const std::int64_t share_bytes =
       pools > 4 ? options.available_bytes / pools * 4 : options.available_bytes;
   return plan_pool(planned.point.shape, group.config.d_model, planned.point.cache_dtype,
-                   options.last_level_cache_bytes, share_bytes, planned.point.passages);
+                   options.last_level_cache_bytes, share_bytes, planned.point.passages,
+                   planned.point.instances);
 }
 
 std::int64_t planned_bytes(const PlannedGroup& group, const GroupOptions& options) {
@@ -81,14 +82,16 @@ std::int64_t planned_bytes(const PlannedGroup& group, const GroupOptions& option
   const std::int64_t kept = static_cast<std::int64_t>(splits.size()) *
                             cumulative_tokens(any.shape, Segment::passage).back() *
                             group.config.d_model * element_bytes(DType::f32);
-  return total_weight_bytes(group.config, any.dtype) + activations + pools + kept;
+  return total_weight_bytes(group.config, any.dtype) + activations * any.instances + pools + kept;
 }
 
 PreparedGroup::PreparedGroup(const SweepSpec& spec, const PlannedGroup& group,
                              const std::vector<const PlannedPoint*>& chosen, Model& model,
-                             const GroupOptions& options, const StepProgress& progress)
+                             InstanceTeam& team, const GroupOptions& options,
+                             const StepProgress& progress)
     : group_(group),
       model_(model),
+      team_(team),
       texts_(spec, group, std::min(kMostDistinctSets, most_sets(group, chosen, options))),
       passage_ids_(texts_.passage_ids(0)) {
   runners_.reserve(chosen.size());
@@ -103,30 +106,57 @@ void PreparedGroup::make_runner(const PlannedPoint& planned, const GroupOptions&
   Runner runner;
   runner.planned = &planned;
   runner.plan = make_plan(group_.config, point.variant, point.split, point.order);
-  runner.session = model_.prepare(
-      runner.plan, point.shape,
-      {.threads = point.threads, .cache_dtype = point.cache_dtype, .keep_layers = {}});
-  runner.inputs.question_ids = texts_.question_ids();
-  if (runner.plan.reads_passage_ids()) {
-    runner.inputs.passage_ids = passage_ids_;
-  }
   if (runner.plan.loads_passages()) {
     runner.pool_size = pool_for(planned, group_, options);
     pools_.push_back(std::make_unique<PassagePool>(point.shape, group_.config.d_model,
                                                    point.cache_dtype, runner.pool_size.sets));
     runner.pool = pools_.back().get();
   }
+  for (int index = 0; index < team_.instances(); ++index) {
+    team_.run_on(index, [&](int instance) { make_instance(runner, instance); });
+  }
   runner.phase_ns.resize(runner.plan.phases.size());
   runners_.push_back(std::move(runner));
 }
 
+void PreparedGroup::make_instance(Runner& runner, int index) {
+  const Point& point = runner.planned->point;
+  Instance instance;
+  instance.session = model_.prepare(runner.plan, point.shape, session_options(point, index));
+  instance.inputs.question_ids = texts_.question_ids();
+  if (runner.plan.reads_passage_ids()) {
+    instance.inputs.passage_ids = passage_ids_;
+  }
+  if (runner.pool != nullptr) {
+    instance.pool = runner.pool;
+    instance.walk.emplace(*runner.pool, index, team_.instances());
+  }
+  runner.instances.push_back(std::move(instance));
+}
+
+SessionOptions PreparedGroup::session_options(const Point& point, int instance) const {
+  const auto index = static_cast<std::size_t>(instance);
+  const Processors& processors = team_.processors();
+  return {.threads = point.threads,
+          .cache_dtype = point.cache_dtype,
+          .keep_layers = {},
+          .instance = instance,
+          .processors = index < processors.size() ? processors[index] : std::vector<int>{}};
+}
+
+std::int64_t PreparedGroup::pool_bytes() const {
+  std::int64_t bytes = 0;
+  for (const auto& pool : pools_) {
+    bytes += pool->bytes();
+  }
+  return bytes;
+}
+
 void PreparedGroup::fill_pools(const StepProgress& progress) {
   std::set<std::int64_t> splits;
-  std::int64_t sets = 0;
   for (const Runner& runner : runners_) {
     if (runner.pool != nullptr) {
       splits.insert(runner.plan.split);
-      sets = std::max(sets, runner.pool->sets());
     }
   }
   if (splits.empty()) {
@@ -134,16 +164,25 @@ void PreparedGroup::fill_pools(const StepProgress& progress) {
   }
   const Point& point = runners_.front().planned->point;
   const Plan prefill = make_prefill_plan(group_.config, *splits.rbegin(), point.order);
-  const std::unique_ptr<Session> session =
-      model_.prepare(prefill, point.shape,
-                     {.threads = point.threads,
-                      .cache_dtype = DType::f32,
-                      .keep_layers = {splits.begin(), splits.end()}});
+  SessionOptions options = session_options(point, 0);
+  options.cache_dtype = DType::f32;
+  options.keep_layers = {splits.begin(), splits.end()};
+  team_.run_on(0, [&](int) {
+    const std::unique_ptr<Session> session = model_.prepare(prefill, point.shape, options);
+    fill_pools_from(*session, progress);
+  });
+}
+
+void PreparedGroup::fill_pools_from(Session& session, const StepProgress& progress) {
+  std::int64_t sets = 0;
+  for (const auto& pool : pools_) {
+    sets = std::max(sets, pool->sets());
+  }
   const std::int64_t distinct = std::min(sets, texts_.distinct_sets());
   for (std::int64_t set = 0; set < sets && !interrupted(); ++set) {
     if (set < distinct) {
       const std::vector<std::int32_t> ids = texts_.passage_ids(set);
-      session->run({.question_ids = {}, .passage_ids = ids, .cached_passages = {}});
+      session.run({.question_ids = {}, .passage_ids = ids, .cached_passages = {}});
       progress("encoding passages", set + 1, distinct);
     }
     for (Runner& runner : runners_) {
@@ -151,7 +190,7 @@ void PreparedGroup::fill_pools(const StepProgress& progress) {
         continue;
       }
       if (set < distinct) {
-        runner.pool->store(set, session->layer_output(Segment::passage, runner.plan.split));
+        runner.pool->store(set, session.layer_output(Segment::passage, runner.plan.split));
       } else {
         runner.pool->copy_set(set % distinct, set);
       }

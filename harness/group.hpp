@@ -5,38 +5,50 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "backends/backend.hpp"
 #include "cache/pool.hpp"
+#include "harness/instance_team.hpp"
 #include "harness/texts.hpp"
 #include "model/cost.hpp"
 #include "workloads/sweep_spec.hpp"
 
 namespace deformer {
 
+/// One of the sessions of a variant that run side by side. To be called from the thread that the
+/// team of instances has for it.
+struct Instance {
+  std::unique_ptr<Session> session;
+  Inputs inputs;                 ///< ids of the first set of passages
+  PassagePool* pool = nullptr;   ///< only when the plan loads passages
+  std::optional<PoolWalk> walk;  ///< its own way through the pool
+
+  /// One forward on the next passages of the pool. Allocates nothing of ours.
+  void forward();
+  /// One forward on the first set, the same for all instances: what parity looks at.
+  void forward_first_set();
+};
+
 /// One variant of a group, ready to run, and what was measured of it.
 struct Runner {
   const PlannedPoint* planned = nullptr;
   Plan plan;
-  std::unique_ptr<Session> session;
+  std::vector<Instance> instances;
   PassagePool* pool = nullptr;  ///< only when the plan loads passages
   PoolSize pool_size;
-  Inputs inputs;  ///< ids of the first set of passages
 
-  std::int64_t forwards = 1;  ///< consecutive forwards in one sample
+  std::int64_t forwards = 1;  ///< consecutive forwards of each instance in one sample
   double forward_ns = 0;      ///< estimate from the warm-up
 
   std::vector<double> samples_ns;             ///< mean forward of each kept round
   std::vector<double> ratios;                 ///< full / this, each kept round; empty for full
-  std::vector<std::vector<double>> phase_ns;  ///< [phase][kept round]
+  std::vector<std::vector<double>> phase_ns;  ///< [phase][kept round], of the first instance
 
   bool is_full() const { return planned->point.variant == Variant::full; }
-  /// One forward on the next passages of the pool. Allocates nothing of ours.
-  void forward();
-  /// One forward on the first set: what parity looks at.
-  void forward_first_set();
+  Session& session() const { return *instances.front().session; }  ///< of the first instance
 };
 
 struct GroupOptions {
@@ -62,23 +74,31 @@ class PreparedGroup {
  public:
   /// Prepares the chosen points of `group` (full first if among them), makes the pools and fills
   /// them: each set of passages is encoded once, for every split. Stops early, pools half filled,
-  /// when `interrupted()`.
+  /// when `interrupted()`. Sessions are made on the threads of `team` that will run them.
   PreparedGroup(const SweepSpec& spec, const PlannedGroup& group,
-                const std::vector<const PlannedPoint*>& chosen, Model& model,
+                const std::vector<const PlannedPoint*>& chosen, Model& model, InstanceTeam& team,
                 const GroupOptions& options, const StepProgress& progress);
 
   const PlannedGroup& group() const { return group_; }
   Model& model() { return model_; }
+  InstanceTeam& team() { return team_; }
   const GroupTexts& texts() const { return texts_; }
   std::vector<Runner>& runners() { return runners_; }
   const std::vector<std::int32_t>& first_passage_ids() const { return passage_ids_; }
+  /// What the sessions of one instance have in common.
+  SessionOptions session_options(const Point& point, int instance) const;
+  /// Bytes of all pools together.
+  std::int64_t pool_bytes() const;
 
  private:
   void make_runner(const PlannedPoint& planned, const GroupOptions& options);
+  void make_instance(Runner& runner, int index);
   void fill_pools(const StepProgress& progress);
+  void fill_pools_from(Session& session, const StepProgress& progress);
 
   const PlannedGroup& group_;
   Model& model_;
+  InstanceTeam& team_;
   GroupTexts texts_;
   std::vector<std::int32_t> passage_ids_;
   std::vector<std::unique_ptr<PassagePool>> pools_;

@@ -60,8 +60,10 @@ std::vector<std::size_t> all_but(std::size_t count, std::optional<std::size_t> l
 
 }  // namespace
 
-Meter::Meter(std::vector<Runner>& runners, Probe& probe, const MeasureOptions& options)
+Meter::Meter(std::vector<Runner>& runners, InstanceTeam& team, const Probe& probe,
+             const MeasureOptions& options)
     : runners_(runners),
+      team_(team),
       probe_(probe),
       options_(options),
       full_(find_full(runners)),
@@ -70,7 +72,8 @@ Meter::Meter(std::vector<Runner>& runners, Probe& probe, const MeasureOptions& o
       ordered_(variants_.size()),
       durations_ns_(variants_.size()),
       steps_(2 * variants_.size() + 1),
-      step_ns_(steps_.size()) {
+      step_ns_(steps_.size()),
+      burst_of_instance_(static_cast<std::size_t>(team.instances())) {
   for (const Runner& runner : runners_) {
     phase_sum_ns_.emplace_back(runner.plan.phases.size());
   }
@@ -84,9 +87,9 @@ void Meter::warm_up() {
     for (int i = 0; !interrupted() && (i < kFewestWarmUps || now_ns() - begin_ns < kWarmUpNs) &&
                     i < kMostWarmUps;
          ++i) {
-      const std::int64_t start_ns = now_ns();
-      runner.forward();
-      fastest_ns = std::min(fastest_ns, static_cast<double>(now_ns() - start_ns));
+      const std::int64_t forward_ns = team_.run(
+          [&](int instance) { runner.instances[static_cast<std::size_t>(instance)].forward(); });
+      fastest_ns = std::min(fastest_ns, static_cast<double>(forward_ns));
     }
     runner.forward_ns = fastest_ns;
     runner.forwards = std::max<std::int64_t>(
@@ -158,15 +161,30 @@ std::int64_t Meter::plan_next_look() {
 
 double Meter::sample(Runner& runner, std::size_t slot) {
   std::vector<double>& phases = phase_sum_ns_[slot];
-  const std::int64_t start_ns = now_ns();
-  for (std::int64_t i = 0; i < runner.forwards; ++i) {
-    runner.forward();
-    const std::span<const std::int64_t> phase_ns = runner.session->phase_ns();
-    for (std::size_t p = 0; p < phases.size(); ++p) {
-      phases[p] += static_cast<double>(phase_ns[p]);
+  const std::int64_t elapsed_ns = team_.run([&](int index) {
+    Instance& instance = runner.instances[static_cast<std::size_t>(index)];
+    for (std::int64_t i = 0; i < runner.forwards; ++i) {
+      instance.forward();
+      if (index > 0) {
+        continue;
+      }
+      const std::span<const std::int64_t> phase_ns = instance.session->phase_ns();
+      for (std::size_t p = 0; p < phases.size(); ++p) {
+        phases[p] += static_cast<double>(phase_ns[p]);
+      }
     }
-  }
-  return static_cast<double>(now_ns() - start_ns) / static_cast<double>(runner.forwards);
+  });
+  return static_cast<double>(elapsed_ns) / static_cast<double>(runner.forwards);
+}
+
+/// Each instance on its own thread, hence on the very OpenMP team that is measured: another team
+/// would be idle during the samples, and an idle team of libgomp spins for milliseconds before it
+/// sleeps, on processors that are being measured. The instance that is held up most counts.
+double Meter::burst() {
+  (void)team_.run([this](int instance) {
+    burst_of_instance_[static_cast<std::size_t>(instance)] = probe_.burst();
+  });
+  return std::ranges::min(burst_of_instance_) * static_cast<double>(burst_of_instance_.size());
 }
 
 void Meter::round() {
@@ -184,12 +202,12 @@ void Meter::round() {
   for (std::vector<double>& phases : phase_sum_ns_) {
     std::ranges::fill(phases, 0.0);
   }
-  const double before = probe_.burst();
+  const double before = burst();
   for (std::size_t i = 0; i < steps_used_; ++i) {
     const std::size_t slot = steps_[i].anchor ? *full_ : variants_[steps_[i].variant];
     step_ns_[i] = sample(runners_[slot], slot);
   }
-  const double after = probe_.burst();
+  const double after = burst();
   const bool hopeless = attempts_ > kMostAttemptsPerRound * (kept_ + kFewestRounds);
   const bool bad =
       options_.discard && !hopeless && (disturbed(before, bursts_) || disturbed(after, bursts_));

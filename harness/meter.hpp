@@ -1,6 +1,11 @@
 #pragma once
 /// Rounds of one group: measures every variant once a round in a balanced order with `full`
 /// repeated as anchor, forms the ratio of each round, and says when it is enough.
+///
+/// A sample: all instances start together, each runs the same number of forwards, and the time from
+/// that start until the last of them ends, over the forwards of one, is the time of a forward.
+/// With one instance that is the mean of consecutive forwards; with I it is the time in which the
+/// machine completes I of them, so I x batch items in that time is the offline throughput.
 
 #include <cstdint>
 #include <optional>
@@ -38,7 +43,9 @@ class Meter {
   static constexpr double kPrecision = 0.01;        ///< relative half-width asked for
   static constexpr double kShortestSampleNs = 1e6;  ///< a sample lasts at least 1 ms
 
-  Meter(std::vector<Runner>& runners, Probe& probe, const MeasureOptions& options);
+  /// `team` has as many instances as each runner.
+  Meter(std::vector<Runner>& runners, InstanceTeam& team, const Probe& probe,
+        const MeasureOptions& options);
 
   /// Runs every variant a few times and sets how many forwards make a sample.
   void warm_up();
@@ -60,6 +67,7 @@ class Meter {
 
  private:
   double sample(Runner& runner, std::size_t slot);
+  double burst();
   void keep();
   std::int64_t plan_next_look();
   void reserve(std::int64_t rounds);
@@ -67,7 +75,8 @@ class Meter {
   double seconds_left() const;
 
   std::vector<Runner>& runners_;
-  Probe& probe_;
+  InstanceTeam& team_;
+  const Probe& probe_;
   MeasureOptions options_;
   std::optional<std::size_t> full_;    ///< index of the full runner
   std::vector<std::size_t> variants_;  ///< indices of the others
@@ -78,6 +87,7 @@ class Meter {
   std::vector<double> step_ns_;  ///< mean forward of each step of the current round
   std::vector<std::vector<double>> phase_sum_ns_;  ///< [runner][phase] over the current round
   std::vector<double> bursts_;                     ///< probe rates so far
+  std::vector<double> burst_of_instance_;
   std::size_t steps_used_ = 0;
   std::int64_t attempts_ = 0;
   std::int64_t kept_ = 0;

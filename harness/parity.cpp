@@ -124,8 +124,11 @@ ParityRecord ParityChecker::check_runner(PreparedGroup& group, const WeightSourc
   const Point& point = runner.planned->point;
   const std::int64_t d = group.group().config.d_model;
   const ChosenPairs chosen = choose_pairs(point.shape);
-  runner.forward_first_set();
-  const std::vector<float> batch(runner.session->output().begin(), runner.session->output().end());
+  (void)group.team().run([&](int instance) {  // at once: what disturbs each other must show
+    runner.instances[static_cast<std::size_t>(instance)].forward_first_set();
+  });
+  const std::vector<float> batch(runner.session().output().begin(),
+                                 runner.session().output().end());
 
   ParityRecord record;
   double largest = 0;  // of the reference: a wrong result must not loosen its own limit
@@ -151,11 +154,15 @@ ParityRecord ParityChecker::check_runner(PreparedGroup& group, const WeightSourc
     judge(compare_rows(rows_of_pair(batch, point.shape, pair, d),
                        std::span<const double>(outputs_.at(texts.key(point))), d));
   }
+  for (std::size_t i = 1; i < runner.instances.size(); ++i) {
+    const ParityResult beside =
+        compare_rows(runner.instances[i].session->output(), std::span<const float>(batch), d);
+    record.max_abs_between_instances =
+        std::max(record.max_abs_between_instances.value_or(0), beside.max_abs);
+    record.ok = record.ok && tolerance.accepts(beside);
+  }
   for (const std::int64_t pair : chosen.against_batch_one) {
     const PairTexts texts(group, weights, pair);
-    const auto session = group.model().prepare(
-        runner.plan, texts.shape,
-        {.threads = point.threads, .cache_dtype = point.cache_dtype, .keep_layers = {}});
     Inputs inputs{.question_ids = texts.question, .passage_ids = {}, .cached_passages = {}};
     if (runner.plan.reads_passage_ids()) {
       inputs.passage_ids = texts.passage;
@@ -164,8 +171,12 @@ ParityRecord ParityChecker::check_runner(PreparedGroup& group, const WeightSourc
       inputs.cached_passages = runner.pool->set(0).subspan(
           static_cast<std::size_t>(point.shape.passage_of_pair(pair)), 1);
     }
-    session->run(inputs);
-    judge(compare_rows(rows_of_pair(batch, point.shape, pair, d), session->output(), d));
+    group.team().run_on(0, [&](int) {
+      const auto session =
+          group.model().prepare(runner.plan, texts.shape, group.session_options(point, 0));
+      session->run(inputs);
+      judge(compare_rows(rows_of_pair(batch, point.shape, pair, d), session->output(), d));
+    });
   }
   return record;
 }

@@ -19,6 +19,8 @@ struct ParityRecord {
       0;  ///< sequences looked at: up to two against the reference, six at batch 1
   double max_abs = 0;
   double cosine_min = 1;
+  /// Largest difference of another instance's output from the first's; nullopt for one instance.
+  std::optional<double> max_abs_between_instances;
   std::optional<double> tolerance;  ///< nullopt when only reported
   std::string rule;                 ///< the tolerance in words
   bool ok = false;
@@ -27,8 +29,10 @@ struct ParityRecord {
 class ParityChecker {
  public:
   /// One record a runner of the group, in their order. The first and the longest sequence are
-  /// compared with the reference, at most six others with the same backend at batch 1. Reference
-  /// outputs are remembered by ids, weights and split and shared by all that asks for the same.
+  /// compared with the reference, at most six others with the same backend at batch 1. Instances
+  /// run side by side on the same ids; the others' whole outputs are compared with the first's.
+  /// Reference outputs are remembered by ids, weights and split and shared by all that asks for the
+  /// same.
   std::vector<ParityRecord> check(PreparedGroup& group, const WeightSource& weights);
 
  private:

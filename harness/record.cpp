@@ -93,6 +93,7 @@ ordered_json parity_json(const ParityRecord* parity) {
           {"sequences", parity->sequences},
           {"max_abs", parity->max_abs},
           {"cosine_min", parity->cosine_min},
+          {"max_abs_between_instances", or_null(parity->max_abs_between_instances)},
           {"tolerance", or_null(parity->tolerance)},
           {"rule", parity->rule},
           {"ok", parity->ok}};
@@ -144,6 +145,27 @@ std::string quoted(const std::string& word) {
     text += c == '\'' ? std::string("'\\''") : std::string(1, c);
   }
   return text + "'";
+}
+
+/// A rate of something done `count` times in the median time of a forward, by every instance.
+ordered_json per_second(std::int64_t count, const Point& point, const ordered_json& median_ns) {
+  if (median_ns.is_null()) {
+    return nullptr;
+  }
+  return static_cast<double>(count) * point.instances * 1e9 / median_ns.get<double>();
+}
+
+ordered_json throughput_json(const Point& point, const ordered_json& median_ns) {
+  const std::int64_t tokens = cumulative_tokens(point.shape, Segment::joint).back();
+  return {{"items_per_s", per_second(point.batch, point, median_ns)},
+          {"tokens_per_s", per_second(tokens, point, median_ns)}};
+}
+
+ordered_json memory_json(const SessionMemory& session, const SetMemory& set) {
+  return {{"peak_bytes", session.peak_bytes},       {"requested_bytes", session.requested_bytes},
+          {"rss_peak_bytes", rss_peak_bytes()},     {"rss_anon_bytes", set.rss_anon_bytes},
+          {"huge_page_bytes", set.huge_page_bytes}, {"weights_bytes", set.weights_bytes},
+          {"pool_bytes", set.pool_bytes},           {"planned_bytes", set.planned_bytes}};
 }
 
 ordered_json pool_json(const Runner& runner) {
@@ -258,17 +280,17 @@ ordered_json measured_record(const PlannedGroup& group, const Runner& runner, co
   const bool has_ratio = full != nullptr && !runner.is_full() && valid && full_valid;
   record["speedup"] = has_ratio ? speedup_json(group.config, runner, *full, context, rounds)
                                 : ordered_json(nullptr);
-  record["cost"] = cost_json(cost, runner.session->flops_executed());
+  record["cost"] = cost_json(cost, runner.session().flops_executed());
   const auto& median_ns = record["time"]["median"];
   record["achieved"] = {
       {"gflops", median_ns.is_null() ? ordered_json(nullptr)
-                                     : ordered_json(static_cast<double>(cost.total.flops()) /
-                                                    median_ns.get<double>())},
+                                     : ordered_json(static_cast<double>(cost.total.flops()) *
+                                                    point.instances / median_ns.get<double>())},
       {"roof_fraction", nullptr}};
-  const SessionMemory memory = runner.session->memory();
-  record["memory"] = {{"peak_bytes", memory.peak_bytes},
-                      {"requested_bytes", memory.requested_bytes},
-                      {"rss_peak_bytes", rss_peak_bytes()}};
+  record["throughput"] = throughput_json(point, median_ns);
+  record["processors"] =
+      context.processors.empty() ? ordered_json(nullptr) : ordered_json(context.processors);
+  record["memory"] = memory_json(runner.session().memory(), context.memory);
   record["phases"] = phases_json(runner, cost);
   record["counters"] = nullptr;
   record["parity"] = parity_json(parity);

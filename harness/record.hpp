@@ -13,12 +13,23 @@
 
 namespace deformer {
 
+/// Memory of the process and of what a set holds, at the end of measuring it.
+struct SetMemory {
+  std::int64_t rss_anon_bytes = 0;   ///< resident memory that is no file's
+  std::int64_t huge_page_bytes = 0;  ///< of it, in huge pages
+  std::int64_t weights_bytes = 0;    ///< packed weights
+  std::int64_t pool_bytes = 0;       ///< pools of encoded passages of the set, together
+  std::int64_t planned_bytes = 0;    ///< what was planned for the group beforehand: all of these
+};
+
 /// What every record of a set shares.
 struct SetContext {
   std::string run;
   std::string set;
   std::int64_t set_size = 0;   ///< lines written together, so that a torn set is recognised
   std::string common_options;  ///< options that the reproducer must repeat, e.g. "--max-time 5"
+  Processors processors;       ///< [instance][thread]; empty when left to the scheduler
+  SetMemory memory;
 };
 
 /// Counts of the cost model for a point: {"flops":...,"bytes_cache_passage":...}; `executed` null.
@@ -37,6 +48,12 @@ nlohmann::ordered_json unmeasured_record(const PlannedGroup& group, const Planne
                                          const std::string& reason, const std::string& reproduce);
 
 /// A measured record. `full` is the full runner of the set, or null; `parity` null when it was off.
+/// With several instances `time` is a forward of each while all run side by side; `cost` and
+/// `memory.peak_bytes` are of one instance's forward, `throughput` and `achieved` of all together:
+///   "throughput": {"items_per_s": instances x batch / median, "tokens_per_s": the same in tokens
+///   of
+///                  all pairs (question + passage), nothing padded}
+///   "processors": [[0,1],...] those the threads of each instance were bound to, or null
 nlohmann::ordered_json measured_record(const PlannedGroup& group, const Runner& runner,
                                        const Meter& meter, const Runner* full,
                                        const ParityRecord* parity, const ParityRecord* full_parity,

@@ -15,9 +15,6 @@ namespace {
 
 std::string backend_reason(const PlannedGroup& group, const Point& point) {
   const Backend& backend = require_backend(point.backend);
-  if (point.instances != 1) {
-    return "several instances side by side are not supported yet; use --instances 1";
-  }
   const DType cache_dtype = point.variant == Variant::cached ? point.cache_dtype : DType::f32;
   return backend.why_not(group.config, point.dtype, cache_dtype).value_or("");
 }

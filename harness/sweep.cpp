@@ -19,10 +19,12 @@
 #include "harness/interrupt.hpp"
 #include "harness/parity.hpp"
 #include "harness/record.hpp"
+#include "harness/thread_places.hpp"
 #include "model/error.hpp"
 #include "model/sha256.hpp"
 #include "profilers/clock.hpp"
 #include "profilers/machine.hpp"
+#include "profilers/processors.hpp"
 #include "profilers/statistics.hpp"
 #include "records/run_file.hpp"
 
@@ -165,6 +167,7 @@ class Sweep {
         driver_(driver),
         observer_(observer),
         machine_(machine_json()),
+        places_(options.pin),
         writer_(options.out),
         done_(writer_.existing(), options, machine_),
         shelf_(spec, groups),
@@ -203,7 +206,8 @@ class Sweep {
     } else if (options_.measure.max_time_s != MeasureOptions{}.max_time_s) {
       text += fmt::format(" --max-time {}", options_.measure.max_time_s);
     }
-    return options_.parity ? text : text + " --parity off";
+    text += options_.parity ? "" : " --parity off";
+    return options_.pin ? text : text + " --pin off";
   }
 
   ordered_json run_line() const {
@@ -337,7 +341,11 @@ class Sweep {
     const GroupOptions group_options{
         .last_level_cache_bytes = machine_.at("last_level_cache_bytes").get<std::int64_t>(),
         .available_bytes = available_memory_bytes()};
-    PreparedGroup prepared(spec_, group, chosen, model, group_options, step);
+    const Point& point = chosen.front()->point;
+    warn_of_crowding(point);
+    const KeptAffinity kept;  // sessions bind the thread that runs them
+    InstanceTeam team(point.instances, places_.choose(point));
+    PreparedGroup prepared(spec_, group, chosen, model, team, group_options, step);
     std::vector<ParityRecord> parity;
     if (options_.parity && !interrupted()) {
       step("checking parity", 0, 0);
@@ -346,11 +354,24 @@ class Sweep {
     if (interrupted()) {
       return;
     }
-    Probe probe(chosen.front()->point.threads);
-    Meter meter(prepared.runners(), probe, options_.measure);
+    Probe probe(point.threads);
+    Meter meter(prepared.runners(), team, probe, options_.measure);
     measure(group, prepared, meter);
+    context_.processors = team.processors();
+    context_.memory = {.rss_anon_bytes = rss_anon_bytes(),
+                       .huge_page_bytes = huge_page_bytes(),
+                       .weights_bytes = model.weight_bytes(),
+                       .pool_bytes = prepared.pool_bytes(),
+                       .planned_bytes = planned_bytes(group, group_options)};
     if (!interrupted()) {  // a set cut short is measured again on resume
       write_measured(group, prepared, meter, parity);
+    }
+  }
+
+  void warn_of_crowding(const Point& point) {
+    const std::string crowding = places_.crowding(point);
+    if (!crowding.empty() && warned_of_.insert(crowding).second) {
+      observer_.warning(crowding);
     }
   }
 
@@ -440,6 +461,8 @@ class Sweep {
   BenchmarkDriver& driver_;
   SweepObserver& observer_;
   ordered_json machine_;
+  ThreadPlaces places_;
+  std::set<std::string> warned_of_;
   RunWriter writer_;
   Done done_;
   ModelShelf shelf_;

@@ -27,6 +27,7 @@ struct SweepOptions {
   bool fresh = false;        ///< measure all again
   bool allow_mixed = false;  ///< append to a file of another build or machine
   bool parity = true;
+  bool pin = true;  ///< bind threads to processors where there are enough
   MeasureOptions measure;
   std::vector<std::string> command;
   nlohmann::ordered_json resolved_options;

@@ -124,6 +124,14 @@ std::int64_t rss_bytes() {
   return kilobyte_line("/proc/self/status", "VmRSS:");
 }
 
+std::int64_t rss_anon_bytes() {
+  return kilobyte_line("/proc/self/status", "RssAnon:");
+}
+
+std::int64_t huge_page_bytes() {
+  return kilobyte_line("/proc/self/smaps_rollup", "AnonHugePages:");
+}
+
 // Not getrusage's: that one starts at the size of the program that started this one.
 std::int64_t rss_peak_bytes() {
   return kilobyte_line("/proc/self/status", "VmHWM:");

@@ -40,6 +40,10 @@ std::int64_t available_memory_bytes();
 /// Resident set of this process, now and at its highest. 0 when unreadable.
 std::int64_t rss_bytes();
 std::int64_t rss_peak_bytes();
+/// Of it now: what is no file's (heap, stacks, anonymous maps), and what of that lies in huge
+/// pages.
+std::int64_t rss_anon_bytes();
+std::int64_t huge_page_bytes();
 
 /// Threads worth using by default: physical cores allowed, not above the quota; at least 1.
 int default_threads();

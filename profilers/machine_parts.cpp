@@ -53,13 +53,17 @@ struct TopologyFree {
 };
 using TopologyPtr = std::unique_ptr<std::remove_pointer_t<hwloc_topology_t>, TopologyFree>;
 
-/// Cores and caches only: devices and the like take long to discover. Null when hwloc can't.
+/// Cores, caches, and what memory nodes hang on (packages, groups; without them hwloc says that
+/// every node is near to every processor): devices and the like take long to discover. Null when
+/// hwloc can't.
 TopologyPtr load_topology(const char* synthetic) {
   hwloc_topology_t raw = nullptr;
   if (hwloc_topology_init(&raw) != 0) return nullptr;
   TopologyPtr topology(raw);
   hwloc_topology_set_all_types_filter(raw, HWLOC_TYPE_FILTER_KEEP_NONE);
   hwloc_topology_set_type_filter(raw, HWLOC_OBJ_CORE, HWLOC_TYPE_FILTER_KEEP_ALL);
+  hwloc_topology_set_type_filter(raw, HWLOC_OBJ_PACKAGE, HWLOC_TYPE_FILTER_KEEP_ALL);
+  hwloc_topology_set_type_filter(raw, HWLOC_OBJ_GROUP, HWLOC_TYPE_FILTER_KEEP_STRUCTURE);
   hwloc_topology_set_cache_types_filter(raw, HWLOC_TYPE_FILTER_KEEP_ALL);
   if (synthetic != nullptr && hwloc_topology_set_synthetic(raw, synthetic) != 0) return nullptr;
   if (hwloc_topology_load(raw) != 0) return nullptr;
@@ -160,6 +164,40 @@ CpuTopology read_topology(const std::vector<int>& processors, const char* synthe
     result.last_level_cache_bytes += static_cast<std::int64_t>(cache->attr->cache.size);
   }
   return result;
+}
+
+std::vector<CoreSite> read_cores(const std::vector<int>& processors, const char* synthetic) {
+  struct Place {
+    unsigned core;  // hwloc's logical numbers count neighbours one after the other
+    CoreSite site;
+  };
+  std::vector<Place> places;
+  const TopologyPtr topology = load_topology(synthetic);
+  for (const int number : processors) {
+    const hwloc_obj_t processor =
+        topology ? hwloc_get_pu_obj_by_os_index(topology.get(), static_cast<unsigned>(number))
+                 : nullptr;
+    const hwloc_obj_t core = core_of(topology.get(), processor);
+    const unsigned index = core != nullptr ? core->logical_index : ~0U;
+    const auto same = std::find_if(places.begin(), places.end(), [&](const Place& place) {
+      return core != nullptr && place.core == index;
+    });
+    if (same != places.end()) {
+      same->site.processors.push_back(number);
+      continue;
+    }
+    const hwloc_obj_t cache = last_level_cache_of(processor);
+    const int node = core != nullptr ? hwloc_bitmap_first(core->nodeset) : 0;
+    places.push_back({index,
+                      {{number},
+                       cache != nullptr ? static_cast<int>(cache->logical_index) : 0,
+                       std::max(node, 0)}});
+  }
+  std::stable_sort(places.begin(), places.end(),
+                   [](const Place& a, const Place& b) { return a.core < b.core; });
+  std::vector<CoreSite> sites;
+  for (Place& place : places) sites.push_back(std::move(place.site));
+  return sites;
 }
 
 std::vector<int> allowed_processors() {

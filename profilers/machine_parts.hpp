@@ -38,7 +38,19 @@ struct CpuTopology {
 /// unknown, each processor counts as one.
 CpuTopology read_topology(const std::vector<int>& processors, const char* synthetic = nullptr);
 
-/// The processors this process may run on.
+/// A physical core, and what it shares with others.
+struct CoreSite {
+  std::vector<int> processors;  ///< those of its processors that were asked about, ascending
+  int cache = 0;                ///< number of its last-level cache; equal for cores that share one
+  int numa = 0;                 ///< number of its memory node
+};
+
+/// The cores of these processors, neighbours beside each other. `synthetic` as above. Where hwloc
+/// knows no cores, each processor is one, and all of them share cache and memory.
+std::vector<CoreSite> read_cores(const std::vector<int>& processors,
+                                 const char* synthetic = nullptr);
+
+/// The processors this thread may run on: those of the process, unless somebody bound the thread.
 std::vector<int> allowed_processors();
 
 }  // namespace deformer

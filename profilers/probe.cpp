@@ -133,7 +133,7 @@ std::int64_t calibrate() {
 
 Probe::Probe(int threads) : threads_(std::max(threads, 1)), iterations_(calibrate()) {}
 
-double Probe::burst() {
+double Probe::burst() const {
   const Burst burst = run_burst(threads_, iterations_);
   const double flops = arithmetic().flops_per_iteration * static_cast<double>(iterations_) *
                        static_cast<double>(burst.threads);

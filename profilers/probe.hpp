@@ -13,8 +13,9 @@ class Probe {
  public:
   explicit Probe(int threads);
   /// One burst of about 50 us on all threads at once. Returns its rate in FLOP/s (all threads
-  /// together, slowest thread counts). Allocates nothing.
-  double burst();
+  /// together, slowest thread counts). Allocates nothing. The threads are the OpenMP team of the
+  /// caller; several callers may burst at once, each with its own.
+  double burst() const;
   int threads() const { return threads_; }
 
  private:

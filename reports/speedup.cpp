@@ -116,9 +116,10 @@ std::string status_text(const Row& row) {
 
 enum class Show {
   always,
-  when_known,     ///< some row has a value
-  when_not_one,   ///< some row differs from 1
-  when_different  ///< the rows differ; what they share goes to the title, said by `phrase`
+  when_known,      ///< some row has a value
+  when_not_one,    ///< some row differs from 1
+  when_different,  ///< the rows differ; what they share goes to the title, said by `phrase`
+  with_throughput  ///< some row has several instances, or lengths that vary within its batch
 };
 
 struct Metric {
@@ -238,13 +239,20 @@ const std::vector<Metric>& metrics() {
        [](const Row&, const std::string& v) { return unless(v, "none", "text "); }},
       {{"seed", "seed", "", "Seed of weights and ids"}, Show::when_different,
        [](const Row& r) { return text_field(*r.record, "point.seed"); }},
-      {{"instances", "instances", "", "Processes at a time"}, Show::when_different,
+      {{"instances", "instances", "", "Sessions side by side"}, Show::when_different,
        [](const Row& r) { return Cell(text_or(*r.record, "point.instances", "1")); },
        [](const Row&, const std::string& v) { return v == "1" ? "" : ", " + v + " instances"; }},
       {{"median_ns", "median", "ns", "Median time of a forward"}, Show::always,
        [](const Row& r) { return number_cell(r, "time.median", human_time); }},
       {{"median_interval_ns", "95 % interval", "ns", "95 % interval of the median"}, Show::always,
        time_interval_cell},
+      {{"items_per_s", "items/s", "1/s", "Items of all instances a second"}, Show::with_throughput,
+       [](const Row& r) { return number_cell(r, "throughput.items_per_s", human_rate); }},
+      {{"tokens_per_s", "tokens/s", "1/s", "Real tokens of all instances a second"},
+       Show::with_throughput,
+       [](const Row& r) { return number_cell(r, "throughput.tokens_per_s", human_rate); }},
+      {{"gflops", "GFLOP/s", "GFLOP/s", "FLOPs of all instances a second"}, Show::with_throughput,
+       [](const Row& r) { return number_cell(r, "achieved.gflops", human_rate); }},
       {{"speedup", "speedup", "x", "Time of full over this one's, of the same rounds"}, Show::always,
        [](const Row& r) { return ok_cell(r, "speedup.median", human_ratio); }},
       {{"speedup_interval", "95 % interval", "x", "95 % interval of the speedup"}, Show::always,
@@ -273,6 +281,12 @@ std::set<std::string> values_of(const Metric& metric, const std::vector<Row>& ro
   return values;
 }
 
+/// Where the time of a forward alone does not compare rows.
+bool has_throughput(const Row& row) {
+  return text_or(*row.record, "point.instances", "1") != "1" ||
+         field(*row.record, "point.lengths") != nullptr;
+}
+
 bool is_shown(const Metric& metric, const std::vector<Row>& rows) {
   switch (metric.show) {
     case Show::always:
@@ -283,6 +297,8 @@ bool is_shown(const Metric& metric, const std::vector<Row>& rows) {
       return !rows.empty() && values_of(metric, rows) != std::set<std::string>{"1"};
     case Show::when_different:
       return values_of(metric, rows).size() > 1;
+    case Show::with_throughput:
+      return std::ranges::any_of(rows, has_throughput);
   }
   return true;
 }

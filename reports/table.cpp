@@ -319,6 +319,10 @@ std::string human_percent(double fraction) {
   return std::isfinite(100 * fraction) ? significant(100 * fraction) + " %" : "-";
 }
 
+std::string human_rate(double rate) {
+  return std::isfinite(rate) ? significant(rate) : "-";
+}
+
 std::string human_ratio_interval(double low, double high) {
   if (!std::isfinite(low) || !std::isfinite(high)) return "-";
   return fmt::format("[{}, {}]", significant(low), significant(high));

@@ -47,6 +47,7 @@ std::string human_bytes(double bytes);
 std::string human_flops(double flops);
 std::string human_ratio(double ratio);
 std::string human_percent(double fraction);  ///< 0.936 -> "93.6 %"
+std::string human_rate(double rate);         ///< 3 significant digits, no unit: "1.53e+06", "48.2"
 
 /// Intervals without a unit: "[40.9, 41.6]". Times stand in the unit human_time picks for
 /// `centre_ns`.

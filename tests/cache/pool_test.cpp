@@ -37,6 +37,12 @@ TEST(PoolSize, IsAtLeastTwoBatches) {
   EXPECT_EQ(size.passages, 2 * 8 * 10);
 }
 
+TEST(PoolSize, IsAtLeastTwoBatchesForEachReader) {
+  const PoolSize size =
+      plan_pool(uniform_shape(8, 27, 293), 768, DType::f32, 1 * kMiB, 24 * kGiB, 0, 3);
+  EXPECT_EQ(size.sets, 6);
+}
+
 TEST(PoolSize, HalvesItsPassagesNotItsBytesWithWiderElements) {
   const Shape shape = uniform_shape(1, 27, 293);
   const PoolSize f32 = plan_pool(shape, 768, DType::f32, 32 * kMiB, 24 * kGiB, 0);
@@ -118,16 +124,48 @@ TEST(PassagePool, GivesBackEachPassageOfASet) {
   EXPECT_EQ(second, ramp(20, 8.0F));
 }
 
-TEST(PassagePool, TakesEverySetInTurn) {
-  PassagePool pool(ragged_shape(), 4, DType::bf16, 3);
+TEST(PoolWalk, TakesEverySetInTurn) {
+  const PassagePool pool(ragged_shape(), 4, DType::bf16, 3);
+  PoolWalk walk(pool, 0, 1);
   std::set<const std::byte*> seen;
   for (int forward = 0; forward < 3; ++forward) {
-    const auto passages = pool.next();
+    const auto passages = walk.next();
     ASSERT_EQ(passages.size(), 2U);
     seen.insert(passages.begin(), passages.end());
   }
   EXPECT_EQ(seen.size(), 6U);
-  EXPECT_EQ(pool.next().data(), pool.set(0).data());
+  EXPECT_EQ(walk.next().data(), pool.set(0).data());
+}
+
+/// The sets that a reader loads in `forwards` forwards.
+std::set<const void*> sets_read(const PassagePool& pool, int reader, int readers, int forwards) {
+  PoolWalk walk(pool, reader, readers);
+  std::set<const void*> seen;
+  for (int i = 0; i < forwards; ++i) {
+    seen.insert(walk.next().front());
+  }
+  return seen;
+}
+
+TEST(PoolWalk, ReadersSideBySideShareTheSetsOut) {
+  const PassagePool pool(ragged_shape(), 4, DType::bf16, 7);
+  std::set<const void*> all;
+  std::size_t sum = 0;
+  for (int reader = 0; reader < 3; ++reader) {
+    const std::set<const void*> seen = sets_read(pool, reader, 3, 10);
+    EXPECT_GE(seen.size(), 2U);
+    sum += seen.size();
+    all.insert(seen.begin(), seen.end());
+  }
+  EXPECT_EQ(sum, 7U);
+  EXPECT_EQ(all.size(), 7U);
+}
+
+TEST(PoolWalk, TooFewSetsAreWalkedByAllFromDifferentPlaces) {
+  const PassagePool pool(ragged_shape(), 4, DType::bf16, 2);
+  EXPECT_EQ(PoolWalk(pool, 0, 3).next().data(), pool.set(0).data());
+  EXPECT_EQ(PoolWalk(pool, 1, 3).next().data(), pool.set(1).data());
+  EXPECT_EQ(sets_read(pool, 2, 3, 2).size(), 2U);
 }
 
 TEST(PassagePool, CopiesASetToOtherAddresses) {

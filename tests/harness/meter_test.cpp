@@ -44,13 +44,15 @@ class MeterTest : public ::testing::Test {
     Runner runner;
     runner.planned = planned_.back().get();
     runner.plan = make_plan(*builtin_model("bert-tiny"), variant, split, Order::question_first);
-    runner.session = std::make_unique<SpinningSession>(duration_ns, runner.plan.phases.size());
+    runner.instances.emplace_back().session =
+        std::make_unique<SpinningSession>(duration_ns, runner.plan.phases.size());
     runner.phase_ns.resize(runner.plan.phases.size());
     runners_.push_back(std::move(runner));
   }
 
   std::vector<std::unique_ptr<PlannedPoint>> planned_;
   std::vector<Runner> runners_;
+  InstanceTeam team_{1};
   Probe probe_{1};
 };
 
@@ -66,7 +68,8 @@ void run_to_the_end(Meter& meter) {
 TEST_F(MeterTest, FixedRoundsAreKeptToTheNumber) {
   add(Variant::full, 0, 300'000);
   add(Variant::cached, 1, 100'000);
-  Meter meter(runners_, probe_, {.max_time_s = 60, .rounds = 12, .seed = 1, .discard = false});
+  Meter meter(runners_, team_, probe_,
+              {.max_time_s = 60, .rounds = 12, .seed = 1, .discard = false});
   run_to_the_end(meter);
   EXPECT_EQ(meter.rounds(), 12);
   EXPECT_EQ(meter.stopped(), "rounds");
@@ -78,7 +81,8 @@ TEST_F(MeterTest, FixedRoundsAreKeptToTheNumber) {
 TEST_F(MeterTest, ASampleLastsAtLeastAMillisecond) {
   add(Variant::full, 0, 300'000);
   add(Variant::cached, 1, 2'000'000);
-  Meter meter(runners_, probe_, {.max_time_s = 60, .rounds = 10, .seed = 1, .discard = false});
+  Meter meter(runners_, team_, probe_,
+              {.max_time_s = 60, .rounds = 10, .seed = 1, .discard = false});
   meter.warm_up();
   EXPECT_GE(runners_[0].forwards, 4);
   EXPECT_LE(runners_[0].forwards, 5);
@@ -89,7 +93,8 @@ TEST_F(MeterTest, TheRatioIsFullOverTheVariant) {
   add(Variant::full, 0, 3'000'000);
   add(Variant::decomposed, 1, 2'000'000);
   add(Variant::cached, 1, 1'000'000);
-  Meter meter(runners_, probe_, {.max_time_s = 60, .rounds = 10, .seed = 1, .discard = false});
+  Meter meter(runners_, team_, probe_,
+              {.max_time_s = 60, .rounds = 10, .seed = 1, .discard = false});
   run_to_the_end(meter);
   std::vector<double> ratios = runners_[2].ratios;
   std::ranges::sort(ratios);
@@ -99,10 +104,31 @@ TEST_F(MeterTest, TheRatioIsFullOverTheVariant) {
   EXPECT_NEAR(phases[5], 1e6 / static_cast<double>(runners_[2].plan.phases.size()), 1e3);
 }
 
+/// Two instances of which the second is the slower.
+TEST_F(MeterTest, InstancesEachRunEverySampleAndTheSlowestIsItsTime) {
+  add(Variant::full, 0, 1'000'000);
+  runners_[0].instances.emplace_back().session =
+      std::make_unique<SpinningSession>(3'000'000, runners_[0].plan.phases.size());
+  InstanceTeam team(2);
+  Meter meter(runners_, team, probe_,
+              {.max_time_s = 60, .rounds = 10, .seed = 1, .discard = false});
+  run_to_the_end(meter);
+  EXPECT_GE(std::ranges::min(runners_[0].samples_ns), 3e6);
+  const auto runs_of = [this](std::size_t i) {
+    return dynamic_cast<SpinningSession&>(*runners_[0].instances[i].session).runs;
+  };
+  EXPECT_EQ(runs_of(0), runs_of(1));
+  EXPECT_GE(runs_of(0), 10 * runners_[0].forwards);
+  std::vector<double> phases = runners_[0].phase_ns[0];  // of the first instance
+  std::ranges::sort(phases);
+  EXPECT_NEAR(phases[5], 1e6 / static_cast<double>(runners_[0].plan.phases.size()), 1e3);
+}
+
 TEST_F(MeterTest, NeverFewerThanTenRoundsEvenOutOfTime) {
   add(Variant::full, 0, 2'000'000);
   add(Variant::cached, 1, 2'000'000);
-  Meter meter(runners_, probe_, {.max_time_s = 0.001, .rounds = 0, .seed = 1, .discard = false});
+  Meter meter(runners_, team_, probe_,
+              {.max_time_s = 0.001, .rounds = 0, .seed = 1, .discard = false});
   run_to_the_end(meter);
   EXPECT_EQ(meter.rounds(), Meter::kFewestRounds);
   EXPECT_TRUE(meter.stopped() == "min_rounds" || meter.stopped() == "precision") << meter.stopped();
@@ -110,7 +136,8 @@ TEST_F(MeterTest, NeverFewerThanTenRoundsEvenOutOfTime) {
 
 TEST_F(MeterTest, LooksStandOnTheGeometricSchedule) {
   add(Variant::full, 0, 1'000'000);
-  Meter meter(runners_, probe_, {.max_time_s = 60, .rounds = 1000, .seed = 1, .discard = false});
+  Meter meter(runners_, team_, probe_,
+              {.max_time_s = 60, .rounds = 1000, .seed = 1, .discard = false});
   meter.warm_up();
   EXPECT_EQ(meter.rounds_to_next_look(), 10);
   for (int i = 0; i < 10; ++i) {

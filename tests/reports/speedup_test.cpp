@@ -43,6 +43,22 @@ std::vector<std::string> column(const Table& table, const std::string& name) {
   return texts;
 }
 
+TEST(SpeedupTable, ShowsThroughputWhereInstancesOrRaggedLengthsAreCompared) {
+  auto records = small_group();
+  for (Json& record : records) {
+    record["throughput"] = {{"items_per_s", 48.24}, {"tokens_per_s", 15437.0}};
+  }
+  EXPECT_THAT(column_names(speedup_table(records, false)), Not(Contains("items_per_s")));
+  auto ragged = records;
+  ragged[0]["point"]["lengths"] = "uniform:32-320";
+  EXPECT_EQ(cell(speedup_table(ragged, false), 0, "tokens_per_s"), "15437");
+  records[0]["point"]["instances"] = 2;
+  const Table table = speedup_table(records, false);
+  EXPECT_EQ(column(table, "items_per_s")[0], "48.2");
+  EXPECT_EQ(column(table, "gflops")[0], "100");
+  EXPECT_THAT(column(table, "instances"), Contains("2"));
+}
+
 TEST(SpeedupTable, ConsoleGolden) {
   const Table table = speedup_table(small_group(), true);
   EXPECT_EQ(print_table(table, TableFormat::console), R"(cpu f32, 2 threads
