@@ -29,6 +29,7 @@ struct SweepArguments {
   PointOptions points;
   std::string out = "deformer-bench.jsonl";
   std::string parity = "on";
+  std::string roofs = "on";
   double max_time_s = 10;
   std::int64_t rounds = 0;
   bool fresh = false, allow_mixed = false, dry_run = false, quiet = false;
@@ -43,6 +44,9 @@ void add_options(App& app, SweepArguments& arguments) {
       ->capture_default_str();
   app.add_option("--rounds", arguments.rounds, "Fixed number of rounds (default: until precise)");
   app.add_option("--parity", arguments.parity, "on | off: check every point against the reference")
+      ->check(CLI::IsMember({"on", "off"}));
+  app.add_option("--roofs", arguments.roofs,
+                 "on | off: measure the arithmetic peak and memory bandwidth of this run")
       ->check(CLI::IsMember({"on", "off"}));
   app.add_flag("--fresh", arguments.fresh, "Measure all again, whatever the run file holds");
   app.add_flag("--allow-mixed", arguments.allow_mixed,
@@ -226,6 +230,7 @@ int run_sweep_verb(const std::vector<std::string>& given) {
   sweep.fresh = options.fresh;
   sweep.allow_mixed = options.allow_mixed;
   sweep.parity = options.parity == "on";
+  sweep.roofs = options.roofs == "on";
   sweep.measure = {.max_time_s = options.max_time_s, .rounds = options.rounds, .seed = spec.seed};
   sweep.command = {"deformer-bench", "sweep"};
   sweep.command.insert(sweep.command.end(), given.begin(), given.end());

@@ -10,6 +10,7 @@
 #include "harness/group.hpp"
 #include "harness/meter.hpp"
 #include "harness/parity.hpp"
+#include "harness/run_roofs.hpp"
 
 namespace deformer {
 
@@ -19,6 +20,7 @@ struct SetContext {
   std::string set;
   std::int64_t set_size = 0;   ///< lines written together, so that a torn set is recognised
   std::string common_options;  ///< options that the reproducer must repeat, e.g. "--max-time 5"
+  const RunRoofs* roofs = nullptr;  ///< never null where something was measured
 };
 
 /// Counts of the cost model for a point: {"flops":...,"bytes_cache_passage":...}; `executed` null.

@@ -19,6 +19,7 @@
 #include "harness/interrupt.hpp"
 #include "harness/parity.hpp"
 #include "harness/record.hpp"
+#include "harness/run_roofs.hpp"
 #include "model/error.hpp"
 #include "model/sha256.hpp"
 #include "profilers/clock.hpp"
@@ -164,29 +165,38 @@ class Sweep {
         options_(options),
         driver_(driver),
         observer_(observer),
-        machine_(machine_json()),
+        hardware_(this_machine()),
+        machine_(machine_json(hardware_)),
         writer_(options.out),
         done_(writer_.existing(), options, machine_),
         shelf_(spec, groups),
+        roofs_(hardware_, options.build.build, options.roofs,
+               [&observer](const std::string& message) { observer.warning(message); }),
         started_ns_(now_ns()) {
     context_.run = new_run_id();
     context_.common_options = common_options();
+    context_.roofs = &roofs_;
     if (!writer_.existing().torn_tail.empty()) {
       observer_.warning(writer_.existing().torn_tail);
     }
   }
 
   SweepResult run() {
-    std::size_t pending = 0;
+    std::vector<const Point*> pending;
+    std::size_t missing = 0;
     for (const PlannedGroup& group : groups_) {
       for (const PlannedPoint& planned : group.points) {
         ++result_.points;
         const bool done = done_.contains(group, planned);
-        (done ? result_.done_before : pending) += 1;
+        (done ? result_.done_before : missing) += 1;
+        if (!done && planned.skip == Skip::no) {
+          pending.push_back(&planned.point);
+        }
         result_.skipped_before += done && planned.skip != Skip::no ? 1 : 0;
       }
     }
-    if (pending > 0) {
+    if (missing > 0) {
+      roofs_.measure(pending);
       writer_.append({run_line()});
       measure_groups();
       writer_.append({end_line()});
@@ -203,6 +213,7 @@ class Sweep {
     } else if (options_.measure.max_time_s != MeasureOptions{}.max_time_s) {
       text += fmt::format(" --max-time {}", options_.measure.max_time_s);
     }
+    text += options_.roofs ? "" : " --roofs off";
     return options_.parity ? text : text + " --parity off";
   }
 
@@ -218,7 +229,7 @@ class Sweep {
                       {"command", options_.command},
                       {"options", options_.resolved_options},
                       {"machine", machine_},
-                      {"roofs", nullptr}};
+                      {"roofs", roofs_.run_json()}};
     return line;
   }
 
@@ -346,9 +357,11 @@ class Sweep {
     if (interrupted()) {
       return;
     }
+    roofs_.refresh(chosen.front()->point);
     Probe probe(chosen.front()->point.threads);
     Meter meter(prepared.runners(), probe, options_.measure);
     measure(group, prepared, meter);
+    roofs_.saw_f32(probe.threads(), probe.best());
     if (!interrupted()) {  // a set cut short is measured again on resume
       write_measured(group, prepared, meter, parity);
     }
@@ -439,10 +452,12 @@ class Sweep {
   const SweepOptions& options_;
   BenchmarkDriver& driver_;
   SweepObserver& observer_;
+  Machine hardware_;
   ordered_json machine_;
   RunWriter writer_;
   Done done_;
   ModelShelf shelf_;
+  RunRoofs roofs_;
   ParityChecker parity_;
   SetContext context_;
   std::size_t sets_ = 0;

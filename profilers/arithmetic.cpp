@@ -44,7 +44,7 @@ void f32_generic(std::int64_t iterations) {
   STEP("2")                   \
   STEP("3") STEP("4") STEP("5") STEP("6") STEP("7") STEP("8") STEP("9") STEP("10") STEP("11")
 #define DEFORMER_ZERO(N) "vpxor %%xmm" N ", %%xmm" N ", %%xmm" N "\n\t"
-#define DEFORMER_LOOP(STEP)                                                                    \
+#define DEFORMER_LOOP(STEP) \
   DEFORMER_TWELVE(DEFORMER_ZERO) ".p2align 6\n1:\n\t" DEFORMER_TWELVE(STEP) "dec %[n]\n\tjnz " \
                                                                             "1b\n\t"
 #define DEFORMER_CHAINS                                                                    \
