@@ -56,8 +56,8 @@ void Progress::step(const std::string& what, std::int64_t done, std::int64_t of)
   if (!terminal_ || (done != of && now_ns() - shown_ns_ < kRedrawNs)) {
     return;
   }
-  show(of > 0 ? fmt::format("{}: {} {}/{}", prefix_, what, done, of)
-              : fmt::format("{}: {}", prefix_, what));
+  const std::string lead = prefix_.empty() ? "" : prefix_ + ": ";
+  show(of > 0 ? fmt::format("{}{} {}/{}", lead, what, done, of) : lead + what);
 }
 
 bool Progress::wants_rounds() {

@@ -30,6 +30,7 @@ struct SweepArguments {
   std::string out = "deformer-bench.jsonl";
   std::string parity = "on";
   std::string pin = "auto";
+  std::string roofs = "on";
   double max_time_s = 10;
   std::int64_t rounds = 0;
   bool fresh = false, allow_mixed = false, dry_run = false, quiet = false;
@@ -48,6 +49,9 @@ void add_options(App& app, SweepArguments& arguments) {
   app.add_option("--pin", arguments.pin,
                  "auto | off: bind each thread to a processor where there is one for each")
       ->check(CLI::IsMember({"auto", "off"}));
+  app.add_option("--roofs", arguments.roofs,
+                 "on | off: measure the arithmetic peak and memory bandwidth of this run")
+      ->check(CLI::IsMember({"on", "off"}));
   app.add_flag("--fresh", arguments.fresh, "Measure all again, whatever the run file holds");
   app.add_flag("--allow-mixed", arguments.allow_mixed,
                "Append to a run file of another build or machine");
@@ -231,6 +235,7 @@ int run_sweep_verb(const std::vector<std::string>& given) {
   sweep.allow_mixed = options.allow_mixed;
   sweep.parity = options.parity == "on";
   sweep.pin = options.pin == "auto";
+  sweep.roofs = options.roofs == "on";
   sweep.measure = {.max_time_s = options.max_time_s, .rounds = options.rounds, .seed = spec.seed};
   sweep.command = {"deformer-bench", "sweep"};
   sweep.command.insert(sweep.command.end(), given.begin(), given.end());

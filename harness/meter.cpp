@@ -214,6 +214,7 @@ void Meter::round() {
   if (bursts_.size() >= kMostBursts) {
     bursts_.erase(bursts_.begin(), bursts_.begin() + static_cast<std::ptrdiff_t>(kMostBursts / 2));
   }
+  fastest_burst_ = std::max({fastest_burst_, before, after});
   bursts_.push_back(before);
   bursts_.push_back(after);
   round_ns_ = static_cast<double>(now_ns() - start_ns);

@@ -61,6 +61,9 @@ class Meter {
   bool has_variants() const { return !variants_.empty(); }
   std::int64_t rounds() const { return kept_; }
   std::int64_t discarded() const { return discarded_; }
+  /// The highest rate of the machine's own probe, all instances together, FLOP/s: noise only lowers
+  /// a rate, so this is the nearest to the peak. 0 before the first round.
+  double fastest_burst() const { return fastest_burst_; }
   /// "precision", "time", "rounds" or "min_rounds".
   const std::string& stopped() const { return stopped_; }
   MeterView view() const;
@@ -87,6 +90,7 @@ class Meter {
   std::vector<double> step_ns_;  ///< mean forward of each step of the current round
   std::vector<std::vector<double>> phase_sum_ns_;  ///< [runner][phase] over the current round
   std::vector<double> bursts_;                     ///< probe rates so far
+  double fastest_burst_ = 0;
   std::vector<double> burst_of_instance_;
   std::size_t steps_used_ = 0;
   std::int64_t attempts_ = 0;

@@ -282,11 +282,11 @@ ordered_json measured_record(const PlannedGroup& group, const Runner& runner, co
                                 : ordered_json(nullptr);
   record["cost"] = cost_json(cost, runner.session().flops_executed());
   const auto& median_ns = record["time"]["median"];
-  record["achieved"] = {
-      {"gflops", median_ns.is_null() ? ordered_json(nullptr)
-                                     : ordered_json(static_cast<double>(cost.total.flops()) *
-                                                    point.instances / median_ns.get<double>())},
-      {"roof_fraction", nullptr}};
+  const std::optional<double> gflops =
+      median_ns.is_null() ? std::nullopt
+                          : std::optional(static_cast<double>(cost.total.flops()) *
+                                          point.instances / median_ns.get<double>());
+  record["achieved"] = context.roofs->achieved_json(point, cost, runner.pool_size.bytes, gflops);
   record["throughput"] = throughput_json(point, median_ns);
   record["processors"] =
       context.processors.empty() ? ordered_json(nullptr) : ordered_json(context.processors);

@@ -10,6 +10,7 @@
 #include "harness/group.hpp"
 #include "harness/meter.hpp"
 #include "harness/parity.hpp"
+#include "harness/run_roofs.hpp"
 
 namespace deformer {
 
@@ -30,6 +31,7 @@ struct SetContext {
   std::string common_options;  ///< options that the reproducer must repeat, e.g. "--max-time 5"
   Processors processors;       ///< [instance][thread]; empty when left to the scheduler
   SetMemory memory;
+  const RunRoofs* roofs = nullptr;  ///< never null where something was measured
 };
 
 /// Counts of the cost model for a point: {"flops":...,"bytes_cache_passage":...}; `executed` null.

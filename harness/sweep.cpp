@@ -19,6 +19,7 @@
 #include "harness/interrupt.hpp"
 #include "harness/parity.hpp"
 #include "harness/record.hpp"
+#include "harness/run_roofs.hpp"
 #include "harness/thread_places.hpp"
 #include "model/error.hpp"
 #include "model/sha256.hpp"
@@ -166,30 +167,39 @@ class Sweep {
         options_(options),
         driver_(driver),
         observer_(observer),
-        machine_(machine_json()),
+        hardware_(this_machine()),
+        machine_(machine_json(hardware_)),
         places_(options.pin),
         writer_(options.out),
         done_(writer_.existing(), options, machine_),
         shelf_(spec, groups),
+        roofs_(hardware_, options.build.build, options.roofs,
+               [&observer](const std::string& message) { observer.warning(message); }),
         started_ns_(now_ns()) {
     context_.run = new_run_id();
     context_.common_options = common_options();
+    context_.roofs = &roofs_;
     if (!writer_.existing().torn_tail.empty()) {
       observer_.warning(writer_.existing().torn_tail);
     }
   }
 
   SweepResult run() {
-    std::size_t pending = 0;
+    std::vector<const Point*> pending;
+    std::size_t missing = 0;
     for (const PlannedGroup& group : groups_) {
       for (const PlannedPoint& planned : group.points) {
         ++result_.points;
         const bool done = done_.contains(group, planned);
-        (done ? result_.done_before : pending) += 1;
+        (done ? result_.done_before : missing) += 1;
+        if (!done && planned.skip == Skip::no) {
+          pending.push_back(&planned.point);
+        }
         result_.skipped_before += done && planned.skip != Skip::no ? 1 : 0;
       }
     }
-    if (pending > 0) {
+    if (missing > 0) {
+      roofs_.measure(pending);
       writer_.append({run_line()});
       measure_groups();
       writer_.append({end_line()});
@@ -206,6 +216,7 @@ class Sweep {
     } else if (options_.measure.max_time_s != MeasureOptions{}.max_time_s) {
       text += fmt::format(" --max-time {}", options_.measure.max_time_s);
     }
+    text += options_.roofs ? "" : " --roofs off";
     text += options_.parity ? "" : " --parity off";
     return options_.pin ? text : text + " --pin off";
   }
@@ -222,7 +233,7 @@ class Sweep {
                       {"command", options_.command},
                       {"options", options_.resolved_options},
                       {"machine", machine_},
-                      {"roofs", nullptr}};
+                      {"roofs", roofs_.run_json()}};
     return line;
   }
 
@@ -354,9 +365,11 @@ class Sweep {
     if (interrupted()) {
       return;
     }
+    roofs_.refresh(point);
     Probe probe(point.threads);
     Meter meter(prepared.runners(), team, probe, options_.measure);
     measure(group, prepared, meter);
+    roofs_.saw_f32(point.threads * point.instances, meter.fastest_burst());
     context_.processors = team.processors();
     context_.memory = {.rss_anon_bytes = rss_anon_bytes(),
                        .huge_page_bytes = huge_page_bytes(),
@@ -460,12 +473,14 @@ class Sweep {
   const SweepOptions& options_;
   BenchmarkDriver& driver_;
   SweepObserver& observer_;
+  Machine hardware_;
   ordered_json machine_;
   ThreadPlaces places_;
   std::set<std::string> warned_of_;
   RunWriter writer_;
   Done done_;
   ModelShelf shelf_;
+  RunRoofs roofs_;
   ParityChecker parity_;
   SetContext context_;
   std::size_t sets_ = 0;

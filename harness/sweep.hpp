@@ -10,6 +10,7 @@
 
 #include "harness/benchmark_driver.hpp"
 #include "harness/meter.hpp"
+#include "profilers/machine.hpp"
 #include "workloads/sweep_spec.hpp"
 
 namespace deformer {
@@ -28,6 +29,7 @@ struct SweepOptions {
   bool allow_mixed = false;  ///< append to a file of another build or machine
   bool parity = true;
   bool pin = true;  ///< bind threads to processors where there are enough
+  bool roofs = true;  ///< measure peak and bandwidth at the start of the run
   MeasureOptions measure;
   std::vector<std::string> command;
   nlohmann::ordered_json resolved_options;
@@ -72,7 +74,10 @@ SweepResult run_sweep(const SweepSpec& spec, const std::vector<PlannedGroup>& gr
                       const SweepOptions& options, BenchmarkDriver& driver,
                       SweepObserver& observer);
 
+/// This machine, with the versions of the libraries that the backends use.
+Machine this_machine();
+
 /// The `machine` object of a run line, with its deciding fields.
-nlohmann::ordered_json machine_json();
+nlohmann::ordered_json machine_json(const Machine& machine);
 
 }  // namespace deformer

@@ -25,6 +25,10 @@ std::int64_t kilobyte_line(const char* file, const char* label) {
   return number_after(read_text(file), label).value_or(0) * 1024;
 }
 
+std::string first_line(const std::string& text) {
+  return text.substr(0, text.find('\n'));
+}
+
 std::string read_hypervisor() {
 #if defined(__x86_64__)
   unsigned a = 0;
@@ -41,8 +45,7 @@ std::string read_hypervisor() {
   const std::string name = hypervisor_name({signature.data(), signature.size()});
   return name.empty() ? "unknown" : name;
 #else
-  const std::string type = read_text("/sys/hypervisor/type");  // "xen\n"
-  return type.substr(0, type.find('\n'));
+  return first_line(read_text("/sys/hypervisor/type"));  // "xen\n"
 #endif
 }
 
@@ -57,6 +60,28 @@ std::int64_t library_cache_bytes() {
 
 std::int64_t physical_memory_bytes() {
   return kilobyte_line("/proc/meminfo", "MemTotal:");
+}
+
+/// "always [madvise] never" -> "madvise".
+std::string chosen_word(const std::string& text) {
+  const std::size_t open = text.find('[');
+  const std::size_t close = text.find(']', open);
+  return close == text.npos ? "" : text.substr(open + 1, close - open - 1);
+}
+
+std::string compiler_name() {
+#if defined(__clang__)
+  return fmt::format("Clang {}.{}.{}", __clang_major__, __clang_minor__, __clang_patchlevel__);
+#else
+  return fmt::format("GCC {}.{}.{}", __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__);
+#endif
+}
+
+/// Of the first processor this process may use; they rarely differ.
+std::string read_governor(const std::vector<int>& processors) {
+  if (processors.empty()) return {};
+  return first_line(read_text(
+      fmt::format("/sys/devices/system/cpu/cpu{}/cpufreq/scaling_governor", processors.front())));
 }
 
 std::string joined(const std::vector<std::string>& words) {
@@ -90,6 +115,12 @@ Machine read_machine(std::vector<std::pair<std::string, std::string>> libraries)
     machine.kernel = names.release;
   }
   machine.hypervisor = read_hypervisor();
+  machine.threads_per_core = topology.threads_per_core;
+  machine.caches = topology.caches;
+  machine.numa_nodes = topology.numa_nodes;
+  machine.governor = read_governor(processors);
+  machine.huge_pages = chosen_word(read_text("/sys/kernel/mm/transparent_hugepage/enabled"));
+  machine.compiler = compiler_name();
   return machine;
 }
 

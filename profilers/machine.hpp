@@ -1,10 +1,12 @@
 #pragma once
-/// What machine this is: the first fingerprint, and what memory is left.
+/// What machine this is: the fingerprint, and what memory is left.
 
 #include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "profilers/machine_parts.hpp"
 
 namespace deformer {
 
@@ -21,6 +23,13 @@ struct Machine {
   std::string kernel;                       ///< uname release
   std::string hypervisor;                   ///< "kvm" ..., empty on bare metal
   std::vector<std::pair<std::string, std::string>> libraries;  ///< name, version
+  // What follows tells a reader more and decides nothing.
+  int threads_per_core = 1;        ///< above 1: simultaneous multithreading, as far as allowed
+  std::vector<CacheLevel> caches;  ///< from the core outwards
+  int numa_nodes = 1;              ///< with a processor this process may use
+  std::string governor;            ///< cpufreq's: "performance"; empty when there is none
+  std::string huge_pages;          ///< transparent ones: "always", "madvise", "never"; empty: none
+  std::string compiler;            ///< "GCC 12.2.0"
 };
 
 /// Reads it once. Fields that can't be read stay empty or 0; never throws.

@@ -8,6 +8,7 @@
 #include <charconv>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <memory>
 #include <set>
 
@@ -70,19 +71,44 @@ TopologyPtr load_topology(const char* synthetic) {
   return topology;
 }
 
-// Both are null for a processor that hwloc does not see (null), or where it knows none.
+// Null and empty for a processor that hwloc does not see (null), or where it knows none.
 
 hwloc_obj_t core_of(hwloc_topology_t topology, hwloc_obj_t processor) {
   if (processor == nullptr) return nullptr;
   return hwloc_get_ancestor_obj_by_type(topology, HWLOC_OBJ_CORE, processor);
 }
 
-hwloc_obj_t last_level_cache_of(hwloc_obj_t processor) {
-  hwloc_obj_t last = nullptr;
+/// From the core outwards.
+std::vector<hwloc_obj_t> caches_of(hwloc_obj_t processor) {
+  std::vector<hwloc_obj_t> caches;
   for (hwloc_obj_t above = processor; above != nullptr; above = above->parent) {
-    if (hwloc_obj_type_is_dcache(above->type)) last = above;
+    if (hwloc_obj_type_is_dcache(above->type)) caches.push_back(above);
   }
-  return last;
+  return caches;
+}
+
+void add_nodes(hwloc_obj_t processor, std::set<unsigned>& nodes) {
+  if (processor == nullptr || processor->nodeset == nullptr) return;
+  unsigned node = 0;
+  hwloc_bitmap_foreach_begin(node, processor->nodeset) nodes.insert(node);
+  hwloc_bitmap_foreach_end();
+}
+
+std::vector<CacheLevel> levels_of(const std::map<hwloc_obj_t, int>& caches) {
+  std::map<int, CacheLevel> levels;
+  for (const auto& [cache, sharing] : caches) {
+    const auto size = static_cast<std::int64_t>(cache->attr->cache.size);
+    CacheLevel& level = levels[static_cast<int>(cache->attr->cache.depth)];
+    level.level = static_cast<int>(cache->attr->cache.depth);
+    level.size_bytes = level.count == 0 ? size : std::min(level.size_bytes, size);
+    level.shared_by = std::max(level.shared_by, sharing);
+    ++level.count;
+  }
+  std::vector<CacheLevel> result;
+  for (const auto& [number, level] : levels) {
+    if (level.size_bytes > 0) result.push_back(level);
+  }
+  return result;
 }
 
 }  // namespace
@@ -144,8 +170,10 @@ CpuTopology read_topology(const std::vector<int>& processors, const char* synthe
   result.cores = static_cast<int>(processors.size());
   const TopologyPtr topology = load_topology(synthetic);
   if (!topology) return result;
-  std::set<hwloc_obj_t> cores;
-  std::set<hwloc_obj_t> caches;
+  std::map<hwloc_obj_t, int> cores;   // processors of each
+  std::map<hwloc_obj_t, int> caches;  // likewise
+  std::set<hwloc_obj_t> last_level;
+  std::set<unsigned> nodes;
   int without_core = 0;
   for (const int number : processors) {
     const hwloc_obj_t processor =
@@ -154,15 +182,21 @@ CpuTopology read_topology(const std::vector<int>& processors, const char* synthe
     if (core == nullptr) {
       ++without_core;
     } else {
-      cores.insert(core);
+      ++cores[core];
     }
-    const hwloc_obj_t cache = last_level_cache_of(processor);
-    if (cache != nullptr) caches.insert(cache);
+    for (const hwloc_obj_t cache : caches_of(processor)) ++caches[cache];
+    if (!caches_of(processor).empty()) last_level.insert(caches_of(processor).back());
+    add_nodes(processor, nodes);
   }
   result.cores = static_cast<int>(cores.size()) + without_core;
-  for (const hwloc_obj_t cache : caches) {
+  for (const auto& [core, sharing] : cores) {
+    result.threads_per_core = std::max(result.threads_per_core, sharing);
+  }
+  for (const hwloc_obj_t cache : last_level) {
     result.last_level_cache_bytes += static_cast<std::int64_t>(cache->attr->cache.size);
   }
+  result.numa_nodes = std::max(static_cast<int>(nodes.size()), 1);
+  result.caches = levels_of(caches);
   return result;
 }
 

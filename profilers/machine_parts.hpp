@@ -28,9 +28,19 @@ std::vector<std::string> parse_isa(std::string_view cpuinfo);
 /// "KVMKVMKVM" (cpuid leaf 0x40000000) -> "kvm"; an unknown signature is given as it is, trimmed.
 std::string hypervisor_name(std::string_view signature);
 
+struct CacheLevel {
+  int level = 0;                ///< 1, 2, 3; data and unified caches only
+  std::int64_t size_bytes = 0;  ///< of one cache; the smallest where they differ
+  int count = 0;                ///< distinct ones that the processors reach
+  int shared_by = 0;            ///< the most of the processors that share one
+};
+
 struct CpuTopology {
   int cores = 0;                            ///< physical cores with one of the processors
   std::int64_t last_level_cache_bytes = 0;  ///< of the distinct last-level caches they reach
+  int threads_per_core = 1;                 ///< the most of the processors that share a core
+  int numa_nodes = 1;                       ///< with one of the processors
+  std::vector<CacheLevel> caches;           ///< from the core outwards; empty where unknown
 };
 
 /// The topology as seen from these processors (operating system's numbers). `synthetic` is an hwloc

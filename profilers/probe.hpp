@@ -1,11 +1,14 @@
 #pragma once
-/// The machine's own probe: the rate of a fixed piece of register-only arithmetic on all measured
-/// threads, before and after each round. It decides, without looking at the measurement itself,
-/// whether a round was disturbed by something else on the machine.
+/// The machine's own probe: the rate of a fixed piece of register-only arithmetic (the widest f32
+/// loop of profilers/arithmetic.hpp) on all measured threads, before and after each round. It
+/// decides, without looking at the measurement itself, whether a round was disturbed by something
+/// else on the machine.
 
 #include <cstdint>
 #include <span>
 #include <vector>
+
+#include "profilers/arithmetic.hpp"
 
 namespace deformer {
 
@@ -20,6 +23,7 @@ class Probe {
 
  private:
   int threads_;
+  const ArithmeticLoop& loop_;
   std::int64_t iterations_;  ///< calibrated at construction
 };
 

@@ -136,6 +136,10 @@ Cell number_cell(const Row& row, std::string_view path, Human human) {
   return value ? Cell(human(*value)) : std::nullopt;
 }
 
+std::string gigaflops(double rate) {
+  return fmt::format("{:.{}f}", rate, rate < 100 ? 1 : 0);
+}
+
 /// Speedups of rows that are not ok are not shown.
 template <typename Human>
 Cell ok_cell(const Row& row, std::string_view path, Human human) {
@@ -261,6 +265,8 @@ const std::vector<Metric>& metrics() {
        [](const Row& r) { return number_cell(r, "speedup.flop_ratio", human_ratio); }},
       {{"efficiency", "efficiency", "%", "Speedup over FLOP ratio"}, Show::always,
        [](const Row& r) { return ok_cell(r, "speedup.efficiency", human_percent); }},
+      {{"gflops", "GFLOP/s", "GFLOP/s", "FLOPs of GEMM and attention over the median time"},
+       Show::when_known, [](const Row& r) { return number_cell(r, "achieved.gflops", gigaflops); }},
       {{"full_roof_fraction", "full's roof", "%", "Share of the measured roof that full reaches"},
        Show::when_known, roof_cell},
       {{"peak_bytes", "memory", "bytes", "Peak memory"}, Show::always,

@@ -21,17 +21,12 @@ void relax() {
 #endif
 }
 
-void bind_this_thread(int processor) {
-  thread_local int bound_to = -1;
-  if (bound_to == processor) {
-    return;
+/// Asked at every region, some 20 ns: the caller's binding is undone between groups, and OpenMP may
+/// give a region other threads than the last one had.
+void bind_where_elsewhere(int processor) {
+  if (sched_getcpu() != processor) {
+    static_cast<void>(bind_this_thread(std::vector<int>{processor}));
   }
-  cpu_set_t mask;
-  CPU_ZERO(&mask);
-  CPU_SET(static_cast<std::size_t>(processor), &mask);
-  // Refused (a processor taken away meanwhile): the thread then runs where the scheduler likes.
-  static_cast<void>(sched_setaffinity(0, sizeof mask, &mask));
-  bound_to = processor;
 }
 
 }  // namespace
@@ -56,7 +51,7 @@ void Worker::barrier() const {
 Worker Team::enter() {
   const int index = omp_get_thread_num();
   if (static_cast<std::size_t>(index) < processors_.size()) {
-    bind_this_thread(processors_[static_cast<std::size_t>(index)]);
+    bind_where_elsewhere(processors_[static_cast<std::size_t>(index)]);
   }
   return {state_, index, omp_get_num_threads()};
 }

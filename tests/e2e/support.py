@@ -41,6 +41,7 @@ def clean_environment(extra=None):
     """The caller's environment without any twin of an option that could change what a test measures."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("DEFORMER_BENCH_")}
     env["LC_ALL"] = "C.UTF-8"
+    env["DEFORMER_BENCH_CACHE_DIR"] = os.path.join(root(), "cache")  # never the user's own
     env.update(extra or {})
     return env
 
@@ -74,13 +75,18 @@ def start(args, env=None, cwd=None):
                             stderr=subprocess.PIPE, env=clean_environment(env), cwd=cwd or folder())
 
 
-def folder():
-    """A fresh folder, removed when the tests end."""
+def root():
+    """The folder of everything these tests write, removed when they end."""
     global _ROOT
     if _ROOT is None:
         _ROOT = tempfile.mkdtemp(prefix="deformer-e2e-")
         atexit.register(shutil.rmtree, _ROOT, True)
-    return tempfile.mkdtemp(dir=_ROOT)
+    return _ROOT
+
+
+def folder():
+    """A fresh folder, removed when the tests end."""
+    return tempfile.mkdtemp(dir=root())
 
 
 def write(path, text):

@@ -12,7 +12,7 @@ import time
 import support
 from support import SHAPE, TINY, canonical_hash, checkpoint, latest, median, parse, read_run_file, records, write
 
-VERBS = ["sweep", "report", "compare", "cost", "verify", "list"]
+VERBS = ["sweep", "report", "compare", "cost", "verify", "machine", "list"]
 GROUP_FREE = {"variant", "split", "cache_dtype", "passages", "cache_at"}  # not part of a group
 
 
@@ -481,6 +481,103 @@ class Interrupt(support.TestCase):
         self.interrupted(args, lambda: self.count() >= 0)
         read_run_file(self.path("out.jsonl"))
         self.run_ok(["sweep", *TINY, *SHAPE, "-o", "out.jsonl"])
+
+
+class Machine(support.TestCase):
+    """Fingerprint and roofs. What a loaded machine reaches is not judged, only that it is possible."""
+
+    ACHIEVED = {"gflops", "roof_fraction", "roof_gflops", "bound", "fma_peak_gflops", "best_gemm_gflops"}
+
+    def machine(self, *more, cache="cache", **kwargs):
+        env = {"DEFORMER_BENCH_CACHE_DIR": self.path(cache)}
+        return self.json_ok(["machine", "--threads", "1", "--format", "json", *more], env=env, **kwargs)
+
+    def sweep(self, *more, cache="cache"):
+        self.run_ok(["sweep", *TINY, *SHAPE, "-o", "out.jsonl", *more], env={"DEFORMER_BENCH_CACHE_DIR": self.path(cache)})
+        return read_run_file(self.path("out.jsonl"))
+
+    def test_measures_once_and_remembers(self):
+        first, second = self.machine(), self.machine()
+        self.assertEqual([row["kind"] for row in first], ["machine", "roofs"])
+        self.assertEqual((first[1]["origin"], second[1]["origin"]), ("measured", "store"))
+        self.assertRegex(second[1]["saved"], r"^20\d\d-\d\d-\d\dT")
+        same = ("threads", "arithmetic", "bandwidth", "gemm", "team")
+        self.assertEqual({k: first[1][k] for k in same}, {k: second[1][k] for k in same})
+        for name in ("cpu_model", "isa", "caches", "threads_per_core", "numa_nodes", "governor", "compiler", "flags", "deciding"):
+            self.assertIn(name, first[0])
+        self.check_roofs(first[1])
+        self.check_console()
+        self.check_sweep_finds_them(first[1])
+        self.check_damage()
+
+    def check_roofs(self, roofs):
+        f32 = [row for row in roofs["arithmetic"] if row["dtype"] == "f32"]
+        self.assertTrue(f32)
+        for row in [*roofs["arithmetic"], *roofs["gemm"]]:
+            self.assertEqual(row["best_gflops"] is None, row["missing"] is not None, row)
+            if row["missing"] is None:
+                self.assertGreaterEqual(row["best_gflops"], row["median_gflops"])
+        self.assertGreaterEqual(len({row["library"] for row in roofs["gemm"] if row["missing"] is None}), 3)
+        memory = [row for row in roofs["bandwidth"] if row["level"] == "memory"]
+        self.assertGreater(memory[0]["read_gb_per_s"], 0)
+        self.assertGreater(memory[0]["copy_gb_per_s"], 0)
+
+    def check_console(self):
+        env = {"DEFORMER_BENCH_CACHE_DIR": self.path("cache")}
+        for style in ("console", "markdown"):
+            out = self.run_ok(["machine", "--threads", "1", "--format", style], env=env).out
+            for word in ("cpu_model", "vfmadd" if "avx2" in out else "f32", "memory", "from the store", "parallel region"):
+                self.assertIn(word, out)
+
+    def check_sweep_finds_them(self, roofs):
+        run, *rest = self.sweep()
+        team = run["roofs"]["teams"][0]
+        self.assertEqual(team["threads"], 1)
+        self.assertEqual(team["stored"]["roofs"]["gemm"], roofs["gemm"])
+        best = max(row["best_gflops"] for row in roofs["gemm"] if row["missing"] is None)
+        for record in rest[:-1]:
+            achieved = record["achieved"]
+            self.assertEqual(set(achieved), self.ACHIEVED)
+            self.assertEqual(achieved["best_gemm_gflops"], best)
+            self.assertAlmostEqual(achieved["roof_fraction"], achieved["gflops"] / achieved["roof_gflops"])
+            self.assertLessEqual(achieved["roof_gflops"], achieved["fma_peak_gflops"])
+            self.assertGreaterEqual(achieved["fma_peak_gflops"], team["arithmetic"][0]["best_gflops"])
+            self.assertTrue(0 < achieved["roof_fraction"] < 1.2, achieved)
+        self.assertIn("full's roof", self.run_ok(["report", "out.jsonl"]).out)
+
+    def check_damage(self):
+        files = glob.glob(self.path("cache", "*.json"))
+        self.assertEqual(len(files), 1, files)
+        write(files[0], "{\"value\":")
+        result = self.run_ok(["sweep", *TINY, *SHAPE, "-o", "damaged.jsonl"], env={"DEFORMER_BENCH_CACHE_DIR": self.path("cache")})
+        self.assertIn(files[0], result.err)
+        self.assertIsNone(read_run_file(self.path("damaged.jsonl"))[0]["roofs"]["teams"][0]["stored"])
+
+    def test_a_folder_that_cannot_be_written_costs_a_warning(self):
+        write(self.path("file"), "")
+        env = {"DEFORMER_BENCH_CACHE_DIR": self.path("file", "below")}
+        result = self.run_ok(["machine", "--threads", "1"], env=env)
+        self.assertRegex(result.err, r"(?m)^deformer-bench: warning: .*DEFORMER_BENCH_CACHE_DIR")
+        self.assertIn("measured now", result.out)
+
+    def test_a_sweep_alone_measures_peak_and_memory(self):
+        run = self.sweep(cache="none")[0]
+        team = run["roofs"]["teams"][0]
+        self.assertIsNone(team["stored"])
+        self.assertGreater(team["arithmetic"][0]["best_gflops"], 0)
+        self.assertGreater(team["memory"]["read_gb_per_s"], 0)
+
+    def test_roofs_off(self):
+        run, *rest = self.sweep("--roofs", "off")
+        self.assertIsNone(run["roofs"])
+        for record in rest[:-1]:
+            self.assertIsNone(record["achieved"]["roof_fraction"])
+            self.assertGreater(record["achieved"]["gflops"], 0)
+            self.assertIn("--roofs off", record["reproduce"])
+
+    def test_bad_threads(self):
+        for axis in ("0", "x", "5000"):
+            self.assertIn("--threads", self.run_ok(["machine", "--threads", axis], code=2).err)
 
 
 class Reports(support.TestCase):

@@ -107,6 +107,28 @@ TEST(Topology, TakesTheOutermostCacheThereIs) {
             4 * kMib);
 }
 
+TEST(Topology, DescribesEveryCacheLevelAndWhoSharesIt) {
+  const char* description =
+      "numa:2 l3:1(size=8388608) core:2 l2:1(size=1048576) l1d:1(size=32768) pu:2";
+  const CpuTopology whole = read_topology(range(0, 8), description);
+  ASSERT_EQ(whole.caches.size(), 3U);
+  EXPECT_EQ(whole.caches[0].level, 1);
+  EXPECT_EQ(whole.caches[0].size_bytes, 32768);
+  EXPECT_EQ(whole.caches[0].count, 4);
+  EXPECT_EQ(whole.caches[0].shared_by, 2);
+  EXPECT_EQ(whole.caches[2].level, 3);
+  EXPECT_EQ(whole.caches[2].size_bytes, 8 * kMib);
+  EXPECT_EQ(whole.caches[2].count, 2);
+  EXPECT_EQ(whole.caches[2].shared_by, 4);
+  EXPECT_EQ(whole.threads_per_core, 2);
+  EXPECT_EQ(whole.numa_nodes, 2);
+  const CpuTopology part = read_topology({0, 2}, description);
+  EXPECT_EQ(part.caches[2].count, 1);
+  EXPECT_EQ(part.caches[2].shared_by, 2);
+  EXPECT_EQ(part.threads_per_core, 1);
+  EXPECT_EQ(part.numa_nodes, 1);
+}
+
 TEST(Topology, CountsProcessorsWhereCoresAreUnknown) {
   const CpuTopology bare = read_topology(range(0, 4), "pu:4");
   EXPECT_EQ(bare.cores, 4);

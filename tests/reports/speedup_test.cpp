@@ -63,13 +63,13 @@ TEST(SpeedupTable, ConsoleGolden) {
   const Table table = speedup_table(small_group(), true);
   EXPECT_EQ(print_table(table, TableFormat::console), R"(cpu f32, 2 threads
 
-#  model           task    q    p  k  b  variant      median  95 % interval  speedup  95 % interval  FLOP ratio  efficiency  memory  rounds  parity
--  --------------  -----  --  ---  -  -  ----------  -------  -------------  -------  -------------  ----------  ----------  ------  ------  ------
-1  bert-base       squad  27  293  -  1  full        41.2 ms   [40.8, 41.6]        -              -           -           -  512 MB      22  ok
-2  bert-base       squad  27  293  9  1  decomposed  40.1 ms   [39.7, 40.5]    1.03x   [1.02, 1.04]       1.04x      99.0 %  512 MB      22  ok
-3  bert-base       squad  27  293  9  1  cached      13.6 ms   [13.5, 13.7]    3.02x   [2.99, 3.05]       3.23x      93.5 %  512 MB      22  ok
-   geometric mean                        decomposed                            1.03x                      1.04x      99.0 %                  of 1
-   geometric mean                        cached                                3.02x                      3.23x      93.5 %                  of 1
+#  model           task    q    p  k  b  variant      median  95 % interval  speedup  95 % interval  FLOP ratio  efficiency  GFLOP/s  memory  rounds  parity
+-  --------------  -----  --  ---  -  -  ----------  -------  -------------  -------  -------------  ----------  ----------  -------  ------  ------  ------
+1  bert-base       squad  27  293  -  1  full        41.2 ms   [40.8, 41.6]        -              -           -           -      100  512 MB      22  ok
+2  bert-base       squad  27  293  9  1  decomposed  40.1 ms   [39.7, 40.5]    1.03x   [1.02, 1.04]       1.04x      99.0 %      100  512 MB      22  ok
+3  bert-base       squad  27  293  9  1  cached      13.6 ms   [13.5, 13.7]    3.02x   [2.99, 3.05]       3.23x      93.5 %      100  512 MB      22  ok
+   geometric mean                        decomposed                            1.03x                      1.04x      99.0 %                           of 1
+   geometric mean                        cached                                3.02x                      3.23x      93.5 %                           of 1
 
 #1  deformer-bench sweep --variant full
 #2  deformer-bench sweep --variant decomposed
@@ -81,13 +81,13 @@ TEST(SpeedupTable, MarkdownGolden) {
   const Table table = speedup_table(small_group(), false);
   EXPECT_EQ(print_table(table, TableFormat::markdown), R"(**cpu f32, 2 threads**
 
-| # | model | task | q | p | k | b | variant | median | 95 % interval | speedup | 95 % interval | FLOP ratio | efficiency | memory | rounds | parity |
-| ---: | :--- | :--- | ---: | ---: | ---: | ---: | :--- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | :--- |
-| 1 | bert-base | squad | 27 | 293 | - | 1 | full | 41.2 ms | [40.8, 41.6] | - | - | - | - | 512 MB | 22 | ok |
-| 2 | bert-base | squad | 27 | 293 | 9 | 1 | decomposed | 40.1 ms | [39.7, 40.5] | 1.03x | [1.02, 1.04] | 1.04x | 99.0 % | 512 MB | 22 | ok |
-| 3 | bert-base | squad | 27 | 293 | 9 | 1 | cached | 13.6 ms | [13.5, 13.7] | 3.02x | [2.99, 3.05] | 3.23x | 93.5 % | 512 MB | 22 | ok |
-|  | geometric mean |  |  |  |  |  | decomposed |  |  | 1.03x |  | 1.04x | 99.0 % |  |  | of 1 |
-|  | geometric mean |  |  |  |  |  | cached |  |  | 3.02x |  | 3.23x | 93.5 % |  |  | of 1 |
+| # | model | task | q | p | k | b | variant | median | 95 % interval | speedup | 95 % interval | FLOP ratio | efficiency | GFLOP/s | memory | rounds | parity |
+| ---: | :--- | :--- | ---: | ---: | ---: | ---: | :--- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | :--- |
+| 1 | bert-base | squad | 27 | 293 | - | 1 | full | 41.2 ms | [40.8, 41.6] | - | - | - | - | 100 | 512 MB | 22 | ok |
+| 2 | bert-base | squad | 27 | 293 | 9 | 1 | decomposed | 40.1 ms | [39.7, 40.5] | 1.03x | [1.02, 1.04] | 1.04x | 99.0 % | 100 | 512 MB | 22 | ok |
+| 3 | bert-base | squad | 27 | 293 | 9 | 1 | cached | 13.6 ms | [13.5, 13.7] | 3.02x | [2.99, 3.05] | 3.23x | 93.5 % | 100 | 512 MB | 22 | ok |
+|  | geometric mean |  |  |  |  |  | decomposed |  |  | 1.03x |  | 1.04x | 99.0 % |  |  |  | of 1 |
+|  | geometric mean |  |  |  |  |  | cached |  |  | 3.02x |  | 3.23x | 93.5 % |  |  |  | of 1 |
 )");
 }
 

@@ -1,0 +1,91 @@
+#pragma once
+/// The roofs of one run: what is measured in it, what the machine's store remembers, and where a
+/// point stands under them.
+///
+/// The arithmetic peak and the bandwidth of memory are measured in the run itself, with the threads
+/// of its points; GEMM, caches and the thread team come from `deformer-bench machine`, if it has
+/// been run with this build.
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "model/cost.hpp"
+#include "profilers/machine_store.hpp"
+#include "profilers/roofs.hpp"
+#include "workloads/point.hpp"
+
+namespace deformer {
+
+/// Where `deformer-bench machine` leaves the roofs of a team and a sweep looks for them.
+MachineStore roofs_store(const Machine& machine, const std::string& build, int threads,
+                         MachineStore::Warn warn);
+inline constexpr const char* kRoofsName = "roofs";
+
+struct StoredRoofs {
+  Roofs roofs;
+  std::string saved;
+};
+
+/// nullopt when there are none, or (after a warning) when they are not what this build writes.
+std::optional<StoredRoofs> load_roofs(const MachineStore& store, const MachineStore::Warn& warn);
+
+/// Bytes that one forward must fetch from memory, whatever is done: a lower bound, so that the roof
+/// made of it is an upper one.
+///
+///     max(0, weights - cache) + stored passages, if their pool is larger than the cache
+///
+/// `weights`: every layer that the plan runs once (question and passage can share a layer's
+/// weights while they are in a cache), the rows of the embedding tables that are looked up, the
+/// head. Of these the last-level cache can hold no more than its size from one forward to the next.
+/// Activations can stay in caches and are not counted.
+std::int64_t bytes_from_memory(const PlanCost& cost, std::int64_t last_level_cache_bytes,
+                               std::int64_t pool_bytes);
+
+class RunRoofs {
+ public:
+  /// `on` false: nothing is measured or loaded, and everything is null.
+  RunRoofs(const Machine& machine, std::string build, bool on, MachineStore::Warn warn);
+
+  /// Measures what these points need and is not there yet: about 100 ms for each number of threads.
+  /// Only points of the cpu backend have roofs.
+  void measure(const std::vector<const Point*>& points);
+
+  /// A few short bursts of the peak, so that a machine disturbed at the start does not make it too
+  /// low for the whole run: to be called now and then, outside the timed regions.
+  void refresh(const Point& point);
+
+  /// A rate of the f32 loop that was seen elsewhere, with so many threads. Raises the peak only.
+  void saw_f32(int threads, double flops_per_s);
+
+  /// The `roofs` of a run line; null when off or nothing has roofs.
+  nlohmann::ordered_json run_json() const;
+
+  /// {"gflops":...,"roof_fraction":...,"roof_gflops":...,"bound":"arithmetic"|"bandwidth",
+  /// "fma_peak_gflops":...,"best_gemm_gflops":...}: roof_fraction = gflops / min(peak of the dtype
+  /// at threads x instances, intensity x measured bandwidth), see roof_of and bytes_from_memory.
+  /// What is not known is null.
+  nlohmann::ordered_json achieved_json(const Point& point, const PlanCost& cost,
+                                       std::int64_t pool_bytes, std::optional<double> gflops) const;
+
+ private:
+  struct Team {
+    std::map<std::string, ArithmeticRoof> peaks;  ///< by dtype
+    BandwidthRoof memory;
+    std::optional<StoredRoofs> stored;
+  };
+  void add_peak(Team& team, const Point& point);
+  const Team* team_of(const Point& point) const;
+
+  Machine machine_;
+  std::string build_;
+  bool on_;
+  MachineStore::Warn warn_;
+  std::map<int, Team> teams_;  ///< by threads of all instances together
+};
+
+}  // namespace deformer
