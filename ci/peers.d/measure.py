@@ -18,7 +18,7 @@ PREPARE_TIMEOUT = 900
 FORWARD_TIMEOUT = 300
 MANY_ROUNDS, FEW_ROUNDS = 9, 6  # 9: the interval leaves out an outlier on each side; 6: the fewest that give a 95 % one
 LONG_ROUND_SECONDS = 10  # rounds longer than this are few, and slow engines rest
-REST_AFTER = 2  # rounds after which, in long rounds, ...
+REST_AFTER = 1  # rounds after which, in long rounds, ...
 REST_BEYOND = 1.15  # ... an engine this much slower than the quickest peer is measured no further
 TRIES = 4  # of one burst
 

@@ -48,12 +48,17 @@ def trials(runners):
     best = {}
     for name, runner in runners.items():
         best[name] = time_once(runner.run)
-    for _ in range(TRIAL_TURNS):
+    for _ in range(trial_turns(min(best.values()))):
         for name, runner in runners.items():
             end = time.monotonic() + TRIAL_SECONDS
             while time.monotonic() < end and best[name] < HOPELESS * min(best.values()):
                 best[name] = min(best[name], time_once(runner.run))
     return best
+
+
+def trial_turns(forward_ns):
+    """Short forwards are noisy and cheap to repeat, long ones neither."""
+    return TRIAL_TURNS if forward_ns < TRIAL_SECONDS * 1e9 else 1 if forward_ns < 1e9 else 0
 
 
 def burst(run, seconds, least, expected_ns):
@@ -72,14 +77,15 @@ class Worker:
     """Chooses among an engine's settings and runs the chosen one.
 
     An engine has `versions()`, `open(message)`, called when checkpoint or threads change, `release()`, called before a
-    new row, and `candidates(row)`, the documented settings worth trying: pairs of a name and a function that returns a runner, an object with `run()`
-    (what is timed: ids in memory to hidden states in memory) and `output()` (a float32 array).
+    new row, and `candidates(row)`, the documented settings worth trying: pairs of a name and a function that returns a
+    runner, an object with `run()` (what is timed: ids in memory to hidden states in memory) and `output()` (a float32
+    array).
     """
 
     def __init__(self, engine):
         self.engine = engine
         self.opened = None
-        self.chosen = {}  # (row without batch, batch of the trial) -> settings
+        self.chosen = {}  # (row without batch, batch of the trial) -> (settings, ns)
         self.runner = None
         self.trial_ns = None
 
@@ -98,7 +104,7 @@ class Worker:
         settings, tried, self.runner, self.trial_ns = self.choose(row, ids, types)
         if self.runner is None:
             self.runner = dict(self.engine.candidates(row))[settings](ids, types)
-            self.trial_ns = time_once(self.runner.run)  # such a forward is long: its first is near enough
+            self.runner.run()  # compiles; the time is known well enough from the smaller batch
         return {"settings": settings, "trial_ns": self.trial_ns, "tried": tried}
 
     @staticmethod
@@ -107,12 +113,13 @@ class Worker:
         return checkpoint.read_ids(path, row)
 
     def choose(self, row, ids, types):
-        """(settings, what was tried, runner, its ns): the quickest settings for this row, or for its first LARGEST_TRIAL
-        sequences, and then there is no runner yet."""
+        """(settings, what was tried, runner, ns a forward): the quickest settings for this row, or for its first
+        LARGEST_TRIAL sequences; then there is no runner yet, and the time is extrapolated."""
         few = dict(row, batch=min(row["batch"], LARGEST_TRIAL))
         key = json.dumps([few[name] for name in ("model", "dtype", "length", "batch")])
         if few != row and key in self.chosen:
-            return self.chosen[key], [], None, None
+            best, ns = self.chosen[key]
+            return best, [], None, ns * row["batch"] / few["batch"]
         runners, failures = {}, []
         for name, build in self.engine.candidates(few):
             try:
@@ -125,9 +132,10 @@ class Worker:
         if not runners:
             raise CannotRun("; ".join(text for text, _ in failures) or "no settings for such a row")
         times = trials(runners)
-        best = self.chosen[key] = min(times, key=times.get)
+        best = min(times, key=times.get)
+        self.chosen[key] = best, times[best]
         tried = [[name, ns] for name, ns in times.items()] + failures
-        return (best, tried, runners[best], times[best]) if few == row else (best, tried, None, None)
+        return best, tried, runners[best] if few == row else None, times[best] * row["batch"] / few["batch"]
 
     def output(self, message):
         self.require_runner()  # which has run at least once, on these ids
