@@ -12,13 +12,16 @@ import ctranslate2
 import numpy
 
 
+def view(values):
+    return ctranslate2.StorageView.from_array(numpy.ascontiguousarray(values, dtype=numpy.int32))
+
+
 class Runner:
     """The batch in `parts` pieces, each on a translator thread of its own."""
 
     def __init__(self, encoder, ids, types, parts):
         self.encoder = encoder
-        self.inputs = [(ctranslate2.StorageView.from_array(numpy.ascontiguousarray(part, dtype=numpy.int32)),
-                        ctranslate2.StorageView.from_array(numpy.full(len(part), part.shape[1], numpy.int32)), kinds.tolist())
+        self.inputs = [(view(part), view(numpy.full(len(part), part.shape[1])), kinds.tolist())
                        for part, kinds in zip(numpy.split(ids, parts), numpy.split(types, parts))]
         self.pool = ThreadPoolExecutor(parts) if parts > 1 else None
         self.hidden = None

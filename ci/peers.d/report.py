@@ -108,7 +108,8 @@ def distance_text(engine):
     return f"{engine['max_abs']:.1e}" if "max_abs" in engine else NO
 
 
-ENGINE = ["L", "b", "engine", "median", "95 %", "GFLOP/s", "peer / ours", "95 %", "max_abs", "rounds", "settings chosen, or why not"]
+ENGINE = ["L", "b", "engine", "median", "95 %", "GFLOP/s", "peer / ours", "95 %", "max_abs", "rounds",
+          "settings chosen, or why not"]
 
 
 def group_section(records):
@@ -137,9 +138,9 @@ second), each engine in its own process, all others stopped. A round is one burs
 are over rounds (of a burst, its median), ratios are formed round by round, intervals are order statistics at 95 % (none
 below 6 rounds). Bursts around which the FMA rate fell below 0.95 of the best seen, or during which others used over 5 %
 of the processors, are thrown away whole and made again. Where a round takes over 10 s, peers over 1.15x slower than the
-quickest rest after one round. All compute in f32 (`max_abs`: distance of the last hidden state from torch-eager's;
-INVALID above 1e-4), from the ids to the last hidden state, pooler left out where the engine allows. Settings are the quickest of
-those tried (at batch 8 for larger ones). GFLOP/s counts GEMM + attention, n b (24 d^2 L + 4 d L^2); the FMA peak is the
+quickest rest after one round. All compute in the dtype of the table (f32 is forced where an engine's default is bf16),
+from the ids to the last hidden state; `max_abs` is that state's distance from torch-eager's in f32, INVALID beyond the
+tolerance. Settings are the quickest of those tried (at batch 8 for larger ones). GFLOP/s counts GEMM + attention, n b (24 d^2 L + 4 d L^2); the FMA peak is the
 best rate of a register-only loop on all threads in the same run.
 """
 

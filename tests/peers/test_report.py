@@ -57,8 +57,8 @@ class Page(unittest.TestCase):
 
     def test_says_what_was_measured(self):
         page = self.page()
-        for text in ("openvino 1.2", "FMA peak: 200 GFLOP/s", "Again: `ci/peers --rows x`", "2.000", "10.0 ms", "ours is faster",
-                     "thrown away: 6; given up after 4 tries: 2", "no undisturbed burst", "100", "| 0.50 |"):
+        for text in ("openvino 1.2", "FMA peak: 200 GFLOP/s", "Again: `ci/peers --rows x`", "2.000", "10.0 ms",
+                     "ours is faster", "thrown away: 6; given up after 4 tries: 2", "no undisturbed burst", "100", "| 0.50 |"):
             self.assertIn(text, page)
 
     def test_units(self):
@@ -74,7 +74,8 @@ class Machine(unittest.TestCase):
     def test_generations_have_different_files(self):
         slugs = [machine.slug({"CPU": f"AMD EPYC (family 25, model {model})", "cores": "2"}) for model in (1, 17)]
         self.assertEqual(slugs, ["amd-epyc-25-1-2c", "amd-epyc-25-17-2c"])
-        self.assertEqual(machine.slug({"CPU": "Intel(R) Xeon(R) Platinum 8375C CPU @ 2.90GHz (family 6, model 106)", "cores": "4"}),
+        name = "Intel(R) Xeon(R) Platinum 8375C CPU @ 2.90GHz (family 6, model 106)"
+        self.assertEqual(machine.slug({"CPU": name, "cores": "4"}),
                          "intel-xeon-platinum-8375c-6-106-4c")
 
 

@@ -40,7 +40,7 @@ class Interval(unittest.TestCase):
 
 class Ratios(unittest.TestCase):
     def test_are_formed_within_a_round(self):
-        self.assertEqual(stats.paired_ratios({0: 2.0, 2: 9.0}, {0: 1.0, 1: 5.0, 2: 3.0}), [2.0, 3.0])
+        self.assertEqual(stats.paired_ratios({0: 2.0, 2: 9.0, 3: 1.0}, {0: 1.0, 1: 5.0, 2: 3.0}), [2.0, 3.0])
 
     def test_geometric_mean(self):
         self.assertAlmostEqual(stats.geometric_mean([1, 4]), 2)
