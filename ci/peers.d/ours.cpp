@@ -56,7 +56,6 @@ class Worker {
   static json hello() {
     return {{"versions",
              {{"deformer-bench", deformer::kVersion},
-              {"revision", deformer::kRevision},
               {"build", deformer::kBuildId},
               {"backend", deformer::require_backend("cpu").info().description}}}};
   }

@@ -140,8 +140,9 @@ below 6 rounds). Bursts around which the FMA rate fell below 0.95 of the best se
 of the processors, are thrown away whole and made again. Where a round takes over 10 s, peers over 1.15x slower than the
 quickest rest after one round. All compute in the dtype of the table (f32 is forced where an engine's default is bf16),
 from the ids to the last hidden state; `max_abs` is that state's distance from torch-eager's in f32, INVALID beyond the
-tolerance. Settings are the quickest of those tried (at batch 8 for larger ones). GFLOP/s counts GEMM + attention, n b (24 d^2 L + 4 d L^2); the FMA peak is the
-best rate of a register-only loop on all threads in the same run.
+tolerance. Settings are the quickest of those tried (at batch 8 for larger ones). GFLOP/s
+counts GEMM + attention, n b (24 d^2 L + 4 d L^2); the FMA peak is the best rate of a register-only loop on all threads
+in the same run.
 """
 
 
