@@ -1,0 +1,99 @@
+"""OpenVINO's CPU plugin: f32 forced (its default is bf16 where the processor has it), shapes fixed."""
+
+import pathlib
+import subprocess
+import sys
+
+import numpy
+import openvino
+
+
+class Latency:
+    """One request on all threads."""
+
+    def __init__(self, compiled, ids, types):
+        self.request = compiled.create_infer_request()
+        for index, value in enumerate((ids, types)):
+            kind = compiled.inputs[index].get_element_type().to_dtype()
+            self.request.set_input_tensor(index, openvino.Tensor(numpy.ascontiguousarray(value, dtype=kind)))
+
+    def run(self):
+        self.request.infer()
+
+    def output(self):
+        return self.request.get_output_tensor(0).data
+
+
+class Streams:
+    """The batch split over several requests that run side by side, one a stream."""
+
+    def __init__(self, compiled, ids, types):
+        self.parts = [Latency(compiled, *part) for part in zip(split(ids), split(types))]
+
+    def run(self):
+        for part in self.parts:
+            part.request.start_async()
+        for part in self.parts:
+            part.request.wait()
+
+    def output(self):
+        return numpy.concatenate([part.output() for part in self.parts])
+
+
+def split(values):
+    return numpy.split(values, 2)
+
+
+class OpenVino:
+    def __init__(self):
+        self.core = openvino.Core()
+
+    def versions(self):
+        return {"openvino": openvino.__version__.split("-")[0]}
+
+    def open(self, message):
+        self.checkpoint, self.threads = message["checkpoint"], message["threads"]
+        self.work = pathlib.Path(message["work"])
+
+    def release(self):
+        pass
+
+    def candidates(self, row):
+        from worker import CannotRun
+        if row["dtype"] != "f32":
+            raise CannotRun(f"no settings for {row['dtype']} yet")
+        found = [("from PyTorch, LATENCY, precision f32", lambda ids, types: self.latency("torch", ids, types)),
+                 ("from ONNX, LATENCY, precision f32", lambda ids, types: self.latency("onnx", ids, types))]
+        if row["batch"] % 2 == 0 and self.threads == 2:
+            found.append(("from PyTorch, THROUGHPUT, 2 streams, precision f32", self.throughput))
+        return found
+
+    def latency(self, source, ids, types):
+        return Latency(self.compile(source, ids.shape, "LATENCY"), ids, types)
+
+    def throughput(self, ids, types):
+        half = split(ids)[0]
+        return Streams(self.compile("torch", half.shape, "THROUGHPUT", NUM_STREAMS=2), ids, types)
+
+    def compile(self, source, shape, hint, **more):
+        model = self.core.read_model(self.model_file(source))
+        model.reshape({port: openvino.PartialShape(list(shape)) for port in model.inputs})
+        properties = {"PERFORMANCE_HINT": hint, "INFERENCE_NUM_THREADS": self.threads,
+                      "INFERENCE_PRECISION_HINT": "f32", **more}
+        compiled = self.core.compile_model(model, "CPU", properties)
+        found = str(compiled.get_property("INFERENCE_PRECISION_HINT").to_string())
+        if found not in ("f32", "float32"):
+            raise RuntimeError(f"expected precision f32, the compiled model says {found}")
+        return compiled
+
+    def model_file(self, source):
+        """Converted once, by a process that has torch, with dynamic shapes."""
+        path = self.work / f"openvino-{openvino.__version__.split('-')[0]}-{pathlib.Path(self.checkpoint).name}-{source}.xml"
+        if not path.exists():
+            script = pathlib.Path(__file__).with_name("export_openvino.py")
+            subprocess.run([sys.executable, str(script), self.checkpoint, source, str(path)], check=True, stdout=sys.stderr)
+        return str(path)
+
+
+def make(_argument):
+    return OpenVino()

@@ -1,0 +1,74 @@
+"""The rows of the table, as data: a model, a dtype, a length and a batch. Nothing else decides what is measured.
+
+A new model needs an entry in MODELS (its Hugging Face config.json), a new row a line in TABLE; an engine that
+cannot run one answers `prepare` with the reason, and the table prints it.
+"""
+
+import dataclasses
+import re
+
+# Hugging Face configurations. `checkpoint.py` makes seeded weights for them.
+MODELS = {
+    "bert-base": {"model_type": "bert", "architectures": ["BertModel"], "hidden_size": 768, "num_hidden_layers": 12,
+                  "num_attention_heads": 12, "intermediate_size": 3072, "vocab_size": 30522,
+                  "max_position_embeddings": 512, "type_vocab_size": 2, "hidden_act": "gelu", "layer_norm_eps": 1e-12,
+                  "position_embedding_type": "absolute"},
+    # Not in the table: what tests and first tries use, since a forward takes well below a millisecond.
+    "bert-tiny": {"model_type": "bert", "architectures": ["BertModel"], "hidden_size": 128, "num_hidden_layers": 2,
+                  "num_attention_heads": 2, "intermediate_size": 512, "vocab_size": 30522,
+                  "max_position_embeddings": 512, "type_vocab_size": 2, "hidden_act": "gelu", "layer_norm_eps": 1e-12,
+                  "position_embedding_type": "absolute"},
+}
+
+# (model, dtype, lengths, batches): every length with every batch.
+TABLE = [
+    ("bert-base", "f32", (27, 128, 320, 512), (1, 8, 32)),
+]
+EXTRA = [("bert-tiny", "f32", (27, 128), (1, 8))]  # only when --rows names them
+QUICK = r"^bert-base/f32/(L27|L320)/b1$"
+
+# Largest distance of a last hidden state from torch eager's in f32, by dtype of the row. The outputs are LayerNorm's,
+# of size 1 to 4; f32 engines differ by about 1e-5 there.
+TOLERANCE = {"f32": 1e-4}
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    model: str
+    dtype: str
+    length: int
+    batch: int
+
+    @property
+    def name(self):
+        return f"{self.model}/{self.dtype}/L{self.length}/b{self.batch}"
+
+    @property
+    def question(self):
+        """Tokens of the first text (token type 0): squad's 27 where that leaves a passage, a third otherwise."""
+        return 27 if self.length > 2 * 27 else max(1, self.length // 3)
+
+    @property
+    def flops(self):
+        """GEMM + attention of one forward, as model/cost.hpp counts them: n b (2 L (4 d^2 + 2 d d_ff) + 4 L^2 d)."""
+        config = MODELS[self.model]
+        d, ff, length = config["hidden_size"], config["intermediate_size"], self.length
+        layer = 2 * length * (4 * d * d + 2 * d * ff) + 4 * length * length * d
+        return config["num_hidden_layers"] * self.batch * layer
+
+    def message(self):
+        """What an engine is told."""
+        return {"name": self.name, "model": self.model, "dtype": self.dtype, "length": self.length,
+                "batch": self.batch, "question": self.question}
+
+
+def expand(table):
+    return [Row(model, dtype, length, batch)
+            for model, dtype, lengths, batches in table for length in lengths for batch in batches]
+
+
+def select(pattern=None):
+    """The rows whose name matches; all of TABLE without a pattern."""
+    if pattern is None:
+        return expand(TABLE)
+    return [row for row in expand(TABLE + EXTRA) if re.search(pattern, row.name)]

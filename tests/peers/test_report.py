@@ -1,0 +1,83 @@
+"""Claims about ci/peers.d/report.py and machine.py."""
+
+import unittest
+
+import support
+import machine
+import report
+from support import record
+
+TEN = [10e6 + i for i in range(9)]
+TWENTY = [20e6 + i for i in range(9)]
+
+
+class Summary(unittest.TestCase):
+    def test_ratio_is_peer_over_ours_with_its_interval(self):
+        entry = report.summarise(record({"ours": TEN, "openvino": TWENTY}))["openvino"]
+        self.assertAlmostEqual(entry["ratio"], 2, places=5)
+        low, high = entry["ratio_interval"]
+        self.assertTrue(1.99 < low < high < 2.01)
+        self.assertEqual(report.verdict(entry), "ours is faster")
+
+    def test_verdict_of_slower_and_of_no_difference(self):
+        self.assertEqual(report.verdict({"ratio_interval": (0.8, 0.9)}), "ours is slower")
+        self.assertEqual(report.verdict({"ratio_interval": (0.9, 1.1)}), "~")
+        self.assertEqual(report.verdict({"ratio_interval": None}), "too few rounds")
+
+    def test_an_invalid_engine_is_in_no_ratio(self):
+        one = record({"ours": TWENTY, "openvino": TEN, "torch-eager": TWENTY})
+        one["engines"]["openvino"].update(status="invalid", reason="differs")
+        summary = report.summarise(one)
+        self.assertEqual(report.fastest_peer(summary), "torch-eager")
+        self.assertNotIn("openvino", summary)
+        lines = report.engine_lines(one)
+        self.assertEqual([line[-1] for line in lines if line[2] == "openvino"], ["INVALID: differs"])
+
+    def test_when_ours_is_invalid_there_is_no_ratio_at_all(self):
+        one = record({"ours": TEN, "openvino": TWENTY})
+        one["engines"]["ours"].update(status="invalid", reason="differs")
+        self.assertIsNone(report.summarise(one)["openvino"]["ratio"])
+        self.assertIn("INVALID", " ".join(map(str, report.headline_line(one))))
+        self.assertNotIn("Geometric", report.page([one], {"CPU": "x"}, {}, "ci/peers"))
+
+
+class Page(unittest.TestCase):
+    def page(self):
+        return report.page([record({"ours": TEN, "openvino": TWENTY, "onnxruntime": []}), record({"ours": TEN}, batch=8)],
+                           {"CPU": "a|b"}, {"openvino": {"openvino": "1.2"}}, "ci/peers --rows x")
+
+    def test_every_table_is_rectangular(self):
+        block = []
+        for line in self.page().splitlines() + [""]:
+            if line.startswith("|"):
+                block.append(line.replace("\\|", "").count("|"))
+            else:
+                self.assertLessEqual(len(set(block)), 1, line)
+                block = []
+
+    def test_says_what_was_measured(self):
+        page = self.page()
+        for text in ("openvino 1.2", "FMA peak: 200 GFLOP/s", "Again: `ci/peers --rows x`", "2.000", "10.0 ms",
+                     "ours is faster", "thrown away: 6; given up after 4 tries: 2", "no undisturbed burst", "100", "| 0.50 |"):
+            self.assertIn(text, page)
+
+    def test_units(self):
+        self.assertEqual([report.time_text(ns) for ns in (None, 999, 12345, 1.5e6, 2.345e9, 1e11)],
+                         ["-", "1.00 us", "12.3 us", "1.50 ms", "2.35 s", "100 s"])
+
+
+class Machine(unittest.TestCase):
+    def test_describes_this_one(self):
+        self.assertGreaterEqual(int(machine.describe()["cores"]), 1)
+        self.assertRegex(machine.slug(machine.describe()), r"^[a-z0-9-]+c$")
+
+    def test_generations_have_different_files(self):
+        slugs = [machine.slug({"CPU": f"AMD EPYC (family 25, model {model})", "cores": "2"}) for model in (1, 17)]
+        self.assertEqual(slugs, ["amd-epyc-25-1-2c", "amd-epyc-25-17-2c"])
+        name = "Intel(R) Xeon(R) Platinum 8375C CPU @ 2.90GHz (family 6, model 106)"
+        self.assertEqual(machine.slug({"CPU": name, "cores": "4"}),
+                         "intel-xeon-platinum-8375c-6-106-4c")
+
+
+if __name__ == "__main__":
+    unittest.main()
