@@ -20,6 +20,7 @@
 #include "model/plan.hpp"
 #include "model/shape.hpp"
 #include "model/weights.hpp"
+#include "profilers/machine_store.hpp"
 
 namespace deformer {
 
@@ -101,6 +102,9 @@ struct LoadOptions {
   int threads = 1;  ///< threads that pack
   /// Rows the position table must have (models with positions_grow); at least the longest sequence.
   std::int64_t positions = 512;
+  /// Where choices that a backend makes by measuring are remembered; null remembers them for the
+  /// process only.
+  const MachineStore* store = nullptr;
 };
 
 struct BackendInfo {

@@ -56,11 +56,18 @@ bool needs_ratio(const PlannedGroup& group, const PlannedPoint& planned) {
          });
 }
 
+/// What a choice made by measuring depends on: the machine and the code.
+MachineStore::Identity choices_identity(const Machine& machine, const std::string& build) {
+  MachineStore::Identity identity = deciding_fields(machine);
+  identity.emplace_back("build", build);
+  return identity;
+}
+
 /// Weights and packed models, kept while consecutive groups use the same ones.
 class ModelShelf {
  public:
-  explicit ModelShelf(const SweepSpec& spec, const std::vector<PlannedGroup>& groups)
-      : spec_(spec) {
+  ModelShelf(const SweepSpec& spec, const std::vector<PlannedGroup>& groups, MachineStore store)
+      : spec_(spec), store_(std::move(store)) {
     for (const PlannedGroup& group : groups) {
       std::int64_t& positions = positions_[group.model];
       positions = std::max({positions, std::int64_t{512},
@@ -89,13 +96,15 @@ class ModelShelf {
       model = require_backend(point.backend)
                   .load(source, {.dtype = point.dtype,
                                  .threads = point.threads,
-                                 .positions = positions_[group.model]});
+                                 .positions = positions_[group.model],
+                                 .store = &store_});
     }
     return *model;
   }
 
  private:
   const SweepSpec& spec_;
+  MachineStore store_;
   std::map<std::size_t, std::int64_t> positions_;
   std::optional<std::tuple<std::size_t, HeadKind, std::int64_t>> weights_key_;
   std::unique_ptr<WeightSource> seeded_;
@@ -172,7 +181,9 @@ class Sweep {
         places_(options.pin),
         writer_(options.out),
         done_(writer_.existing(), options, machine_),
-        shelf_(spec, groups),
+        shelf_(spec, groups,
+               {machine_store_folder(), choices_identity(hardware_, options.build.build),
+                [&observer](const std::string& message) { observer.warning(message); }}),
         roofs_(hardware_, options.build.build, options.roofs,
                [&observer](const std::string& message) { observer.warning(message); }),
         started_ns_(now_ns()) {

@@ -28,7 +28,7 @@ struct SweepOptions {
   bool fresh = false;        ///< measure all again
   bool allow_mixed = false;  ///< append to a file of another build or machine
   bool parity = true;
-  bool pin = true;  ///< bind threads to processors where there are enough
+  bool pin = true;    ///< bind threads to processors where there are enough
   bool roofs = true;  ///< measure peak and bandwidth at the start of the run
   MeasureOptions measure;
   std::vector<std::string> command;

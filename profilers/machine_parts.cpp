@@ -220,7 +220,8 @@ std::vector<CoreSite> read_cores(const std::vector<int>& processors, const char*
       same->site.processors.push_back(number);
       continue;
     }
-    const hwloc_obj_t cache = last_level_cache_of(processor);
+    const std::vector<hwloc_obj_t> caches = caches_of(processor);
+    const hwloc_obj_t cache = caches.empty() ? nullptr : caches.back();
     const int node = core != nullptr ? hwloc_bitmap_first(core->nodeset) : 0;
     places.push_back({index,
                       {{number},

@@ -7,7 +7,10 @@
 #include <map>
 #include <mutex>
 #include <span>
+#include <string>
 #include <tuple>
+
+#include <fmt/format.h>
 
 #include "backends/cpu/aligned_buffer.hpp"
 #include "backends/cpu/kernels.hpp"
@@ -90,19 +93,47 @@ bool onednn_wins(const LinearEngine& panels, const LinearEngine& onednn, int thr
          kMargin * std::exp(mean_log_ns(panels, team, other));
 }
 
-std::shared_ptr<const LinearEngine> measure(const LinearKind& kind, int threads) {
+std::string store_name(const LinearKind& kind, int threads) {
+  return fmt::format("product-f32-{}-{}-{}-t{}", kind.in, kind.out, static_cast<int>(kind.epilogue),
+                     threads);
+}
+
+/// The engine the store names; null when it names none of ours.
+std::shared_ptr<const LinearEngine> stored_engine(const LinearKind& kind, const std::string& name,
+                                                  const MachineStore* store) {
+  const auto stored = store == nullptr ? std::nullopt : store->load(name);
+  if (!stored || !stored->value.is_object() || !stored->value.contains("engine")) {
+    return nullptr;
+  }
+  const auto& engine = stored->value["engine"];
+  if (engine == "panels") {
+    return make_panel_engine(kind);
+  }
+  return engine == "onednn" ? make_onednn_engine(kind) : nullptr;
+}
+
+std::shared_ptr<const LinearEngine> measure(const LinearKind& kind, int threads,
+                                            const MachineStore* store) {
   std::shared_ptr<const LinearEngine> panels = make_panel_engine(kind);
   if (kind.in * kind.out < kSmallest) {
     return panels;
   }
+  const std::string name = store_name(kind, threads);
+  if (auto known = stored_engine(kind, name, store)) {
+    return known;
+  }
   std::shared_ptr<const LinearEngine> onednn = make_onednn_engine(kind);
-  return onednn_wins(*panels, *onednn, threads) ? onednn : panels;
+  const auto chosen = onednn_wins(*panels, *onednn, threads) ? onednn : panels;
+  if (store != nullptr) {
+    store->save(name, {{"engine", chosen->name()}});
+  }
+  return chosen;
 }
 
 }  // namespace
 
 std::shared_ptr<const LinearEngine> choose_engine(const LinearKind& kind, int threads,
-                                                  EngineChoice choice) {
+                                                  EngineChoice choice, const MachineStore* store) {
   if (choice == EngineChoice::panels) {
     return make_panel_engine(kind);
   }
@@ -116,7 +147,7 @@ std::shared_ptr<const LinearEngine> choose_engine(const LinearKind& kind, int th
   const std::lock_guard lock(mutex);
   auto& engine = remembered[{kind.in, kind.out, kind.epilogue, threads}];
   if (!engine) {
-    engine = measure(kind, threads);
+    engine = measure(kind, threads, store);
   }
   return engine;
 }

@@ -10,6 +10,7 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -17,7 +18,10 @@
 #include <fmt/format.h>
 #include <oneapi/dnnl/dnnl.hpp>
 
+#include "backends/cpu/aligned_buffer.hpp"
+#include "backends/cpu/linear.hpp"
 #include "backends/cpu/onednn_compat.hpp"
+#include "backends/cpu/tiles.hpp"
 
 namespace deformer {
 namespace {
@@ -221,6 +225,53 @@ Run prepare_xsmm(const GemmShape& shape, int threads, const float* a, const floa
   return [product] { product->run(); };
 }
 
+// ---- our own panels, which keep rows further apart (row_stride) than the given matrices may
+
+class PanelProduct {
+ public:
+  PanelProduct(const GemmShape& shape, int threads, const float* a, const float* w, float* c)
+      : shape_(shape),
+        c_(c),
+        team_(threads, {}),
+        source_(shape.m * row_stride(shape.k) * kFloatBytes),
+        result_(shape.m * row_stride(shape.n) * kFloatBytes) {
+    const auto engine = make_panel_engine({shape.k, shape.n, Epilogue::bias});
+    weights_ = engine->pack([&](std::span<float> out) { std::copy_n(w, out.size(), out.data()); },
+                            [](std::span<float> out) { std::ranges::fill(out, 0.0F); }, slab_);
+    linear_ = engine->prepare(shape.m);
+    linear_->bind({source_.floats(), result_.floats(), nullptr});
+    for (std::int64_t row = 0; row < shape.m; ++row) {
+      std::copy_n(a + row * shape.k, shape.k, source_.floats() + row * row_stride(shape.k));
+    }
+  }
+
+  /// The first result is copied out, so that it can be checked; a forward pass never copies.
+  void run() {
+    team_.run([this](const Worker& worker) { linear_->work(*weights_, worker); });
+    for (std::int64_t row = 0; !copied_ && row < shape_.m; ++row) {
+      std::copy_n(result_.floats() + row * row_stride(shape_.n), shape_.n, c_ + row * shape_.n);
+    }
+    copied_ = true;
+  }
+
+ private:
+  static constexpr auto kFloatBytes = static_cast<std::int64_t>(sizeof(float));
+  GemmShape shape_;
+  float* c_;
+  Team team_;
+  AlignedBuffer source_;
+  AlignedBuffer result_;
+  Slab slab_;
+  std::unique_ptr<LinearWeights> weights_;
+  std::unique_ptr<Linear> linear_;
+  bool copied_ = false;
+};
+
+Run prepare_panels(const GemmShape& shape, int threads, const float* a, const float* w, float* c) {
+  const auto product = std::make_shared<PanelProduct>(shape, threads, a, w, c);
+  return [product] { product->run(); };
+}
+
 /// "OpenBLAS 0.3.21": the version alone, without the options it was built with.
 std::string openblas_name() {
   const std::string config = openblas_get_config();
@@ -230,7 +281,8 @@ std::string openblas_name() {
 }  // namespace
 
 std::vector<GemmCandidate> gemm_candidates() {
-  return {{fmt::format("oneDNN {} matmul", onednn::version()), prepare_matmul},
+  return {{fmt::format("own panels ({})", tiles().isa), prepare_panels},
+          {fmt::format("oneDNN {} matmul", onednn::version()), prepare_matmul},
           {fmt::format("oneDNN {} inner product", onednn::version()), prepare_inner_product},
           {fmt::format("libxsmm {}", LIBXSMM_CONFIG_VERSION), prepare_xsmm},
           {openblas_name(), prepare_openblas}};

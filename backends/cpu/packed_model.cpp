@@ -14,14 +14,18 @@ namespace {
 
 constexpr auto kFloatBytes = static_cast<std::int64_t>(sizeof(float));
 
-LayerEngines layer_engines(const ModelConfig& config, int threads, EngineChoice choice) {
+LayerEngines layer_engines(const ModelConfig& config, const LoadOptions& options,
+                           EngineChoice choice) {
+  const auto engine = [&](const LinearKind& kind) {
+    return choose_engine(kind, options.threads, choice, options.store);
+  };
   const std::int64_t d = config.d_model;
   const Epilogue gelu = config.activation == Activation::gelu_erf ? Epilogue::bias_gelu_erf
                                                                   : Epilogue::bias_gelu_tanh;
-  return {.qkv = choose_engine({d, 3 * d, Epilogue::bias}, threads, choice),
-          .attention_out = choose_engine({d, d, Epilogue::residual}, threads, choice),
-          .ffn1 = choose_engine({d, config.d_ff, gelu}, threads, choice),
-          .ffn2 = choose_engine({config.d_ff, d, Epilogue::residual}, threads, choice)};
+  return {.qkv = engine({d, 3 * d, Epilogue::bias}),
+          .attention_out = engine({d, d, Epilogue::residual}),
+          .ffn1 = engine({d, config.d_ff, gelu}),
+          .ffn2 = engine({config.d_ff, d, Epilogue::residual})};
 }
 
 AlignedBuffer read_tensor(const WeightSource& source, TensorId id, std::int64_t elements) {
@@ -136,7 +140,7 @@ PackedModel::PackedModel(const WeightSource& source, const LoadOptions& options,
       positions_(config_.positions_grow ? options.positions : config_.max_positions) {
   const std::int64_t d = config_.d_model;
   omp_set_num_threads(options.threads);
-  engines_ = layer_engines(config_, options.threads, choice);
+  engines_ = layer_engines(config_, options, choice);
   words_ = read_table(source, Role::word_embedding, config_.vocab_size, d, options.threads);
   position_table_ = read_table(source, Role::position_embedding, positions_, d, options.threads);
   types_ = read_table(source, Role::type_embedding, config_.type_vocab_size, d, options.threads);

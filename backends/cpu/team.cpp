@@ -24,9 +24,14 @@ void relax() {
 /// Asked at every region, some 20 ns: the caller's binding is undone between groups, and OpenMP may
 /// give a region other threads than the last one had.
 void bind_where_elsewhere(int processor) {
-  if (sched_getcpu() != processor) {
-    static_cast<void>(bind_this_thread(std::vector<int>{processor}));
+  if (sched_getcpu() == processor || processor >= CPU_SETSIZE) {
+    return;
   }
+  cpu_set_t mask;
+  CPU_ZERO(&mask);
+  CPU_SET(static_cast<std::size_t>(processor), &mask);
+  // Refused (a processor taken away meanwhile): the thread then runs where the scheduler likes.
+  static_cast<void>(sched_setaffinity(0, sizeof mask, &mask));
 }
 
 }  // namespace
