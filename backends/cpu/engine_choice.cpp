@@ -25,7 +25,7 @@ constexpr std::array<std::int64_t, 2> kRows{27, 320};
 constexpr int kTries = 5;
 /// Read between two tries, so that weights come from memory as they do in a forward pass over many
 /// layers. On a Zen 4, M=27: with weights left in the cache oneDNN is ahead by 3 to 6 % at three of
-/// bert-base's four products, from memory it is behind by 17 to 32 % at all of them.
+/// bert-base's four products, from memory it is behind by 15 to 32 % at all of them.
 constexpr std::int64_t kEvictBytes = std::int64_t{64} << 20;
 /// Smaller products finish within the noise of a clock; no choice is worth a measurement.
 constexpr std::int64_t kSmallest = 128 * 128;

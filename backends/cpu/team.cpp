@@ -10,7 +10,7 @@
 namespace deformer {
 namespace {
 
-/// Turns of the barrier's loop before it offers the processor to others: some 50 us, longer than
+/// Turns of the barrier's loop before it offers the processor to others: far longer than
 /// any wait between threads that all run; on a machine with more threads than processors the one
 /// waited for may need this one's.
 constexpr int kSpins = 2000;
@@ -21,7 +21,7 @@ void relax() {
 #endif
 }
 
-/// Asked at every region, some 20 ns: the caller's binding is undone between groups, and OpenMP may
+/// Asked at every region: the caller's binding is undone between groups, and OpenMP may
 /// give a region other threads than the last one had.
 void bind_where_elsewhere(int processor) {
   if (sched_getcpu() == processor || processor >= CPU_SETSIZE) {
