@@ -29,12 +29,15 @@ TEST(CpuAllocation, ARunAllocatesNothing) {
   const std::vector<std::byte> cached(static_cast<std::size_t>(70 * config.d_model * 2));
   const std::vector<const std::byte*> pointers(6, cached.data());
   for (const Variant variant : {Variant::full, Variant::decomposed, Variant::cached}) {
-    const auto session =
-        model->prepare(make_plan(config, variant, 1, Order::question_first), shape,
-                       {.threads = 2, .cache_dtype = DType::bf16, .keep_layers = {0, 1, 2}});
-    const Inputs inputs{questions, passages, pointers};
-    session->run(inputs);  // binds, and makes oneDNN's one-time things
-    EXPECT_EQ(allocations_during([&] { session->run(inputs); }), 0) << to_string(variant);
+    for (const Detail detail : {Detail::none, Detail::phase, Detail::layer, Detail::op}) {
+      const auto session = model->prepare(
+          make_plan(config, variant, 1, Order::question_first), shape,
+          {.threads = 2, .cache_dtype = DType::bf16, .keep_layers = {0, 1, 2}, .detail = detail});
+      const Inputs inputs{questions, passages, pointers};
+      session->run(inputs);  // binds, and makes oneDNN's one-time things
+      EXPECT_EQ(allocations_during([&] { session->run(inputs); }), 0)
+          << to_string(variant) << to_string(detail);
+    }
   }
 }
 
