@@ -66,6 +66,31 @@ int64_t head_weight_elements(const ModelConfig& config) {
   return 0;
 }
 
+/// What is computed is what is needed.
+void count_alike(Cost& cost) {
+  cost.flops_nominal = cost.flops_precomputed = cost.flops_issued = cost.flops();
+}
+
+/// What XLNet's attention has on top of BERT's. Position scores (q + r_r) k_r: the s x s that are
+/// needed, 2 s^2 d; nominally 2s positions are scored, 4 s^2 d, and projected for every sequence,
+/// 2 * 2s * d^2. The segment term is element-wise: 4 d s to form it, 4 s^2 heads to add it.
+void add_relative_attention(const ModelConfig& config, const Rows& rows, int64_t element,
+                            Cost& cost) {
+  const int64_t d = config.d_model;
+  const int64_t s = rows.tokens;
+  const int64_t s2 = rows.tokens_squared;
+  const int64_t scores = config.heads * s2;
+  const int64_t segment_term = 4 * d * s + 4 * scores;
+  cost.flops_precomputed = cost.flops() + 4 * s2 * d + segment_term;
+  cost.flops_nominal = cost.flops_precomputed + 4 * d * d * s;
+  cost.flops_attention += 2 * s2 * d;
+  cost.flops_issued = cost.flops() + 2 * s * d * (kShiftQueries - 1);
+  cost.flops_elementwise += segment_term;
+  cost.bytes_weights += ((2 * rows.longest - 1) * d - d * d) * element;
+  // The projected table; the 2s-wide scores, shifted and summed.
+  cost.bytes_requested += (2 * s * d + 4 * scores) * element;
+}
+
 Cost layer_cost(const ModelConfig& config, const Rows& rows, int64_t element) {
   const int64_t d = config.d_model;
   const int64_t f = config.d_ff;
@@ -75,18 +100,8 @@ Cost layer_cost(const ModelConfig& config, const Rows& rows, int64_t element) {
   Cost cost;
   cost.flops_gemm = 2 * s * (4 * d * d + 2 * d * f);
   cost.flops_attention = 4 * s2 * d;
-  cost.flops_nominal = cost.flops_gemm + cost.flops_attention;
   cost.flops_elementwise = kSoftmaxFlops * scores + 2 * (kLayerNormFlops + 1) * s * d +
                            kGeluFlops * s * f + s * (5 * d + f);
-  if (config.family == Family::xlnet) {
-    // Position scores (q + r_r) k_r: the s x s band that is needed, 2 s^2 d; nominally 2s positions
-    // are scored (4 s^2 d) and projected for every sequence (2 * 2s * d^2). The segment term ef is
-    // element-wise: 4 d s to form it, 4 s^2 heads to add it.
-    const int64_t segment_term = 4 * d * s + 4 * scores;
-    cost.flops_attention += 2 * s2 * d;
-    cost.flops_nominal += 4 * s2 * d + 4 * d * d * s + segment_term;
-    cost.flops_elementwise += segment_term;
-  }
   cost.bytes_weights = layer_weight_elements(config) * element;
   // Operands and results of: qkv 1+3, attention 3+1, out 1+1 (residual)+1, norm 2, ffn1 1, ffn2
   // 1 (residual)+1, norm 2, all of width d; ffn1 writes and ffn2 reads the wide one.
@@ -94,6 +109,11 @@ Cost layer_cost(const ModelConfig& config, const Rows& rows, int64_t element) {
   // Outputs of q, k, v, context, out, residual, norm, ffn2, residual, norm; ffn1 and GELU; scores
   // and probabilities.
   cost.bytes_requested = (s * (10 * d + 2 * f) + 2 * scores) * element;
+  if (config.family == Family::xlnet) {
+    add_relative_attention(config, rows, element, cost);
+  } else {
+    count_alike(cost);
+  }
   return cost;
 }
 
@@ -125,7 +145,7 @@ Cost head_cost(const ModelConfig& config, const Rows& joint, int64_t element) {
     cost.bytes_activations += 2 * rows * d * element;
     cost.bytes_requested += rows * d * element;
   }
-  cost.flops_nominal = cost.flops_gemm;
+  count_alike(cost);
   cost.bytes_weights = head_weight_elements(config) * element;
   return cost;
 }
@@ -273,6 +293,8 @@ Cost& Cost::operator+=(const Cost& other) {
   flops_attention += other.flops_attention;
   flops_elementwise += other.flops_elementwise;
   flops_nominal += other.flops_nominal;
+  flops_precomputed += other.flops_precomputed;
+  flops_issued += other.flops_issued;
   bytes_weights += other.bytes_weights;
   bytes_activations += other.bytes_activations;
   bytes_requested += other.bytes_requested;
@@ -323,6 +345,13 @@ int64_t total_weight_bytes(const ModelConfig& config, DType dtype) {
     elements += (config.max_positions + config.type_vocab_size + 2) * d;
   }
   return elements * element_bytes(dtype);
+}
+
+int64_t position_key_bytes(const ModelConfig& config, int64_t longest, DType dtype) {
+  if (config.family != Family::xlnet) {
+    return 0;
+  }
+  return config.layers * (2 * longest - 1) * config.d_model * element_bytes(dtype);
 }
 
 }  // namespace deformer
