@@ -170,6 +170,14 @@ ordered_json memory_json(const SessionMemory& session, const SetMemory& set) {
           {"pool_bytes", set.pool_bytes},           {"planned_bytes", set.planned_bytes}};
 }
 
+ordered_json engines_json(const std::vector<std::pair<std::string, std::string>>& engines) {
+  ordered_json object;
+  for (const auto& [product, engine] : engines) {
+    object[product] = engine;
+  }
+  return object;
+}
+
 ordered_json pool_json(const Runner& runner) {
   if (runner.pool == nullptr) {
     return nullptr;
@@ -292,6 +300,7 @@ ordered_json measured_record(const PlannedGroup& group, const Runner& runner, co
   record["throughput"] = throughput_json(point, median_ns);
   record["processors"] =
       context.processors.empty() ? ordered_json(nullptr) : ordered_json(context.processors);
+  record["engines"] = engines_json(context.engines);
   record["memory"] = memory_json(runner.session().memory(), context.memory);
   record["phases"] = phases_json(runner, cost);
   record["counters"] = nullptr;

@@ -75,6 +75,7 @@ constexpr Rule kRecordRules[] = {
     {"parity", Kind::object_or_null},
     {"throughput", Kind::object_or_null},
     {"processors", Kind::array_or_null},
+    {"engines", Kind::object_or_null},
 };
 constexpr Rule kPointRules[] = {
     {"model", Kind::text, true},      {"question", Kind::count, true},
