@@ -124,6 +124,8 @@ ordered_json cost_json(const PlanCost& cost, std::optional<std::int64_t> execute
           {"flops_attention", cost.total.flops_attention},
           {"flops_elementwise", cost.total.flops_elementwise},
           {"flops_nominal", cost.total.flops_nominal},
+          {"flops_precomputed", cost.total.flops_precomputed},
+          {"flops_issued", cost.total.flops_issued},
           {"flops_executed", or_null(executed)},
           {"bytes_weights", cost.weights_bytes},
           {"bytes_activations", cost.total.bytes_activations},
