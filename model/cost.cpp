@@ -263,6 +263,8 @@ int64_t total_weight_bytes(const ModelConfig& config, DType dtype) {
                      head_weight_elements(config);
   if (config.family == Family::bert) {
     elements += (config.max_positions + config.type_vocab_size + 2) * d;
+  } else {
+    elements += config.layers * d * d;  // what projects the position table
   }
   return elements * element_bytes(dtype);
 }

@@ -55,7 +55,7 @@ void add_relative_scores(const ModelConfig& config, const SegmentRows& rows, int
   cost.flops_issued = cost.flops() + 2 * s * d * (kShiftQueries - 1);
   cost.flops_elementwise += segment_term;
   // The projected table and five vectors of width d: r_w, r_r, r_s, two segment embeddings.
-  cost.bytes_weights += ((2 * rows.longest - 1) * d + 5 * d) * element;
+  cost.bytes_weights += (std::max(2 * rows.longest - 1, int64_t{0}) * d + 5 * d) * element;
   // The projected table; the 2s-wide scores, shifted and summed.
   cost.bytes_requested += (2 * s * d + 4 * scores) * element;
 }
