@@ -11,15 +11,19 @@ constexpr std::int64_t kNormRows = 4;
 
 }  // namespace
 
-Encoder::Encoder(const PackedModel& model, std::span<const std::int64_t> cumulative, int threads,
-                 ArenaPlan& plan, int hidden, std::int64_t first_tick)
+Encoder::Encoder(const PackedModel& model, std::span<const std::int64_t> cumulative,
+                 std::span<const std::int64_t> first_texts, int threads, ArenaPlan& plan,
+                 int hidden, std::int64_t first_tick)
     : model_(model),
       rows_(cumulative.back()),
       qkv_(model.engines().qkv->prepare(rows_)),
       attention_out_(model.engines().attention_out->prepare(rows_)),
       ffn1_(model.engines().ffn1->prepare(rows_)),
       ffn2_(model.engines().ffn2->prepare(rows_)),
-      attention_(cumulative, model.config().heads, model.config().d_head(), threads),
+      attention_(
+          cumulative,
+          model.config().family == Family::xlnet ? first_texts : std::span<const std::int64_t>{},
+          model.config().heads, model.config().d_head(), threads),
       hidden_slot_(hidden) {
   // Ticks of a layer: 0 QKV, 1 attention, 2 output projection, 3 feed-forward.
   const std::int64_t d = model.config().d_model;
@@ -58,7 +62,7 @@ void Encoder::work_layer(std::int64_t layer, const Worker& worker) const {
   const LayerWeights& weights = model_.layer(layer);
   qkv_->work(*weights.qkv, worker);
   worker.barrier();
-  attention_.work(qkv_rows_, context_, attention_scratch_, worker);
+  attention_.work(qkv_rows_, context_, attention_scratch_, weights.relative.keys(), worker);
   worker.barrier();
   attention_out_->work(*weights.attention_out, worker);
   worker.barrier();
@@ -86,7 +90,7 @@ void Encoder::run_layer(std::int64_t layer, Team& team) const {
   };
   product(*qkv_, *weights.qkv);
   team.run([&](const Worker& worker) {
-    attention_.work(qkv_rows_, context_, attention_scratch_, worker);
+    attention_.work(qkv_rows_, context_, attention_scratch_, weights.relative.keys(), worker);
   });
   product(*attention_out_, *weights.attention_out);
   norm(weights.attention_norm);

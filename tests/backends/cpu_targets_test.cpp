@@ -110,7 +110,7 @@ TEST(Targets, AttentionOfEqualKeysIsTheMeanOfValuesOnEveryInstructionSet) {
     constexpr std::int64_t kTokens = 61;
     constexpr std::int64_t kHead = 43;
     const std::vector<std::int64_t> cumulative{0, kTokens};
-    const Attention attention(cumulative, 1, kHead, 1);
+    const Attention attention(cumulative, {}, 1, kHead, 1);
     auto qkv = values(kTokens * row_stride(3 * kHead));
     std::vector<double> means(kHead, 0.0);
     for (std::int64_t row = 0; row < kTokens; ++row) {
@@ -124,7 +124,7 @@ TEST(Targets, AttentionOfEqualKeysIsTheMeanOfValuesOnEveryInstructionSet) {
     std::vector<float> scratch(static_cast<std::size_t>(attention.scratch_bytes()) / sizeof(float));
     Team team(1, {});
     team.run([&](const Worker& worker) {
-      attention.work(qkv.data(), context.data(), scratch.data(), worker);
+      attention.work(qkv.data(), context.data(), scratch.data(), nullptr, worker);
     });
     for (std::int64_t row = 0; row < kTokens; ++row) {
       for (std::int64_t i = 0; i < kHead; ++i) {
