@@ -19,9 +19,11 @@
 
 #include "model/config.hpp"
 #include "model/plan.hpp"
+#include "model/ranges.hpp"
 #include "model/shape.hpp"
 #include "model/weights.hpp"
 #include "profilers/machine_store.hpp"
+#include "profilers/range_tree.hpp"
 
 namespace deformer {
 
@@ -52,6 +54,9 @@ struct SessionOptions {
   /// Processors (the operating system's numbers) to which the session's threads are bound while it
   /// runs, one a thread; empty leaves them to the scheduler.
   std::vector<int> processors = {};
+  /// How far down the ranges of a run are recorded. Down to phases nothing is added to what a phase
+  /// does; operations cost two readings of the clock each, on every thread.
+  Detail detail = Detail::phase;
 };
 
 struct SessionMemory {
@@ -77,8 +82,12 @@ class Session {
   /// A state named in keep_layers, [rows, d_model] of that segment; empty if the plan never has it.
   /// At the split both the lower segments and the joint exist. Same validity.
   virtual std::span<const float> layer_output(Segment segment, std::int64_t layers) const = 0;
-  /// Nanoseconds of each phase in the last run, parallel to plan.phases.
+  /// Nanoseconds of each phase in the last run, parallel to plan.phases; 0 with Detail::none.
   virtual std::span<const std::int64_t> phase_ns() const = 0;
+  /// Times of the last run by range, thread by thread; its tree is that of plan_ranges(config,
+  /// plan, options.detail). Not const: a test may delay an operation. Null where a backend records
+  /// none.
+  virtual RangeLog* ranges() { return nullptr; }
   virtual SessionMemory memory() const = 0;
   /// FLOPs actually issued by one forward (padding of tiles included) if known, else nullopt.
   virtual std::optional<std::int64_t> flops_executed() const { return std::nullopt; }

@@ -5,6 +5,7 @@
 /// count; there is no padding.
 
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "model/config.hpp"
@@ -40,10 +41,19 @@ struct Cost {
 /// Queries whose relative-position scores are computed as one band before the shift.
 inline constexpr std::int64_t kShiftQueries = 8;
 
+/// One operation by its name (model/layer_cost.hpp).
+struct OperationCost {
+  std::string_view name;
+  Cost cost;
+};
+
 struct PhaseCost {
   Phase phase;
   Cost total;
   std::vector<Cost> layers;  ///< encode phases: one entry a layer; others empty
+  /// Encode phases: the operations of one layer, all layers being alike; others: the one operation
+  /// that they are, named as their kind.
+  std::vector<OperationCost> operations;
 };
 
 struct PlanCost {

@@ -8,6 +8,8 @@
 #include "backends/reference/elementwise.hpp"
 #include "backends/reference/linear.hpp"
 #include "model/error.hpp"
+#include "model/layer_cost.hpp"
+#include "profilers/clock.hpp"
 
 namespace deformer::reference {
 namespace {
@@ -253,14 +255,36 @@ void Encoder::add_and_norm(std::span<const double> branch, std::span<double> row
   }
 }
 
-void Encoder::apply_layer(const LayerWeights& layer, States& states) {
+OperationTimes::OperationTimes(Family family)
+    : names_(layer_operations(family)), ns_(names_.size()) {}
+
+void OperationTimes::clear() {
+  std::ranges::fill(ns_, 0);
+  last_ns_ = now_ns();
+}
+
+void OperationTimes::finished(std::string_view operation) {
+  const std::int64_t now = now_ns();
+  ns_[static_cast<std::size_t>(std::ranges::find(names_, operation) - names_.begin())] +=
+      now - last_ns_;
+  last_ns_ = now;
+}
+
+void Encoder::apply_layer(const LayerWeights& layer, States& states, OperationTimes* times) {
+  const auto finished = [times](std::string_view operation) {
+    if (times != nullptr) {
+      times->finished(operation);
+    }
+  };
   const std::int64_t tokens = states.tokens();
   const std::int64_t d = config().d_model;
   const std::int64_t ff = config().d_ff;
   qkv_.resize(usize(tokens * 3 * d));
   context_.resize(usize(tokens * d));
   dense(states.rows, tokens, layer.qkv.weight, layer.qkv.bias, qkv_);
+  finished("qkv");
   attend(layer, states);
+  finished("attention");
   for (std::int64_t first = 0; first < tokens; first += kRowBlock) {
     const std::int64_t count = std::min(kRowBlock, tokens - first);
     const std::span<double> rows = part(states.rows, first * d, count * d);
@@ -268,11 +292,16 @@ void Encoder::apply_layer(const LayerWeights& layer, States& states) {
     hidden_.resize(usize(count * ff));
     dense(part(context_, first * d, count * d), count, layer.attention_out.weight,
           layer.attention_out.bias, branch_);
+    finished("out");
     add_and_norm(branch_, rows, layer.attention_norm);
+    finished("norm1");
     dense(rows, count, layer.ffn1.weight, layer.ffn1.bias, hidden_);
     apply_gelu(config().activation, hidden_);
+    finished("ffn1");
     dense(hidden_, count, layer.ffn2.weight, layer.ffn2.bias, branch_);
+    finished("ffn2");
     add_and_norm(branch_, rows, layer.ffn_norm);
+    finished("norm2");
   }
 }
 

@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "backends/backend.hpp"
@@ -49,6 +50,23 @@ struct LayerWeights {
   NormWeights ffn_norm;
 };
 
+/// Nanoseconds of a layer's operations, parallel to layer_operations: the feed-forward part runs
+/// block by block, so an operation's time comes in pieces.
+class OperationTimes {
+ public:
+  explicit OperationTimes(Family family);
+  void clear();
+  /// The operation of that name has taken the time since the last one was finished (or since
+  /// clear).
+  void finished(std::string_view operation);
+  std::span<const std::int64_t> ns() const { return ns_; }
+
+ private:
+  std::span<const std::string_view> names_;
+  std::vector<std::int64_t> ns_;
+  std::int64_t last_ns_ = 0;
+};
+
 class Encoder {
  public:
   /// The weights must outlive the encoder.
@@ -64,7 +82,7 @@ class Encoder {
   LayerWeights read_layer(std::int64_t layer) const;
 
   /// One layer over every sequence, in place.
-  void apply_layer(const LayerWeights& layer, States& states);
+  void apply_layer(const LayerWeights& layer, States& states, OperationTimes* times = nullptr);
 
   /// The pairs' sequences, each the rows of its two texts in the plan's order.
   States join(Order order, const Shape& shape, const States& questions,
