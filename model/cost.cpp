@@ -8,7 +8,6 @@
 
 #include "model/error.hpp"
 #include "model/layer_cost.hpp"
-#include "model/weights.hpp"
 
 namespace deformer {
 namespace {
@@ -61,7 +60,7 @@ Cost head_cost(const ModelConfig& config, const Rows& joint, int64_t element) {
     cost.bytes_activations += 2 * rows * d * element;
     cost.bytes_requested += rows * d * element;
   }
-  cost.flops_nominal = cost.flops_precomputed = cost.flops_issued = cost.flops();
+  count_alike(cost);
   cost.bytes_weights = head_weight_elements(config) * element;
   return cost;
 }
@@ -258,13 +257,14 @@ double critical_bandwidth(double flops_per_s, int64_t passage_bytes, int64_t sav
 }
 
 int64_t total_weight_bytes(const ModelConfig& config, DType dtype) {
-  int64_t elements = 0;
-  for (const TensorId id : needed_tensors(config)) {
-    int64_t product = 1;
-    for (const int64_t extent : tensor_shape(config, id)) {
-      product *= extent;
-    }
-    elements += product;
+  const int64_t d = config.d_model;
+  int64_t elements = config.vocab_size * d +
+                     config.layers * layer_cost(config, {}, 1).bytes_weights +
+                     head_weight_elements(config);
+  if (config.family == Family::bert) {
+    elements += (config.max_positions + config.type_vocab_size + 2) * d;
+  } else {
+    elements += config.layers * d * d;  // what projects the position table
   }
   return elements * element_bytes(dtype);
 }

@@ -11,20 +11,15 @@ using std::int64_t;
 constexpr std::array<std::string_view, 7> kLayerOperations{"qkv",  "attention", "out",  "norm1",
                                                            "ffn1", "ffn2",      "norm2"};
 
-/// What is computed is what is needed.
-void count_alike(Cost& cost) {
-  cost.flops_nominal = cost.flops_precomputed = cost.flops_issued = cost.flops();
-}
-
 /// y = x W^T + b, [rows, out] from [rows, in]; with `residual`, onto what y holds.
 Cost product(int64_t rows, int64_t in, int64_t out, bool bias, bool residual, int64_t element) {
   Cost cost;
   cost.flops_gemm = 2 * rows * in * out;
+  count_alike(cost);
   cost.flops_elementwise = rows * out * (residual ? 2 : 1);
   cost.bytes_weights = (in * out + (bias ? out : 0)) * element;
   cost.bytes_activations = rows * (in + (residual ? 2 : 1) * out) * element;
   cost.bytes_requested = rows * out * (residual ? 2 : 1) * element;
-  count_alike(cost);
   return cost;
 }
 
@@ -47,7 +42,8 @@ Cost feed_forward_in(int64_t rows, int64_t d, int64_t f, int64_t element) {
 /// What XLNet's attention has on top of BERT's. Position scores (q + r_r) k_r: the s x s that are
 /// needed, 2 s^2 d; nominally 2s positions are scored, 4 s^2 d, and projected for every sequence,
 /// 2 * 2s * d^2. The segment term is element-wise: 4 d s to form it, 4 s^2 heads to add it.
-void add_relative(const ModelConfig& config, const SegmentRows& rows, int64_t element, Cost& cost) {
+void add_relative_scores(const ModelConfig& config, const SegmentRows& rows, int64_t element,
+                         Cost& cost) {
   const int64_t d = config.d_model;
   const int64_t s = rows.tokens;
   const int64_t s2 = rows.tokens_squared;
@@ -58,8 +54,8 @@ void add_relative(const ModelConfig& config, const SegmentRows& rows, int64_t el
   cost.flops_attention += 2 * s2 * d;
   cost.flops_issued = cost.flops() + 2 * s * d * (kShiftQueries - 1);
   cost.flops_elementwise += segment_term;
-  // The projected table, and five vectors of width d: r_w, r_r, r_s, two segment embeddings.
-  cost.bytes_weights = (2 * rows.longest - 1 + 5) * d * element;
+  // The projected table and five vectors of width d: r_w, r_r, r_s, two segment embeddings.
+  cost.bytes_weights += (std::max(2 * rows.longest - 1, int64_t{0}) * d + 5 * d) * element;
   // The projected table; the 2s-wide scores, shifted and summed.
   cost.bytes_requested += (2 * s * d + 4 * scores) * element;
 }
@@ -71,18 +67,21 @@ Cost attention(const ModelConfig& config, const SegmentRows& rows, int64_t eleme
   const int64_t scores = config.heads * s2;
   Cost cost;
   cost.flops_attention = 4 * s2 * d;
+  count_alike(cost);
   cost.flops_elementwise = kSoftmaxFlops * scores;
   cost.bytes_activations = 4 * s * d * element;  // q, k, v and the context
   cost.bytes_requested = (s * d + 2 * scores) * element;
   if (config.family == Family::xlnet) {
-    add_relative(config, rows, element, cost);
-  } else {
-    count_alike(cost);
+    add_relative_scores(config, rows, element, cost);
   }
   return cost;
 }
 
 }  // namespace
+
+void count_alike(Cost& cost) {
+  cost.flops_nominal = cost.flops_precomputed = cost.flops_issued = cost.flops();
+}
 
 std::span<const std::string_view> layer_operations(Family /*family*/) {
   return kLayerOperations;

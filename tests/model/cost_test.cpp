@@ -248,5 +248,11 @@ TEST(Cost, CountsThatWouldNotFitAreRefused) {
   EXPECT_THROW(cost_of(huge, plan, uniform_shape(4096, 4096, 4096)), BadInput);
 }
 
+/// Hugging Face's XLNetModel of xlnet-base-cased has 116 718 336 parameters, mask_emb's 768 among
+/// them, which nothing here reads.
+TEST(WeightBytes, CountEveryParameterOfXlnetBaseOnce) {
+  EXPECT_EQ(total_weight_bytes(*builtin_model("xlnet-base"), DType::f32), (116'718'336 - 768) * 4);
+}
+
 }  // namespace
 }  // namespace deformer
