@@ -31,6 +31,7 @@ struct SetContext {
   std::string common_options;  ///< options that the reproducer must repeat, e.g. "--max-time 5"
   Processors processors;       ///< [instance][thread]; empty when left to the scheduler
   SetMemory memory;
+  std::string injected;             ///< the slowdown that was planted; empty when none was
   const RunRoofs* roofs = nullptr;  ///< never null where something was measured
 };
 
@@ -55,7 +56,8 @@ nlohmann::ordered_json unmeasured_record(const PlannedGroup& group, const Planne
 ///   "throughput": {"items_per_s": instances x batch / median, "tokens_per_s": the same in tokens
 ///   of
 ///                  all pairs (question + passage), nothing padded}
-///   "processors": [[0,1],...] those the threads of each instance were bound to, or null
+///   "ranges", "operations": see range_record.hpp; "injected": the planted slowdown, absent
+///   otherwise "processors": [[0,1],...] those the threads of each instance were bound to, or null
 nlohmann::ordered_json measured_record(const PlannedGroup& group, const Runner& runner,
                                        const Meter& meter, const Runner* full,
                                        const ParityRecord* parity, const ParityRecord* full_parity,

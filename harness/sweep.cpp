@@ -114,7 +114,8 @@ class ModelShelf {
 /// What earlier runs in the file have done already.
 class Done {
  public:
-  Done(const RunFile& file, const SweepOptions& options, const ordered_json& machine) {
+  Done(const RunFile& file, const SweepOptions& options, const ordered_json& machine)
+      : ranges_wanted_(options.detail > Detail::phase) {
     std::set<std::string> ours;
     for (const ordered_json& run : file.runs) {
       const std::string difference = difference_to(run, options, machine, file.path.string());
@@ -131,7 +132,9 @@ class Done {
       return;
     }
     for (const ordered_json& record : file.records) {
-      if (ours.contains(record.at("run").get<std::string>())) {
+      // A slowdown that was planted makes another measurement of it.
+      if (ours.contains(record.at("run").get<std::string>()) &&
+          record.value("injected", "") == options.inject.text) {
         latest_[record.at("key").get<std::string>()] = &record;
       }
     }
@@ -150,7 +153,8 @@ class Done {
                  without_figures(planned.reason);
     }
     return record.at("status") == "ok" &&
-           !(needs_ratio(group, planned) && record.value("speedup", ordered_json()).is_null());
+           !(needs_ratio(group, planned) && record.value("speedup", ordered_json()).is_null()) &&
+           !(ranges_wanted_ && record.value("ranges", ordered_json()).is_null());
   }
 
  private:
@@ -164,6 +168,7 @@ class Done {
                                 deciding_of_run(ordered_json{{"machine", machine}}));
   }
 
+  bool ranges_wanted_;
   std::map<std::string, const ordered_json*> latest_;
 };
 
@@ -229,6 +234,10 @@ class Sweep {
     }
     text += options_.roofs ? "" : " --roofs off";
     text += options_.parity ? "" : " --parity off";
+    text += options_.detail == Detail::phase
+                ? ""
+                : fmt::format(" --detail {}", to_string(options_.detail));
+    text += options_.inject ? fmt::format(" --inject {}", options_.inject.text) : "";
     return options_.pin ? text : text + " --pin off";
   }
 
@@ -362,7 +371,8 @@ class Sweep {
     Model& model = shelf_.model(group);
     const GroupOptions group_options{
         .last_level_cache_bytes = machine_.at("last_level_cache_bytes").get<std::int64_t>(),
-        .available_bytes = available_memory_bytes()};
+        .available_bytes = available_memory_bytes(),
+        .detail = options_.detail};
     const Point& point = chosen.front()->point;
     warn_of_crowding(point);
     const KeptAffinity kept;  // sessions bind the thread that runs them
@@ -382,6 +392,7 @@ class Sweep {
     measure(group, prepared, meter);
     roofs_.saw_f32(point.threads * point.instances, meter.fastest_burst());
     context_.processors = team.processors();
+    context_.injected = options_.inject.text;
     context_.memory = {.rss_anon_bytes = rss_anon_bytes(),
                        .huge_page_bytes = huge_page_bytes(),
                        .weights_bytes = model.weight_bytes(),
@@ -402,6 +413,9 @@ class Sweep {
   void measure(const PlannedGroup& group, PreparedGroup& prepared, Meter& meter) {
     observer_.step("warming up", 0, 0);
     meter.warm_up();
+    if (options_.inject) {
+      prepared.inject(options_.inject);
+    }
     const auto round = [&] {
       if (!interrupted()) {
         meter.round();
@@ -454,6 +468,11 @@ class Sweep {
                                         reproduce(group, *runner.planned)));
       const bool ok = records.back().at("status") == "ok";
       (ok ? result_.ok : result_.invalid) += 1;
+    }
+    if (options_.examiner != nullptr) {
+      options_.examiner->examine(prepared, roofs_, records,
+                                 [this](const std::string& what, std::int64_t done,
+                                        std::int64_t of) { observer_.step(what, done, of); });
     }
     writer_.append(records);
     remember(records);

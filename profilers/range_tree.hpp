@@ -148,24 +148,25 @@ class RangeLog {
 /// Sums of many runs. Adding allocates nothing.
 class RangeSums {
  public:
-  RangeSums(int ranges, int threads);
+  RangeSums() = default;
+  explicit RangeSums(const RangeLog& log);
   void clear();
   void add(const RangeLog& log);
+  void add(const RangeSums& other);
 
   std::int64_t runs() const { return runs_; }
   int threads() const { return threads_; }
+  int ranges() const { return static_cast<int>(elapsed_ns_.size()); }
   double elapsed_ns(int range) const { return elapsed_ns_[static_cast<std::size_t>(range)]; }
-  /// Below 0 where it isn't known.
-  double busy_ns(int thread, int range) const {
-    return busy_ns_[static_cast<std::size_t>(thread) * elapsed_ns_.size() +
-                    static_cast<std::size_t>(range)];
-  }
+  /// A thread's own work in a range's leaves; below 0 where it isn't known.
+  double busy_ns(const RangeTree& tree, int thread, int range) const;
 
  private:
-  int threads_;
+  int threads_ = 0;
   std::int64_t runs_ = 0;
+  std::size_t leaves_ = 0;
   std::vector<double> elapsed_ns_;
-  std::vector<double> busy_ns_;  ///< [thread][range]
+  std::vector<double> busy_ns_;  ///< [thread][leaf]
 };
 
 }  // namespace deformer
