@@ -51,8 +51,8 @@ RangeLog::RangeLog(RangeTree tree, int threads)
 
 RangeCursor RangeLog::cursor(int thread, int range) {
   const int leaf = tree_[range].first_leaf;
-  return {&stamps_[static_cast<std::size_t>(thread) * row_ + static_cast<std::size_t>(leaf)], leaf,
-          thread == 0 && delay_.leaf >= 0 ? &delay_ : nullptr};
+  return {&stamps_[static_cast<std::size_t>(thread) * row_ + static_cast<std::size_t>(leaf)],
+          thread, leaf, thread == 0 && delay_.leaf >= 0 ? &delay_ : nullptr, watcher_};
 }
 
 void RangeLog::put(int thread, int range, const RangeStamp& stamp) {

@@ -111,7 +111,7 @@ double sum_of(const std::vector<RangeDifference>& pairs, double RangeDifference:
 }
 
 std::string signed_time(double ns) {
-  return (ns < 0 ? "-" : "+") + human_time(std::abs(ns));
+  return fmt::format("{}{}", ns < 0 ? '-' : '+', human_time(std::abs(ns)));
 }
 
 std::string planted(const Attribution& attribution) {
