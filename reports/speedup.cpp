@@ -404,6 +404,16 @@ void append_discarded(Table& table, const std::vector<Row>& rows) {
   }
 }
 
+/// What was slowed down on purpose must never pass for a measurement.
+void append_injected(Table& table, const std::vector<Row>& rows) {
+  for (const Row& row : rows) {
+    if (const auto injected = text_field(*row.record, "injected")) {
+      table.notes.push_back(fmt::format(
+          "#{} NOT A MEASUREMENT: a slowdown was planted, --inject {}", row.number, *injected));
+    }
+  }
+}
+
 void append_reproducers(Table& table, const std::vector<Row>& rows) {
   for (const Row& row : rows) {
     if (const auto command = text_field(*row.record, "reproduce")) {
@@ -428,6 +438,7 @@ Table speedup_table(const std::vector<Json>& records, bool reproducers) {
   append_marks(table, rows);
   append_reasons(table, rows);
   append_discarded(table, rows);
+  append_injected(table, rows);
   if (reproducers) append_reproducers(table, rows);
   return table;
 }
