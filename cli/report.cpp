@@ -165,6 +165,27 @@ void print_report(LoadedRows loaded, const ReportArguments& arguments) {
   }
 }
 
+/// What to keep of each record; unknown columns are found here, before long files are read.
+RowNeeds needs_of(const ReportArguments& arguments, const ReportOptions& options,
+                  const std::vector<RowFilter>& filters) {
+  const bool whole = arguments.format == "gbench" || arguments.view != "table" ||
+                     (arguments.format == "json" && !is_reshaped(options));
+  RowNeeds needs{.columns = columns_needed(options)};
+  if (whole && options.sort.empty()) {
+    needs.columns.assign(needs.columns.size(), false);
+  }
+  if (arguments.plot) {
+    needs.columns[*find_record_column("speedup_interval")] = true;
+  }
+  for (const RowFilter& filter : filters) {
+    if (const auto column = filter.column()) {
+      needs.columns[*column] = true;
+    }
+  }
+  needs.command = options.commands && !whole && arguments.format != "csv" && arguments.format != "json";
+  return needs;
+}
+
 }  // namespace
 
 int run_report_verb(const std::vector<std::string>& given) {
@@ -177,14 +198,13 @@ int run_report_verb(const std::vector<std::string>& given) {
   if (const auto code = app.read(given)) {
     return *code;
   }
-  (void)options_of(arguments);  // bad options are found before long files are read
+  const ReportOptions options = options_of(arguments);
   std::vector<RowFilter> filters;
   for (const std::string& filter : arguments.filters) {
     filters.emplace_back(filter);
   }
-  const bool commands = arguments.reproducers == "on" && arguments.format != "csv" &&
-                        arguments.format != "json" && arguments.format != "gbench";
-  LoadedRows loaded = load_rows(arguments.paths, arguments.allow_mixed, commands, warn);
+  LoadedRows loaded = load_rows(arguments.paths, arguments.allow_mixed,
+                                needs_of(arguments, options, filters), warn);
   std::erase_if(loaded.rows, [&filters](const RecordRow& row) {
     return !std::ranges::all_of(filters,
                                 [&row](const RowFilter& filter) { return filter.keeps(row); });

@@ -60,14 +60,14 @@ void mark_machines(LoadedRows& loaded) {
 
 }  // namespace
 
-LoadedRows load_rows(const std::vector<std::string>& paths, bool allow_mixed, bool with_commands,
+LoadedRows load_rows(const std::vector<std::string>& paths, bool allow_mixed, const RowNeeds& needs,
                      const std::function<void(const std::string&)>& warn) {
   LoadedRows loaded;
   std::vector<DigestedFile> files;
   std::vector<MergeInput> inputs;
   for (const std::string& path : paths) {
-    files.push_back(digest_run_file(path, [with_commands](const Json& record, RecordPlace place) {
-      auto row = std::make_unique<RecordRow>(make_row(record, with_commands));
+    files.push_back(digest_run_file(path, [&needs](const Json& record, RecordPlace place) {
+      auto row = std::make_unique<RecordRow>(make_row(record, needs));
       row->place = place;
       return row;
     }));

@@ -22,7 +22,7 @@ struct LoadedRows {
 /// Rows of different machines (only with `allow_mixed`) get their `machine` cell: "1", "2", ... as
 /// numbered in `machines`.
 /// @throws BadInput as merged_records.
-LoadedRows load_rows(const std::vector<std::string>& paths, bool allow_mixed, bool with_commands,
+LoadedRows load_rows(const std::vector<std::string>& paths, bool allow_mixed, const RowNeeds& needs,
                      const std::function<void(const std::string&)>& warn);
 
 /// The whole records of these rows, in order.

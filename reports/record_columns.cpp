@@ -228,7 +228,7 @@ std::optional<std::size_t> find_record_column(std::string_view name) {
   return std::nullopt;
 }
 
-RecordRow make_row(const Json& record, bool with_command) {
+RecordRow make_row(const Json& record, const RowNeeds& needs) {
   RecordRow row;
   row.identity = identity_of(record);
   const auto hash = [&](std::string_view path) {
@@ -243,7 +243,7 @@ RecordRow make_row(const Json& record, bool with_command) {
   row.name = text_or(record, "name", "");
   row.status = text_or(record, "status", "");
   if (row.status != "ok") row.reason = text_or(record, "reason", "");
-  if (with_command) row.reproduce = text_or(record, "reproduce", "");
+  if (needs.command) row.reproduce = text_or(record, "reproduce", "");
   row.speedup = positive_field(record, "speedup.median").value_or(0);
   row.flop_ratio = positive_field(record, "speedup.flop_ratio").value_or(0);
   row.roof_fraction = number_field(record, "achieved.roof_fraction").value_or(-1);
@@ -252,8 +252,15 @@ RecordRow make_row(const Json& record, bool with_command) {
   const Json* parity_ok = field(record, "parity.ok");
   row.parity_failed = parity_ok != nullptr && *parity_ok == Json(false);
   row.by_time = row.is_ok() && text_or(record, "time.stopped", "") == "time";
-  row.cells.reserve(record_columns().size());
-  for (const RecordColumn& column : record_columns()) row.cells.push_back(column.cell(record));
+  const auto& columns = record_columns();
+  thread_local std::vector<Cell> last(columns.size());  // what the row before said
+  row.cells.resize(columns.size());
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    if (!needs.columns.empty() && !needs.columns[i]) continue;
+    row.cells[i] = columns[i].cell(record);
+    row.cells[i].share_text_with(last[i]);
+    last[i] = row.cells[i];
+  }
   return row;
 }
 

@@ -69,8 +69,14 @@ const std::vector<RecordColumn>& record_columns();
 /// Index of a column by its name, its title, or its name without unit; nullopt when unknown.
 std::optional<std::size_t> find_record_column(std::string_view name);
 
+/// What of a record is wanted: cells of other columns stay empty.
+struct RowNeeds {
+  bool command = false;
+  std::vector<bool> columns = {};  ///< parallel to record_columns(); empty: all
+};
+
 /// Missing and mistyped fields leave empty cells; no record makes it throw.
-RecordRow make_row(const nlohmann::ordered_json& record, bool with_command);
+RecordRow make_row(const nlohmann::ordered_json& record, const RowNeeds& needs);
 
 /// "ok", "unchecked", "not judged ...", "INVALID max_abs 0.31", "skipped", "failed".
 std::string status_text(const nlohmann::ordered_json& record);

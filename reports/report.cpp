@@ -281,6 +281,28 @@ void order_rows(std::vector<RecordRow>& rows, const ReportOptions& options) {
   }
 }
 
+std::vector<bool> columns_needed(const ReportOptions& options) {
+  const auto& columns = record_columns();
+  std::vector<bool> needed(columns.size(), options.every_column);
+  // Settings tell rows apart and stand in the title, whatever is shown.
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    if (columns[i].setting || (options.columns.empty() && columns[i].show != Show::on_request)) {
+      needed[i] = true;
+    }
+  }
+  needed[*find_record_column("speedup")] = true;
+  for (const std::string& name : options.columns) needed[column_or_throw("--columns", name)] = true;
+  for (const std::string& name : options.group_by) needed[column_or_throw("--group-by", name)] = true;
+  for (const std::string& name : options.sort) {
+    needed[column_or_throw("--sort", name.substr(0, name.find(':')))] = true;
+  }
+  if (options.pivot) {
+    needed[column_or_throw("--pivot", options.pivot->first)] = true;
+    needed[column_or_throw("--pivot", options.pivot->second)] = true;
+  }
+  return needed;
+}
+
 Table report_table(std::vector<RecordRow> rows, const ReportOptions& options) {
   order_rows(rows, options);
   std::vector<std::size_t> shown = shown_columns(rows, options);
@@ -314,7 +336,7 @@ Table report_table(std::vector<RecordRow> rows, const ReportOptions& options) {
     std::vector<Cell> line;
     line.reserve(table.columns.size());
     if (numbered) line.push_back(Cell::number(static_cast<double>(table.rows.size() + 1)));
-    for (const std::size_t column : shown) line.push_back(row.cells[column]);
+    for (const std::size_t column : shown) line.push_back(row.cells[column]);  // may repeat
     std::vector<Cell>().swap(row.cells);
     table.rows.push_back(std::move(line));
     table.groups.push_back(groups.try_emplace(row.group, groups.size()).first->second);

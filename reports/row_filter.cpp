@@ -84,6 +84,10 @@ RowFilter::RowFilter(const std::string& text) {
   parts_ = parts;
 }
 
+std::optional<std::size_t> RowFilter::column() const {
+  return parts_->name ? std::nullopt : std::optional(parts_->column);
+}
+
 bool RowFilter::keeps(const RecordRow& row) const {
   if (parts_->name) return std::regex_search(row.name, *parts_->name);
   const Cell& cell = row.cells[parts_->column];

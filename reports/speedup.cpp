@@ -7,7 +7,7 @@ namespace deformer {
 Table speedup_table(const std::vector<nlohmann::ordered_json>& records, bool reproducers) {
   std::vector<RecordRow> rows;
   rows.reserve(records.size());
-  for (const auto& record : records) rows.push_back(make_row(record, reproducers));
+  for (const auto& record : records) rows.push_back(make_row(record, {.command = reproducers}));
   return report_table(std::move(rows), {.commands = reproducers});
 }
 

@@ -52,7 +52,17 @@ bool Cell::operator==(const Cell& other) const {
   const bool same_number =
       is_number() == other.is_number() &&
       (!is_number() || (value_ == other.value_ && low_ == other.low_ && high_ == other.high_));
-  return same_number && has_text_ == other.has_text_ && text_ == other.text_;
+  return same_number && (text_ == other.text_ || (has_text() && other.has_text() &&
+                                                  text() == other.text()));
+}
+
+const std::string& Cell::text() const {
+  static const std::string none;
+  return text_ ? *text_ : none;
+}
+
+void Cell::share_text_with(const Cell& other) {
+  if (text_ && other.text_ && text_ != other.text_ && *text_ == *other.text_) text_ = other.text_;
 }
 
 std::string human_cell(const Column& column, const Cell& cell) {

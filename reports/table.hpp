@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <functional>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -56,7 +57,7 @@ class Cell {
  public:
   Cell() = default;
   Cell(std::nullopt_t) {}
-  Cell(std::string text) : text_(std::move(text)), has_text_(true) {}
+  Cell(std::string text) : text_(std::make_shared<const std::string>(std::move(text))) {}
   Cell(std::string_view text) : Cell(std::string(text)) {}
   Cell(const char* text) : Cell(std::string(text)) {}
   Cell(std::optional<std::string> text) {
@@ -86,28 +87,28 @@ class Cell {
     return cell;
   }
 
-  bool has_value() const { return has_text_ || is_number(); }
+  bool has_value() const { return has_text() || is_number(); }
   explicit operator bool() const { return has_value(); }
   bool is_number() const { return !std::isnan(value_); }
-  bool has_text() const { return has_text_; }
-  const std::string& text() const { return text_; }
+  bool has_text() const { return text_ != nullptr; }
+  const std::string& text() const;  ///< empty when there is none
   double value() const { return value_; }
   double low() const { return low_; }
   double high() const { return high_; }
   bool operator==(const Cell& other) const;
+  /// Holds the text of `other` if it is the same: a long report says few different things.
+  void share_text_with(const Cell& other);
 
  private:
   Cell shown_as(std::string text) && {
-    text_ = std::move(text);
-    has_text_ = true;
+    text_ = std::make_shared<const std::string>(std::move(text));
     return std::move(*this);
   }
 
-  std::string text_;
+  std::shared_ptr<const std::string> text_;
   double value_ = std::numeric_limits<double>::quiet_NaN();
   double low_ = 0;
   double high_ = 0;
-  bool has_text_ = false;
 };
 
 /// The cell as people read it, not escaped: "41.2 ms", "-".
