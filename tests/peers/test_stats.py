@@ -49,7 +49,8 @@ class Ratios(unittest.TestCase):
 
 class Rows(unittest.TestCase):
     def test_the_table_is_every_length_with_every_batch(self):
-        self.assertEqual(len(rows.select()), 12)
+        self.assertEqual(len(rows.select("^bert-base")), 12)
+        self.assertEqual(len(rows.select("^xlnet-base")), 4)
         self.assertEqual([row.name for row in rows.select(rows.QUICK)], ["bert-base/f32/L27/b1", "bert-base/f32/L320/b1"])
 
     def test_flops_are_the_cost_models(self):
