@@ -57,11 +57,17 @@ struct SessionOptions {
   /// How far down the ranges of a run are recorded. Down to phases nothing is added to what a phase
   /// does; operations cost two readings of the clock each, on every thread.
   Detail detail = Detail::phase;
+  /// Every layer uses the weights of layer 0, so that they come from the caches, as far as these
+  /// hold one layer. The result means nothing: it is a probe for what fetching weights costs.
+  bool one_layer = false;
 };
 
 struct SessionMemory {
   std::int64_t peak_bytes = 0;       ///< planned activation arena, what is alive at once
   std::int64_t requested_bytes = 0;  ///< sum of every buffer asked for during one forward
+  std::int64_t allocated_bytes = 0;  ///< what the activation arena really holds, for all sessions
+  /// Of peak_bytes, what is alive while each phase runs, parallel to plan.phases; empty if unknown.
+  std::vector<std::int64_t> phase_bytes = {};
 };
 
 class Session {

@@ -8,6 +8,8 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "model/error.hpp"
 #include "records/run_file.hpp"
@@ -63,6 +65,13 @@ std::string toml_fault(const std::string& path) {
     }
   }
   return open_brackets == 0 ? "" : fmt::format("{}: expected every [ to be closed", path);
+}
+
+/// Columns of the terminal that stdout is; 0 when it is none.
+std::size_t terminal_columns() {
+  winsize size{};
+  const bool known = isatty(STDOUT_FILENO) != 0 && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0;
+  return known ? size.ws_col : 0;
 }
 
 /// "--max-time" -> "DEFORMER_BENCH_MAX_TIME".
@@ -193,6 +202,52 @@ void print_result(const std::string& text) {
   if (!written || std::fflush(stdout) != 0) {
     throw BadInput("stdout: expected to write the result there, found it full or closed");
   }
+}
+
+void print_piece(std::string_view text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) {
+    throw BadInput("stdout: expected to write the result there, found it full or closed");
+  }
+}
+
+void finish_result() {
+  print_result("");
+}
+
+const std::vector<std::string>& table_formats() {
+  static const std::vector<std::string> formats = {"console", "markdown", "latex", "csv", "json"};
+  return formats;
+}
+
+TableFormat table_format(const std::string& name) {
+  const auto& formats = table_formats();
+  return static_cast<TableFormat>(std::ranges::find(formats, name) - formats.begin());
+}
+
+void print_tables(const std::string& verb, const std::vector<Table>& tables,
+                  const std::string& format, bool standalone) {
+  const PrintOptions options{.format = table_format(format),
+                             .width = format == "console" ? terminal_columns() : 0,
+                             .standalone = standalone};
+  if (format == "json") {
+    std::vector<nlohmann::ordered_json> rows;
+    for (const Table& table : tables) {
+      for (std::size_t r = 0; r < table.rows.size(); ++r) {
+        rows.push_back(row_json(table, r));
+        if (tables.size() > 1) {
+          rows.back()["table"] = table.title;
+        }
+      }
+    }
+    return print_json(verb, rows);
+  }
+  for (std::size_t i = 0; i < tables.size(); ++i) {
+    if (i > 0) {
+      print_piece("\n");
+    }
+    print_table(tables[i], options, print_piece);
+  }
+  finish_result();
 }
 
 void print_json(const std::string& verb, const std::vector<nlohmann::ordered_json>& rows) {

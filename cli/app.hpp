@@ -4,10 +4,13 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
+
+#include "reports/table.hpp"
 
 namespace deformer::cli {
 
@@ -41,6 +44,19 @@ std::vector<std::string> split_list(const std::vector<std::string>& values);
 
 /// Writes the result to stdout. @throws BadInput when it can't be written (full disk, closed pipe).
 void print_result(const std::string& text);
+
+/// The same piece by piece; finish_result() after the last one finds what the buffer hid.
+void print_piece(std::string_view text);
+void finish_result();
+
+/// Formats that every table can be printed in, the first the default.
+const std::vector<std::string>& table_formats();
+TableFormat table_format(const std::string& name);
+
+/// Prints tables one after another in a format of table_formats(); on a terminal columns are left
+/// out to fit it. `verb` names the result in json. csv puts an empty line between tables.
+void print_tables(const std::string& verb, const std::vector<Table>& tables,
+                  const std::string& format, bool standalone = false);
 
 /// {"type":verb,"schema":1,"rows":[...]}
 void print_json(const std::string& verb, const std::vector<nlohmann::ordered_json>& rows);

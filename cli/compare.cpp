@@ -7,6 +7,7 @@
 #include "cli/app.hpp"
 #include "cli/verbs.hpp"
 #include "records/run_file.hpp"
+#include "reports/attribution.hpp"
 #include "reports/compare.hpp"
 
 namespace deformer::cli {
@@ -48,17 +49,28 @@ int run_compare_verb(const std::vector<std::string>& arguments) {
   const RunFile a = read_with_warning(path_a);
   const RunFile b = read_with_warning(path_b);
   warn_of_machines(a, b);
-  const std::vector<Comparison> rows =
-      compare_records(merged_records({a}, true), merged_records({b}, true));
+  const auto records_a = merged_records({a}, true);
+  const auto records_b = merged_records({b}, true);
+  const std::vector<Comparison> rows = compare_records(records_a, records_b);
+  const std::vector<NamedAttribution> attributions = attribute_records(records_a, records_b);
   if (format == "json") {
     std::vector<nlohmann::ordered_json> json;
     for (const Comparison& row : rows) {
       json.push_back(comparison_json(row));
+      const auto found = std::ranges::find(attributions, row.key, &NamedAttribution::key);
+      json.back()["attribution"] = found == attributions.end()
+                                       ? nlohmann::ordered_json(nullptr)
+                                       : attribution_json(found->attribution);
     }
     print_json("compare", json);
   } else {
-    print_result(print_table(comparison_table(rows),
-                             format == "console" ? TableFormat::console : TableFormat::markdown));
+    constexpr std::size_t kMostRanges = 3;
+    const TableFormat style = format == "console" ? TableFormat::console : TableFormat::markdown;
+    std::string text = print_table(comparison_table(rows), style);
+    if (!attributions.empty()) {
+      text += "\n" + print_table(attribution_table(attributions, kMostRanges), style);
+    }
+    print_result(text);
   }
   const bool paired =
       std::ranges::any_of(rows, [](const Comparison& row) { return row.ratio.has_value(); });

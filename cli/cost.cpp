@@ -96,10 +96,8 @@ Table table_of(const std::vector<ordered_json>& rows, double rate_gflops) {
       {"status", "status", "", "ok, or why not", true}};
   for (const ordered_json& row : rows) {
     const bool ok = row["status"] == "ok";
-    Cell bandwidth = number(row, "crossover", "critical_bandwidth_bytes_per_s", human_bytes);
-    if (bandwidth) {
-      *bandwidth += "/s";
-    }
+    const Cell bandwidth = number(row, "crossover", "critical_bandwidth_bytes_per_s",
+                                  [](double value) { return human_bytes(value) + "/s"; });
     table.rows.push_back({row["name"].get<std::string>(), number(row, "cost", "flops", human_flops),
                           number(row, "speedup", "flop_ratio", human_ratio),
                           number(row, "cost", "bytes_weights", human_bytes),

@@ -7,6 +7,7 @@ find_package(fmt 9 REQUIRED)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 find_package(ICU REQUIRED COMPONENTS uc data)
 find_package(benchmark REQUIRED)
+find_package(simdjson REQUIRED)
 
 function(deformer_import target header library)
   string(MAKE_C_IDENTIFIER ${target} id)

@@ -38,7 +38,8 @@ std::string difference_to(const ordered_json& run, const SweepOptions& options,
 
 }  // namespace
 
-Done::Done(const RunFile& file, const SweepOptions& options, const ordered_json& machine) {
+Done::Done(const RunFile& file, const SweepOptions& options, const ordered_json& machine)
+    : ranges_wanted_(options.detail > Detail::phase) {
   std::set<std::string> ours;
   for (const ordered_json& run : file.runs) {
     const std::string difference = difference_to(run, options, machine, file.path.string());
@@ -55,7 +56,9 @@ Done::Done(const RunFile& file, const SweepOptions& options, const ordered_json&
     return;
   }
   for (const ordered_json& record : file.records) {
-    if (ours.contains(record.at("run").get<std::string>())) {
+    // A slowdown that was planted makes another measurement of it.
+    if (ours.contains(record.at("run").get<std::string>()) &&
+        record.value("injected", "") == options.inject.text) {
       latest_[record.at("key").get<std::string>()] = &record;
     }
   }
@@ -73,7 +76,8 @@ bool Done::contains(const PlannedGroup& group, const PlannedPoint& planned) cons
                without_figures(planned.reason);
   }
   return record.at("status") == "ok" &&
-         !(needs_ratio(group, planned) && record.value("speedup", ordered_json()).is_null());
+         !(needs_ratio(group, planned) && record.value("speedup", ordered_json()).is_null()) &&
+         !(ranges_wanted_ && record.value("ranges", ordered_json()).is_null());
 }
 
 }  // namespace deformer

@@ -21,6 +21,7 @@ class Done {
   bool contains(const PlannedGroup& group, const PlannedPoint& planned) const;
 
  private:
+  bool ranges_wanted_;
   std::map<std::string, const nlohmann::ordered_json*> latest_;  ///< by key
 };
 

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "harness/range_record.hpp"
 #include "model/cost.hpp"
 #include "profilers/machine.hpp"
 #include "profilers/statistics.hpp"
@@ -115,6 +116,9 @@ ordered_json head_of_record(const PlannedGroup& group, const PlannedPoint& plann
   record["set"] = context.set;
   record["set_size"] = context.set_size;
   record["reproduce"] = reproduce;
+  if (!context.injected.empty()) {
+    record["injected"] = context.injected;
+  }
   return record;
 }
 
@@ -303,6 +307,8 @@ ordered_json measured_record(const PlannedGroup& group, const Runner& runner, co
   record["engines"] = engines_json(context.engines);
   record["memory"] = memory_json(runner.session().memory(), context.memory);
   record["phases"] = phases_json(runner, cost);
+  record["ranges"] = ranges_json(runner, cost);
+  record["operations"] = operations_json(runner, cost);
   record["counters"] = nullptr;
   record["parity"] = parity_json(parity);
   record["pool"] = pool_json(runner);

@@ -32,6 +32,7 @@ struct SetContext {
   Processors processors;       ///< [instance][thread]; empty when left to the scheduler
   SetMemory memory;
   std::vector<std::pair<std::string, std::string>> engines;  ///< Model::engines
+  std::string injected;             ///< the slowdown that was planted; empty when none was
   const RunRoofs* roofs = nullptr;  ///< never null where something was measured
 };
 
@@ -58,6 +59,8 @@ nlohmann::ordered_json unmeasured_record(const PlannedGroup& group, const Planne
 ///                  all pairs (question + passage), nothing padded}
 ///   "processors": [[0,1],...] those the threads of each instance were bound to, or null
 ///   "engines": {"qkv": "panels", ...} what served each product, or null where there is no choice
+///   "ranges", "operations": see range_record.hpp
+///   "injected": the planted slowdown, absent otherwise
 nlohmann::ordered_json measured_record(const PlannedGroup& group, const Runner& runner,
                                        const Meter& meter, const Runner* full,
                                        const ParityRecord* parity, const ParityRecord* full_parity,

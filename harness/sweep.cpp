@@ -108,6 +108,10 @@ class Sweep {
     }
     text += options_.roofs ? "" : " --roofs off";
     text += options_.parity ? "" : " --parity off";
+    text += options_.detail == Detail::phase
+                ? ""
+                : fmt::format(" --detail {}", to_string(options_.detail));
+    text += options_.inject ? fmt::format(" --inject {}", options_.inject.text) : "";
     return options_.pin ? text : text + " --pin off";
   }
 
@@ -241,7 +245,8 @@ class Sweep {
     Model& model = shelf_.model(group);
     const GroupOptions group_options{
         .last_level_cache_bytes = machine_.at("last_level_cache_bytes").get<std::int64_t>(),
-        .available_bytes = available_memory_bytes()};
+        .available_bytes = available_memory_bytes(),
+        .detail = options_.detail};
     const Point& point = chosen.front()->point;
     warn_of_crowding(point);
     const KeptAffinity kept;  // sessions bind the thread that runs them
@@ -262,6 +267,7 @@ class Sweep {
     roofs_.saw_f32(point.threads * point.instances, meter.fastest_burst());
     context_.processors = team.processors();
     context_.engines = model.engines();
+    context_.injected = options_.inject.text;
     context_.memory = {.rss_anon_bytes = rss_anon_bytes(),
                        .huge_page_bytes = huge_page_bytes(),
                        .weights_bytes = model.weight_bytes(),
@@ -282,6 +288,9 @@ class Sweep {
   void measure(const PlannedGroup& group, PreparedGroup& prepared, Meter& meter) {
     observer_.step("warming up", 0, 0);
     meter.warm_up();
+    if (options_.inject) {
+      prepared.inject(options_.inject);
+    }
     const auto round = [&] {
       if (!interrupted()) {
         meter.round();
@@ -334,6 +343,11 @@ class Sweep {
                                         reproduce(group, *runner.planned)));
       const bool ok = records.back().at("status") == "ok";
       (ok ? result_.ok : result_.invalid) += 1;
+    }
+    if (options_.examiner != nullptr) {
+      options_.examiner->examine(prepared, roofs_, records,
+                                 [this](const std::string& what, std::int64_t done,
+                                        std::int64_t of) { observer_.step(what, done, of); });
     }
     writer_.append(records);
     remember(records);

@@ -51,8 +51,8 @@ RangeLog::RangeLog(RangeTree tree, int threads)
 
 RangeCursor RangeLog::cursor(int thread, int range) {
   const int leaf = tree_[range].first_leaf;
-  return {&stamps_[static_cast<std::size_t>(thread) * row_ + static_cast<std::size_t>(leaf)], leaf,
-          thread == 0 && delay_.leaf >= 0 ? &delay_ : nullptr};
+  return {&stamps_[static_cast<std::size_t>(thread) * row_ + static_cast<std::size_t>(leaf)],
+          thread, leaf, thread == 0 && delay_.leaf >= 0 ? &delay_ : nullptr, watcher_};
 }
 
 void RangeLog::put(int thread, int range, const RangeStamp& stamp) {
@@ -94,10 +94,11 @@ std::int64_t RangeLog::busy_ns(int thread, int range) const {
   return sum;
 }
 
-RangeSums::RangeSums(int ranges, int threads)
-    : threads_(threads),
-      elapsed_ns_(static_cast<std::size_t>(ranges)),
-      busy_ns_(static_cast<std::size_t>(ranges) * static_cast<std::size_t>(threads)) {}
+RangeSums::RangeSums(const RangeLog& log)
+    : threads_(log.threads()),
+      leaves_(static_cast<std::size_t>(log.tree().leaves())),
+      elapsed_ns_(static_cast<std::size_t>(log.tree().size())),
+      busy_ns_(leaves_ * static_cast<std::size_t>(threads_)) {}
 
 void RangeSums::clear() {
   runs_ = 0;
@@ -107,15 +108,40 @@ void RangeSums::clear() {
 
 void RangeSums::add(const RangeLog& log) {
   ++runs_;
-  const std::size_t ranges = elapsed_ns_.size();
-  for (std::size_t range = 0; range < ranges; ++range) {
+  for (std::size_t range = 0; range < elapsed_ns_.size(); ++range) {
     elapsed_ns_[range] += static_cast<double>(log.elapsed_ns(static_cast<int>(range)));
-    for (int thread = 0; thread < threads_; ++thread) {
-      const std::int64_t busy_ns = log.busy_ns(thread, static_cast<int>(range));
-      double& sum = busy_ns_[static_cast<std::size_t>(thread) * ranges + range];
-      sum = busy_ns < 0 || sum < 0 ? -1 : sum + static_cast<double>(busy_ns);
+  }
+  double* sum = busy_ns_.data();
+  for (int thread = 0; thread < threads_; ++thread) {
+    for (std::size_t leaf = 0; leaf < leaves_; ++leaf, ++sum) {
+      const RangeStamp& at = log.stamp(thread, static_cast<int>(leaf));
+      const bool known = at.worked_ns >= 0 && *sum >= 0;
+      *sum = known ? *sum + static_cast<double>(at.worked_ns - at.start_ns) : -1;
     }
   }
+}
+
+void RangeSums::add(const RangeSums& other) {
+  runs_ += other.runs_;
+  for (std::size_t range = 0; range < elapsed_ns_.size(); ++range) {
+    elapsed_ns_[range] += other.elapsed_ns_[range];
+  }
+  for (std::size_t i = 0; i < busy_ns_.size(); ++i) {
+    busy_ns_[i] = busy_ns_[i] < 0 || other.busy_ns_[i] < 0 ? -1 : busy_ns_[i] + other.busy_ns_[i];
+  }
+}
+
+double RangeSums::busy_ns(const RangeTree& tree, int thread, int range) const {
+  double sum = 0;
+  for (int leaf = tree[range].first_leaf; leaf < tree[range].last_leaf; ++leaf) {
+    const double leaf_ns =
+        busy_ns_[static_cast<std::size_t>(thread) * leaves_ + static_cast<std::size_t>(leaf)];
+    if (leaf_ns < 0) {
+      return -1;
+    }
+    sum += leaf_ns;
+  }
+  return sum;
 }
 
 }  // namespace deformer

@@ -71,20 +71,42 @@ struct RangeDelay {
   std::int64_t ns = 0;
 };
 
+/// Told of every range as it happens, to hang figures of its own on it: counters, NVTX. Called on
+/// the thread in question; what it costs falls into the ranges, so runs that are watched are not
+/// those that are timed.
+class RangeWatcher {
+ public:
+  virtual ~RangeWatcher() = default;
+  virtual void opened(int /*range*/) {}
+  virtual void closed(int /*range*/) {}
+  /// May be told twice of the same leaf (a phase ended, the next one begins), and at the end of the
+  /// run of one leaf more than there are.
+  virtual void began(int thread, int leaf) = 0;
+  virtual void ended(int thread, int leaf) = 0;  ///< nothing left to do in it
+};
+
 /// One thread's way along its row of stamps.
 class RangeCursor {
  public:
-  RangeCursor(RangeStamp* at, int leaf, const RangeDelay* delay)
-      : at_(at), leaf_(leaf), delay_(delay) {}
+  RangeCursor(RangeStamp* at, int thread, int leaf, const RangeDelay* delay, RangeWatcher* watcher)
+      : at_(at), thread_(thread), leaf_(leaf), delay_(delay), watcher_(watcher) {}
 
   /// The thread begins its leaf now. Later leaves begin where the one before ended.
-  void begin() { at_->start_ns = now_ns(); }
+  void begin() {
+    at_->start_ns = now_ns();
+    if (watcher_ != nullptr) {
+      watcher_->began(thread_, leaf_);
+    }
+  }
   /// It has nothing left to do in it.
   void worked() {
     if (delay_ != nullptr && delay_->leaf == leaf_) {
       lose(delay_->ns);
     }
     at_->worked_ns = now_ns();
+    if (watcher_ != nullptr) {
+      watcher_->ended(thread_, leaf_);
+    }
   }
   /// All threads have met: on to the next leaf.
   void met() {
@@ -93,14 +115,19 @@ class RangeCursor {
     ++at_;
     ++leaf_;
     at_->start_ns = now;
+    if (watcher_ != nullptr) {
+      watcher_->began(thread_, leaf_);
+    }
   }
 
   static void lose(std::int64_t ns);
 
  private:
   RangeStamp* at_;
+  int thread_;
   int leaf_;
   const RangeDelay* delay_;
+  RangeWatcher* watcher_;
 };
 
 class RangeLog {
@@ -114,8 +141,18 @@ class RangeLog {
   /// A thread's cursor at the first leaf of a range. Only thread 0 spends a delay.
   RangeCursor cursor(int thread, int range);
   /// By the calling thread, around whatever the range holds.
-  void open(int range) { outer_[static_cast<std::size_t>(range)].start_ns = now_ns(); }
-  void close(int range) { outer_[static_cast<std::size_t>(range)].end_ns = now_ns(); }
+  void open(int range) {
+    outer_[static_cast<std::size_t>(range)].start_ns = now_ns();
+    if (watcher_ != nullptr) {
+      watcher_->opened(range);
+    }
+  }
+  void close(int range) {
+    if (watcher_ != nullptr) {
+      watcher_->closed(range);
+    }
+    outer_[static_cast<std::size_t>(range)].end_ns = now_ns();
+  }
   /// For backends that find a leaf's time otherwise than by walking.
   void put(int thread, int range, const RangeStamp& stamp);
   /// Spends the delay if it is this leaf's. Returns what it was, else 0.
@@ -123,6 +160,8 @@ class RangeLog {
 
   /// Spends `ns` more in this leaf in every run, on one thread, before the others are met; 0 stops.
   void set_delay(int range, std::int64_t ns);
+  /// Null watches no more.
+  void set_watcher(RangeWatcher* watcher) { watcher_ = watcher; }
 
   // Of the last run.
 
@@ -143,29 +182,31 @@ class RangeLog {
   std::vector<RangeStamp> stamps_;
   std::vector<RangeStamp> outer_;  ///< by range, where it was opened and closed
   RangeDelay delay_;
+  RangeWatcher* watcher_ = nullptr;
 };
 
 /// Sums of many runs. Adding allocates nothing.
 class RangeSums {
  public:
-  RangeSums(int ranges, int threads);
+  RangeSums() = default;
+  explicit RangeSums(const RangeLog& log);
   void clear();
   void add(const RangeLog& log);
+  void add(const RangeSums& other);
 
   std::int64_t runs() const { return runs_; }
   int threads() const { return threads_; }
+  int ranges() const { return static_cast<int>(elapsed_ns_.size()); }
   double elapsed_ns(int range) const { return elapsed_ns_[static_cast<std::size_t>(range)]; }
-  /// Below 0 where it isn't known.
-  double busy_ns(int thread, int range) const {
-    return busy_ns_[static_cast<std::size_t>(thread) * elapsed_ns_.size() +
-                    static_cast<std::size_t>(range)];
-  }
+  /// A thread's own work in a range's leaves; below 0 where it isn't known.
+  double busy_ns(const RangeTree& tree, int thread, int range) const;
 
  private:
-  int threads_;
+  int threads_ = 0;
   std::int64_t runs_ = 0;
+  std::size_t leaves_ = 0;
   std::vector<double> elapsed_ns_;
-  std::vector<double> busy_ns_;  ///< [thread][range]
+  std::vector<double> busy_ns_;  ///< [thread][leaf]
 };
 
 }  // namespace deformer

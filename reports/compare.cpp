@@ -264,7 +264,7 @@ Json comparison_json(const Comparison& row) {
           {"ci_high", number_or_null(row.ci_high)},
           {"a_median_ns", number_or_null(row.a_median_ns)},
           {"b_median_ns", number_or_null(row.b_median_ns)},
-          {"change", change ? Json(*change) : Json(nullptr)}};
+          {"change", change ? Json(change.text()) : Json(nullptr)}};
 }
 
 }  // namespace deformer

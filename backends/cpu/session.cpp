@@ -247,7 +247,8 @@ void CpuSession::encode_alone(std::size_t index) {
     cursor->begin();
   }
   for (std::int64_t layer = phase.first_layer; layer < phase.last_layer; ++layer) {
-    encoder.run_layer(layer, team_, options_.detail == Detail::op ? &*cursor : nullptr);
+    encoder.run_layer(weights_layer(layer), team_,
+                      options_.detail == Detail::op ? &*cursor : nullptr);
     if (!kept_.empty()) {
       team_.run([&](const Worker& worker) { keep(phase.segment, layer + 1, worker); });
     }
@@ -276,7 +277,7 @@ void CpuSession::record_phase(std::size_t index, const Inputs& inputs, const Wor
 void CpuSession::work_layers(const Phase& phase, const Worker& worker, RangeCursor* cursor) const {
   RangeCursor* operations = options_.detail == Detail::op ? cursor : nullptr;
   for (std::int64_t layer = phase.first_layer; layer < phase.last_layer; ++layer) {
-    part(phase.segment).encoder->work_layer(layer, worker, operations);
+    part(phase.segment).encoder->work_layer(weights_layer(layer), worker, operations);
     keep(phase.segment, layer + 1, worker);
     if (cursor != nullptr && operations == nullptr) {
       cursor->worked();
@@ -443,7 +444,13 @@ std::span<const float> CpuSession::layer_output(Segment segment, std::int64_t la
 }
 
 SessionMemory CpuSession::memory() const {
-  return {memory_.peak_bytes(), requested_bytes_};
+  SessionMemory memory{.peak_bytes = memory_.peak_bytes(),
+                       .requested_bytes = requested_bytes_,
+                       .allocated_bytes = arena_->bytes()};
+  for (std::size_t phase = 0; phase < plan_.phases.size(); ++phase) {
+    memory.phase_bytes.push_back(memory_.alive_bytes(tick(phase), tick(phase + 1) - 1));
+  }
+  return memory;
 }
 
 }  // namespace deformer

@@ -75,6 +75,7 @@ class CpuSession final : public Session {
   Part& part(Segment segment) { return parts_[static_cast<std::size_t>(segment)]; }
   const Part& part(Segment segment) const { return parts_[static_cast<std::size_t>(segment)]; }
   std::int64_t last_tick() const;
+  std::int64_t weights_layer(std::int64_t layer) const { return options_.one_layer ? 0 : layer; }
   float* floats(int slot) const;
 
   std::shared_ptr<const PackedModel> model_;

@@ -114,7 +114,7 @@ TEST(RangeLog, ADelayIsLostInItsLeafOnThreadZeroOnly) {
 
 TEST(RangeSums, AddUpAndStayUnknownOnceUnknown) {
   RangeLog log(small_tree(), 2);
-  RangeSums sums(5, 2);
+  RangeSums sums(log);
   for (int run = 0; run < 3; ++run) {
     walk(log, 0, 3, [](int) { spin(10'000); });
     sums.add(log);
@@ -122,8 +122,14 @@ TEST(RangeSums, AddUpAndStayUnknownOnceUnknown) {
   EXPECT_EQ(sums.runs(), 3);
   EXPECT_GE(sums.elapsed_ns(0), 90'000);
   EXPECT_NEAR(sums.elapsed_ns(0), sums.elapsed_ns(2) + sums.elapsed_ns(3) + sums.elapsed_ns(4), 1);
-  EXPECT_GE(sums.busy_ns(0, 2), 30'000);
-  EXPECT_LT(sums.busy_ns(1, 2), 0);
+  EXPECT_GE(sums.busy_ns(log.tree(), 0, 2), 30'000);
+  EXPECT_LT(sums.busy_ns(log.tree(), 1, 2), 0);
+  RangeSums twice = sums;
+  twice.add(sums);
+  EXPECT_EQ(twice.runs(), 6);
+  EXPECT_DOUBLE_EQ(twice.elapsed_ns(1), 2 * sums.elapsed_ns(1));
+  EXPECT_DOUBLE_EQ(twice.busy_ns(log.tree(), 0, 0), 2 * sums.busy_ns(log.tree(), 0, 0));
+  EXPECT_LT(twice.busy_ns(log.tree(), 1, 0), 0);
 }
 
 }  // namespace
