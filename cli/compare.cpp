@@ -41,7 +41,13 @@ int run_compare_verb(const std::vector<std::string>& arguments) {
   std::string format;
   app.add_option("A", path_a, "Run file, the base")->required();
   app.add_option("B", path_b, "Run file, compared with it")->required();
-  add_format(app, format, {"console", "markdown", "json"});
+  CompareOptions options;
+  bool standalone = false;
+  app.add_flag("--unpaired", options.unpaired,
+               "Ratio of the medians even where rounds of one set could be compared one by one");
+  app.add_flag("--phases", options.phases, "A row for each phase under its point");
+  app.add_flag("--standalone", standalone, "latex: a document that compiles by itself");
+  add_format(app, format, table_formats());
   if (const auto code = app.read(arguments)) {
     return *code;
   }
@@ -49,7 +55,7 @@ int run_compare_verb(const std::vector<std::string>& arguments) {
   const RunFile b = read_with_warning(path_b);
   warn_of_machines(a, b);
   const std::vector<Comparison> rows =
-      compare_records(merged_records({a}, true), merged_records({b}, true));
+      compare_records(merged_records({a}, true), merged_records({b}, true), options);
   if (format == "json") {
     std::vector<nlohmann::ordered_json> json;
     for (const Comparison& row : rows) {
@@ -57,8 +63,13 @@ int run_compare_verb(const std::vector<std::string>& arguments) {
     }
     print_json("compare", json);
   } else {
-    print_result(print_table(comparison_table(rows),
-                             format == "console" ? TableFormat::console : TableFormat::markdown));
+    Table table = comparison_table(rows, options);
+    if (!a.runs.empty() && !b.runs.empty()) {
+      for (const std::string& line : fingerprint_differences(a.runs.back(), b.runs.back())) {
+        table.notes.push_back("differs: " + line);
+      }
+    }
+    print_tables("compare", {table}, format, standalone);
   }
   const bool paired =
       std::ranges::any_of(rows, [](const Comparison& row) { return row.ratio.has_value(); });
