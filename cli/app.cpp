@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
+#include <cmath>
 #include <cstdio>
 #include <fstream>
 #include <numeric>
@@ -179,6 +181,20 @@ void add_format(CLI::App& app, std::string& format, const std::vector<std::strin
   app.add_option("--format", format,
                  fmt::format("Form of the result on stdout: {}", fmt::join(choices, ", ")))
       ->check(CLI::IsMember(choices));
+}
+
+double parse_seconds(const std::string& option, const std::string& text) {
+  double value = 0;
+  const char* end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, value);
+  const std::string unit(rest, end);
+  const double scale = unit.empty() || unit == "s" ? 1 : unit == "m" ? 60 : unit == "h" ? 3600 : 0;
+  const double seconds = value * scale;
+  if (error != std::errc{} || !std::isfinite(seconds) || seconds <= 0 || seconds > 1e7) {
+    throw BadInput(
+        fmt::format("{}: expected a time above 0 as 90s, 10m or 2h, found '{}'", option, text));
+  }
+  return seconds;
 }
 
 std::vector<std::string> split_list(const std::vector<std::string>& values) {

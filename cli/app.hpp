@@ -39,6 +39,9 @@ std::string nearest(const std::string& word, const std::vector<std::string>& can
 /// "--format" with its choices. The first is the default.
 void add_format(CLI::App& app, std::string& format, const std::vector<std::string>& choices);
 
+/// "90", "90s", "10m", "2h" in seconds. @throws BadInput naming the option.
+double parse_seconds(const std::string& option, const std::string& text);
+
 /// Splits comma lists, several options joined: {"a,b","c"} -> a b c.
 std::vector<std::string> split_list(const std::vector<std::string>& values);
 

@@ -26,13 +26,16 @@ namespace {
 constexpr std::array kVerbs{
     Verb{"sweep", "measure every point of the axes given, append records, print the table",
          run_sweep_verb},
-    Verb{"report", "run files as console, markdown or json", run_report_verb},
+    Verb{"report", "run files as console, markdown, latex, csv, html, gbench or json",
+         run_report_verb},
     Verb{"compare", "two run files side by side, paired by key", run_compare_verb},
     Verb{"verify", "parity of a backend with golden data", run_verify_verb},
     Verb{"cost", "the cost model alone: FLOPs, bytes, predicted crossover", run_cost_verb},
     Verb{"profile", "one shape, opened up: phases, operations, roofs, what bounds each",
          run_profile_verb},
     Verb{"machine", "fingerprint and measured roofs", run_machine_verb},
+    Verb{"paper", "the paper's numbers: published, from the cost model, measured here",
+         run_paper_verb},
     Verb{"list", "models, tasks, backends, dtypes, counters", run_list_verb},
 };
 

@@ -42,6 +42,7 @@ std::span<const Scale> scales_of(Hint hint) {
       return kFlops;
     case Hint::ratio:
     case Hint::ratio_interval:
+    case Hint::closer_interval:
       return kRatio;
     case Hint::fraction:
       return kPercent;
@@ -51,7 +52,8 @@ std::span<const Scale> scales_of(Hint hint) {
 }
 
 bool is_interval(const Column& column) {
-  return column.hint == Hint::duration_interval || column.hint == Hint::ratio_interval;
+  return column.hint == Hint::duration_interval || column.hint == Hint::ratio_interval ||
+         column.hint == Hint::closer_interval;
 }
 
 /// A column as LaTeX sets it.
