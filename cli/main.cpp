@@ -17,6 +17,7 @@
 #include "backends/registry.hpp"
 #include "build_id.hpp"
 #include "cli/app.hpp"
+#include "cli/describe.hpp"
 #include "cli/verbs.hpp"
 #include "model/error.hpp"
 
@@ -77,6 +78,10 @@ int dispatch(const std::vector<std::string>& arguments) {
   }
   if (word == "--version") {
     print_result(version());
+    return kDone;
+  }
+  if (word == "describe") {  // hidden: what the package's man page and completions are made with
+    print_result(describe_program(kVerbs, arguments.size() > 1 ? arguments[1] : ""));
     return kDone;
   }
   const auto verb = std::ranges::find(kVerbs, word, &Verb::name);

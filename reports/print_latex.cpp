@@ -148,7 +148,7 @@ void print_comments(const Table& table, const Sink& sink) {
   sink("% A table of deformer-bench; needs booktabs, longtable, graphicx and siunitx\n");
   for (const auto& line : table.provenance) sink(comment(line));
   for (const auto& line : table.commands) sink(comment(line));
-  sink("\\sisetup{detect-weight=true,detect-inline-weight=math}\n");
+  sink("\\sisetup{detect-weight=true}\n");
 }
 
 void print_footnote(const Table& table, const Sink& sink) {
