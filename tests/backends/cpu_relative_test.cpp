@@ -132,6 +132,12 @@ TEST(RelativeAttention, IsTheFormulaOnEveryInstructionSet) {
   });
 }
 
+TEST(RelativeAttention, IsTheFormulaWhereverTheSegmentsMeet) {
+  for (std::int64_t first = 0; first <= 101; ++first) {
+    expect_relative({{0, 101}, {first}, 1, 4, 100});
+  }
+}
+
 // Position scores are made for some keys at a time.
 TEST(RelativeAttention, IsTheFormulaForMoreKeysThanAreScoredAtATime) {
   on_every_target([] { expect_relative({{0, 1100}, {1000}, 1, 3, 1099}); });

@@ -85,7 +85,7 @@ TEST_F(SentencePieceCases, GiveTheIdsOfThePythonPackage) {
   EXPECT_GT(compared, 100U);
 }
 
-TEST_F(SentencePieceCases, ALongTextIsItsPartsOneAfterTheOther) {
+TEST_F(SentencePieceCases, TextOfSeveralPartsIsItsPartsOneAfterTheOther) {
   use_model();
   const SentencePieceTokenizer tokenizer(folder_);
   const std::string line = "The 1,000 licences of Version 3, 29 June 2007 apply.\n";
