@@ -1,69 +1,80 @@
 #include "cache/codec.hpp"
 
-#include <bit>
 #include <cstring>
 
 #include <fmt/format.h>
 
+#include "cache/codec_rows.hpp"
 #include "model/error.hpp"
 
 namespace deformer {
 namespace {
 
-constexpr std::uint32_t kExponentMask = 0x7F80'0000U;
-constexpr std::uint32_t kMagnitudeMask = 0x7FFF'FFFFU;
-constexpr std::uint32_t kQuietBit = 0x0040'0000U;
+constexpr std::int64_t kScaleBytes = sizeof(float);  // one a row of int8 or bit1
 
-/// Nearest even: adding half a unit in the last kept place, less one when that place is even,
-/// carries exactly when the value must go up. A NaN would lose its low payload, or be carried into
-/// infinity, so it is made quiet instead.
-std::uint16_t bf16_from_float(float value) {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  const bool nan = (bits & kMagnitudeMask) > kExponentMask;
-  const std::uint32_t rounded = bits + 0x7FFFU + ((bits >> 16) & 1U);
-  return static_cast<std::uint16_t>((nan ? (bits | kQuietBit) : rounded) >> 16);
+void copy_in(const float* row, std::int64_t d, std::byte* out) {
+  std::memcpy(out, row, static_cast<std::size_t>(d) * sizeof(float));
 }
 
-void encode_bf16(std::span<const float> rows, std::byte* out) {
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const std::uint16_t bits = bf16_from_float(rows[i]);
-    std::memcpy(out + i * sizeof bits, &bits, sizeof bits);
-  }
+void copy_out(const std::byte* row, std::int64_t d, float* out) {
+  std::memcpy(out, row, static_cast<std::size_t>(d) * sizeof(float));
 }
 
-/// A shift an element; the compiler makes vectors of it, and memory is the limit.
-void decode_bf16(const std::byte* encoded, std::size_t count, float* out) {
-  for (std::size_t i = 0; i < count; ++i) {
-    std::uint16_t bits;
-    std::memcpy(&bits, encoded + i * sizeof bits, sizeof bits);
-    out[i] = std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
+struct Codec {
+  DType dtype;
+  std::int64_t (*row_bytes)(std::int64_t d);
+  void (*encode)(const float* row, std::int64_t d, std::byte* out);
+  void (*decode)(const std::byte* row, std::int64_t d, float* out);
+};
+
+constexpr Codec kCodecs[] = {
+    {DType::f32, [](std::int64_t d) { return 4 * d; }, copy_in, copy_out},
+    {DType::bf16, [](std::int64_t d) { return 2 * d; }, codec::encode_bf16, codec::decode_bf16},
+    {DType::f16, [](std::int64_t d) { return 2 * d; }, codec::encode_f16, codec::decode_f16},
+    {DType::int8, [](std::int64_t d) { return d + kScaleBytes; }, codec::encode_int8,
+     codec::decode_int8},
+    {DType::bit1, [](std::int64_t d) { return (d + 7) / 8 + kScaleBytes; }, codec::encode_bit1,
+     codec::decode_bit1},
+};
+
+const Codec* find_codec(DType dtype) {
+  for (const Codec& codec : kCodecs) {
+    if (codec.dtype == dtype) {
+      return &codec;
+    }
   }
+  return nullptr;
 }
 
-void require_codec(DType dtype) {
-  if (const auto reason = codec_why_not(dtype)) {
-    throw Unavailable(*reason);
+const Codec& require_codec(DType dtype) {
+  const Codec* codec = find_codec(dtype);
+  if (codec == nullptr) {
+    throw Unavailable(*codec_why_not(dtype));
   }
+  return *codec;
 }
 
 }  // namespace
 
 std::optional<std::string> codec_why_not(DType dtype) {
-  if (dtype == DType::f32 || dtype == DType::bf16) {
+  if (find_codec(dtype) != nullptr) {
     return std::nullopt;
   }
-  return fmt::format("cache dtype {} is not supported yet (supported: f32, bf16)",
-                     to_string(dtype));
+  std::string supported;
+  for (const Codec& codec : kCodecs) {
+    supported += fmt::format("{}{}", supported.empty() ? "" : ", ", to_string(codec.dtype));
+  }
+  return fmt::format("cache dtype {} is not supported (supported: {})", to_string(dtype),
+                     supported);
 }
 
 std::int64_t encoded_bytes(DType dtype, std::int64_t rows, std::int64_t d) {
-  require_codec(dtype);
-  return rows * d * element_bytes(dtype);
+  return rows * require_codec(dtype).row_bytes(d);
 }
 
 void encode_rows(DType dtype, std::span<const float> rows, std::int64_t d,
                  std::span<std::byte> out) {
-  require_codec(dtype);
+  const Codec& codec = require_codec(dtype);
   const auto count = static_cast<std::int64_t>(rows.size());
   if (d < 1 || count % d != 0 ||
       static_cast<std::int64_t>(out.size()) != encoded_bytes(dtype, count / d, d)) {
@@ -72,20 +83,19 @@ void encode_rows(DType dtype, std::span<const float> rows, std::int64_t d,
                     "encoding, found {} floats and {} bytes",
                     d, count, out.size()));
   }
-  if (dtype == DType::f32) {
-    std::memcpy(out.data(), rows.data(), rows.size_bytes());
-  } else {
-    encode_bf16(rows, out.data());
+  std::byte* to = out.data();
+  for (std::int64_t first = 0; first < count; first += d) {
+    codec.encode(rows.data() + first, d, to);
+    to += codec.row_bytes(d);
   }
 }
 
 void decode_rows(DType dtype, const std::byte* encoded, std::int64_t rows, std::int64_t d,
                  float* out) {
-  const auto count = static_cast<std::size_t>(rows * d);
-  if (dtype == DType::f32) {
-    std::memcpy(out, encoded, count * sizeof(float));
-  } else {
-    decode_bf16(encoded, count, out);
+  const Codec& codec = *find_codec(dtype);
+  const std::int64_t row_bytes = codec.row_bytes(d);
+  for (std::int64_t row = 0; row < rows; ++row) {
+    codec.decode(encoded + row * row_bytes, d, out + row * d);
   }
 }
 

@@ -1,8 +1,8 @@
 #pragma once
 /// How a cached passage is stored: rows of d floats, encoded row by row. Encoding happens ahead of
 /// time; decoding happens inside the timed region while the rows are copied to where they are
-/// needed. f32 is copied; bf16 rounds to nearest even. Further codecs are added here and nowhere
-/// else.
+/// needed. f32 is copied; bf16, f16, int8 and bit1 are laid out as codec_rows.hpp says. A new codec
+/// is a line in codec.cpp and its two functions, and nothing elsewhere.
 
 #include <cstddef>
 #include <cstdint>
