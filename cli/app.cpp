@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
+#include <cmath>
 #include <cstdio>
 #include <fstream>
 #include <numeric>
@@ -67,6 +69,33 @@ std::string toml_fault(const std::string& path) {
   return open_brackets == 0 ? "" : fmt::format("{}: expected every [ to be closed", path);
 }
 
+/// The choices that an option's text lists: "... : console, markdown" and "on | off: ...".
+std::vector<std::string> choices_in(const std::string& text) {
+  const auto words_between = [](const std::string& list, const std::string& separator) {
+    std::vector<std::string> words;
+    std::size_t begin = 0;
+    while (true) {
+      const std::size_t end = list.find(separator, begin);
+      words.push_back(list.substr(begin, end == std::string::npos ? end : end - begin));
+      if (words.back().empty() || words.back().find_first_of(" <>=()") != std::string::npos) {
+        return std::vector<std::string>{};
+      }
+      if (end == std::string::npos) {
+        return words;
+      }
+      begin = end + separator.size();
+    }
+  };
+  const std::size_t colon = text.find(": ");
+  const std::string head = text.substr(0, colon);
+  if (head.find(" | ") != std::string::npos) {
+    return words_between(head, " | ");
+  }
+  const std::string tail = colon == std::string::npos ? "" : text.substr(colon + 2);
+  return tail.find(", ") == std::string::npos ? std::vector<std::string>{}
+                                              : words_between(tail, ", ");
+}
+
 /// Columns of the terminal that stdout is; 0 when it is none.
 std::size_t terminal_columns() {
   winsize size{};
@@ -96,6 +125,30 @@ App::App(const std::string& verb, const std::string& summary, const std::string&
   get_formatter()->column_width(34);
 }
 
+bool App::describe_only = false;
+
+VerbDescription App::description() const {
+  VerbDescription description{get_description(), {}};
+  for (const CLI::Option* option : get_options()) {
+    VerbDescription::Option entry;
+    entry.positional = option->get_positional();
+    for (const std::string& name : option->get_snames()) {
+      entry.names.push_back("-" + name);
+    }
+    for (const std::string& name : option->get_lnames()) {
+      entry.names.push_back("--" + name);
+    }
+    if (entry.positional) {
+      entry.names = {option->get_name()};
+    }
+    entry.takes_value = option->get_items_expected_max() > 0;
+    entry.text = option->get_description();
+    entry.choices = choices_in(entry.text);
+    description.options.push_back(std::move(entry));
+  }
+  return description;
+}
+
 void App::add_environment_twins() {
   for (CLI::Option* option : get_options()) {
     const std::vector<std::string>& names = option->get_lnames();
@@ -117,6 +170,9 @@ std::vector<std::string> App::long_options() const {
 
 std::optional<int> App::read(std::vector<std::string> arguments) {
   add_environment_twins();
+  if (describe_only) {
+    throw description();
+  }
   std::ranges::reverse(arguments);  // CLI11 takes them last first
   try {
     parse(arguments);
@@ -179,6 +235,20 @@ void add_format(CLI::App& app, std::string& format, const std::vector<std::strin
   app.add_option("--format", format,
                  fmt::format("Form of the result on stdout: {}", fmt::join(choices, ", ")))
       ->check(CLI::IsMember(choices));
+}
+
+double parse_seconds(const std::string& option, const std::string& text) {
+  double value = 0;
+  const char* end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, value);
+  const std::string unit(rest, end);
+  const double scale = unit.empty() || unit == "s" ? 1 : unit == "m" ? 60 : unit == "h" ? 3600 : 0;
+  const double seconds = value * scale;
+  if (error != std::errc{} || !std::isfinite(seconds) || seconds <= 0 || seconds > 1e7) {
+    throw BadInput(
+        fmt::format("{}: expected a time above 0 as 90s, 10m or 2h, found '{}'", option, text));
+  }
+  return seconds;
 }
 
 std::vector<std::string> split_list(const std::vector<std::string>& values) {

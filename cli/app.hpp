@@ -14,6 +14,19 @@
 
 namespace deformer::cli {
 
+/// What a verb's command line says of itself.
+struct VerbDescription {
+  struct Option {
+    std::vector<std::string> names;  ///< "-k", "--split"; of a positional its name
+    bool positional = false;
+    bool takes_value = false;
+    std::vector<std::string> choices;
+    std::string text;
+  };
+  std::string summary;  ///< begins with a line "Example: ..."
+  std::vector<Option> options;
+};
+
 class App : public CLI::App {
  public:
   /// `example`: one runnable command line, shown first in --help.
@@ -24,11 +37,16 @@ class App : public CLI::App {
   /// @throws BadInput with the nearest option for an unknown one.
   std::optional<int> read(std::vector<std::string> arguments);
 
+  /// While this is set, read() throws the description of the verb instead of parsing: what man page
+  /// and completions are made of.
+  static bool describe_only;
+
   /// The options as they were resolved, for the run line.
   nlohmann::ordered_json resolved() const;
 
  private:
   void add_environment_twins();
+  VerbDescription description() const;
   std::vector<std::string> long_options() const;
   std::string verb_;
 };
@@ -38,6 +56,9 @@ std::string nearest(const std::string& word, const std::vector<std::string>& can
 
 /// "--format" with its choices. The first is the default.
 void add_format(CLI::App& app, std::string& format, const std::vector<std::string>& choices);
+
+/// "90", "90s", "10m", "2h" in seconds. @throws BadInput naming the option.
+double parse_seconds(const std::string& option, const std::string& text);
 
 /// Splits comma lists, several options joined: {"a,b","c"} -> a b c.
 std::vector<std::string> split_list(const std::vector<std::string>& values);

@@ -170,19 +170,21 @@ RowNeeds needs_of(const ReportArguments& arguments, const ReportOptions& options
                   const std::vector<RowFilter>& filters) {
   const bool whole = arguments.format == "gbench" || arguments.view != "table" ||
                      (arguments.format == "json" && !is_reshaped(options));
-  RowNeeds needs{.columns = columns_needed(options)};
+  std::vector<bool> columns = columns_needed(options);
   if (whole && options.sort.empty()) {
-    needs.columns.assign(needs.columns.size(), false);
+    columns.assign(columns.size(), false);
   }
   if (arguments.plot) {
-    needs.columns[*find_record_column("speedup_interval")] = true;
+    columns[*find_record_column("speedup_interval")] = true;
   }
   for (const RowFilter& filter : filters) {
     if (const auto column = filter.column()) {
-      needs.columns[*column] = true;
+      columns[*column] = true;
     }
   }
-  needs.command = options.commands && !whole && arguments.format != "csv" && arguments.format != "json";
+  RowNeeds needs{.slots = column_slots(columns)};
+  needs.command =
+      options.commands && !whole && arguments.format != "csv" && arguments.format != "json";
   return needs;
 }
 

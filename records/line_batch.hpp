@@ -41,7 +41,7 @@ class LineBatch {
   void parse(const std::function<void(Entry&)>& take);
 
  private:
-  static constexpr std::size_t kEnoughBytes = std::size_t{8} << 20;
+  static constexpr std::size_t kEnoughBytes = std::size_t{4} << 20;
 
   void digest(Entry& entry) const;
   void parse_part(std::size_t first, std::size_t last);

@@ -118,8 +118,8 @@ bool Builder::parse_error(std::size_t /*position*/, const std::string& /*token*/
   throw NotAnObject(fmt::format("malformed JSON ({})", excerpt(text)));
 }
 
-/// The value of a text that simdjson has parsed; nullopt where the strict parser must have a look: a
-/// name twice, values too deep, or what only it can say.
+/// The value of a text that simdjson has parsed; nullopt where the strict parser must have a look:
+/// a name twice, values too deep, or what only it can say.
 class Converter {
  public:
   static std::optional<Json> object(simdjson::dom::object from, std::size_t depth) {
@@ -184,8 +184,8 @@ class Converter {
 };
 
 /// Most of the time of reading a long file went into the other parser's lexer (a third) and into
-/// growing its strings. What this one accepts, that one does too; errors are left to that one, which
-/// says where they are.
+/// growing its strings. What this one accepts, that one does too; errors are left to that one,
+/// which says where they are.
 std::optional<Json> parse_fast(std::string_view text) {
   thread_local simdjson::dom::parser parser;
   simdjson::dom::object object;

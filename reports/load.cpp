@@ -53,8 +53,8 @@ void mark_machines(LoadedRows& loaded) {
   static const std::size_t column = *find_record_column("machine");
   for (RecordRow& row : loaded.rows) {
     const auto kind = machines.of_run.find(row.identity.run);
-    row.cells[column] =
-        kind == machines.of_run.end() ? Cell("unknown") : Cell(std::to_string(kind->second + 1));
+    row.set_cell(column, kind == machines.of_run.end() ? Cell("unknown")
+                                                       : Cell(std::to_string(kind->second + 1)));
   }
 }
 

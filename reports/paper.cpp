@@ -55,8 +55,9 @@ std::string not_measured(const PaperShape& shape) {
 
 PaperItem speedup_item(std::string_view where, const PaperShape& shape, double published,
                        const PaperRecords& records, std::int64_t batch = 0) {
-  PaperItem item = item_of(where, fmt::format("{} {} k={} speedup", shape.model, shape.task, shape.split),
-                           published, 1, "x", not_measured(shape));
+  PaperItem item =
+      item_of(where, fmt::format("{} {} k={} speedup", shape.model, shape.task, shape.split),
+              published, 1, "x", not_measured(shape));
   item.model = paper_flop_ratio(shape);
   set_measured(item, records.find(shape.model, shape.task, Variant::cached, shape.split, batch),
                "speedup.median", "speedup.ci_low", "speedup.ci_high");
@@ -101,8 +102,8 @@ void add_resources(std::vector<PaperItem>& items, const PaperRecords& records) {
     const Json* record = records.find(row.model, "squad", variant, shape.split);
     const std::string name(row.name);
     items.push_back(item_of("table 3", name + " F1", row.f1, 1, "", kNeedsTraining));
-    PaperItem flops = item_of("table 3", name + " GFLOP", row.gflops, 1, "GFLOP",
-                              "a count, not a measurement");
+    PaperItem flops =
+        item_of("table 3", name + " GFLOP", row.gflops, 1, "GFLOP", "a count, not a measurement");
     if (cost) flops.model = static_cast<double>(cost->total.flops()) * 1e-9;
     items.push_back(std::move(flops));
     PaperItem memory = item_of("table 3", name + " memory", row.megabytes, 1, "MB", kNotMeasured);
@@ -132,8 +133,10 @@ void add_latencies(std::vector<PaperItem>& items, const PaperRecords& records) {
 
 void add_ablations(std::vector<PaperItem>& items) {
   for (const paper::AblationRow& row : paper::kAblations) {
-    items.push_back(item_of("table 5", fmt::format("{} base F1", row.name), row.base, 1, "", kNeedsTraining));
-    items.push_back(item_of("table 5", fmt::format("{} large F1", row.name), row.large, 1, "", kNeedsTraining));
+    items.push_back(
+        item_of("table 5", fmt::format("{} base F1", row.name), row.base, 1, "", kNeedsTraining));
+    items.push_back(
+        item_of("table 5", fmt::format("{} large F1", row.name), row.large, 1, "", kNeedsTraining));
   }
 }
 
@@ -169,17 +172,17 @@ double month_dollars(double seconds, double bytes_passage, bool cached, const Pa
 void add_appendix(std::vector<PaperItem>& items, const PaperRecords& records,
                   const PaperPrices& prices) {
   const double bytes = paper::kPassageTokens * 768 * 2;
-  PaperItem size = item_of("appendix", "stored passage, 150 tokens in bf16", paper::kPassageKilobytes,
-                           0, "kB", "a count, not a measurement");
+  PaperItem size = item_of("appendix", "stored passage, 150 tokens in bf16",
+                           paper::kPassageKilobytes, 0, "kB", "a count, not a measurement");
   size.model = bytes * 1e-3;
   items.push_back(std::move(size));
   // The paper's own batch times, at these prices; measured: this machine's times a pair, priced as
   // if its hour cost the same.
   for (const bool cached : {false, true}) {
     const double batch_s = cached ? paper::kCachedBatchSeconds : paper::kFullBatchSeconds;
-    PaperItem dollars = item_of("appendix", cached ? "a month with the cache" : "a month without",
-                                cached ? paper::kCachedDollars : paper::kFullDollars, 1, "$",
-                                kNotMeasured);
+    PaperItem dollars =
+        item_of("appendix", cached ? "a month with the cache" : "a month without",
+                cached ? paper::kCachedDollars : paper::kFullDollars, 1, "$", kNotMeasured);
     dollars.model = month_dollars(batch_s / paper::kBatch, bytes, cached, prices);
     const Variant variant = cached ? Variant::cached : Variant::full;
     if (const Json* record = records.find("bert-base", "squad", variant, 9)) {
@@ -254,30 +257,29 @@ std::vector<Table> paper_tables(const std::vector<PaperItem>& items, const Paper
   std::size_t neither = 0;
   for (const PaperItem& item : items) {
     if (tables.empty() || tables.back().title != item.where) {
-      tables.push_back({item.where,
-                        {{"item", "item", "", "What the paper printed", true},
-                         {"published", "published", "", "As printed", false, Hint::number},
-                         {"cost_model", "cost model", "", "From the cost model", false, Hint::rate},
-                         {"agrees", "to rounding", "",
-                          "Whether the cost model gives the printed digits", true},
-                         {"measured", "measured here", "", "On this machine", false, Hint::rate},
-                         {"measured_interval", "95 % interval", "", "Of the measurement", false,
-                          Hint::ratio_interval},
-                         {"unit", "unit", "", "Unit of the numbers", true},
-                         {"run", "run, or why not", "",
-                          "The run that measured it, or why it is not measured", true}},
-                        {}});
+      tables.push_back(
+          {item.where,
+           {{"item", "item", "", "What the paper printed", true},
+            {"published", "published", "", "As printed", false, Hint::number},
+            {"cost_model", "cost model", "", "From the cost model", false, Hint::rate},
+            {"agrees", "to rounding", "", "Whether the cost model gives the printed digits", true},
+            {"measured", "measured here", "", "On this machine", false, Hint::rate},
+            {"measured_interval", "95 % interval", "", "Of the measurement", false,
+             Hint::ratio_interval},
+            {"unit", "unit", "", "Unit of the numbers", true},
+            {"run", "run, or why not", "", "The run that measured it, or why it is not measured",
+             true}},
+           {}});
     }
     const bool close = item.model_agrees();
     agrees += close ? 1 : 0;
     measured += item.measured ? 1 : 0;
     neither += !close && !item.measured ? 1 : 0;
-    tables.back().rows.push_back({item.what, fixed_cell(item.published, item.decimals),
-                                  Cell::number(item.model),
-                                  item.model ? Cell(close ? "yes" : "no") : Cell(),
-                                  Cell::number(item.measured),
-                                  Cell::interval(item.measured, item.low, item.high), item.unit,
-                                  item.measured ? "run " + item.run : item.why});
+    tables.back().rows.push_back(
+        {item.what, fixed_cell(item.published, item.decimals), Cell::number(item.model),
+         item.model ? Cell(close ? "yes" : "no") : Cell(), Cell::number(item.measured),
+         Cell::interval(item.measured, item.low, item.high), item.unit,
+         item.measured ? "run " + item.run : item.why});
   }
   if (tables.empty()) return tables;
   tables.back().notes = {
@@ -291,16 +293,19 @@ std::vector<Table> paper_tables(const std::vector<PaperItem>& items, const Paper
 
 std::vector<std::pair<std::string, Figure>> paper_figures(const std::vector<PaperItem>& items) {
   std::vector<std::pair<std::string, Figure>> figures;
-  Figure variance{"Figure 2: variance of a passage over layers", "layer", "normalised variance", {}};
+  Figure variance{
+      "Figure 2: variance of a passage over layers", "layer", "normalised variance", {}};
   variance.series.push_back({"published", {}, true});
   Figure base{"Figure 4a: BERT-base, SQuAD", "split layer k", "speedup", {}};
   Figure large{"Figure 4b: BERT-large, SQuAD", "split layer k", "speedup", {}};
   for (Figure* figure : {&base, &large}) {
-    figure->series = {{"published", {}, true}, {"FLOP ratio", {}, true}, {"measured here", {}, false}};
+    figure->series = {
+        {"published", {}, true}, {"FLOP ratio", {}, true}, {"measured here", {}, false}};
   }
   double layer = 0;
   for (const PaperItem& item : items) {
-    if (item.where == "figure 2") variance.series[0].points.push_back({++layer, item.published, {}, {}});
+    if (item.where == "figure 2")
+      variance.series[0].points.push_back({++layer, item.published, {}, {}});
     if (!item.where.starts_with("figure 4") || item.unit != "x") continue;
     Figure& figure = item.where == "figure 4a" ? base : large;
     const double k = (item.where == "figure 4a" ? 1.0 : 13.0) +
@@ -310,7 +315,8 @@ std::vector<std::pair<std::string, Figure>> paper_figures(const std::vector<Pape
     if (item.measured) figure.series[2].points.push_back({k, *item.measured, item.low, item.high});
   }
   figures.emplace_back("figure2", std::move(variance));
-  for (auto& [name, figure] : {std::pair<std::string, Figure&>{"figure4a", base}, {"figure4b", large}}) {
+  for (auto& [name, figure] :
+       {std::pair<std::string, Figure&>{"figure4a", base}, {"figure4b", large}}) {
     if (figure.series[2].points.empty()) figure.series.pop_back();
     figures.emplace_back(name, figure);
   }

@@ -23,10 +23,10 @@ struct PaperPrices {
 
 /// One number of the paper.
 struct PaperItem {
-  std::string where;    ///< "table 1", "figure 4"
-  std::string what;     ///< "bert-base squad speedup"
+  std::string where;  ///< "table 1", "figure 4"
+  std::string what;   ///< "bert-base squad speedup"
   double published = 0;
-  int decimals = 1;     ///< digits printed after the point: what "to rounding" means
+  int decimals = 1;  ///< digits printed after the point: what "to rounding" means
   std::string unit;
   std::optional<double> model;  ///< from the cost model
   std::optional<double> measured;
@@ -45,9 +45,8 @@ class PaperRecords {
       : records_(std::move(records)) {}
 
   /// `batch` 0: the smallest measured. nullptr when there is none.
-  const nlohmann::ordered_json* find(std::string_view model, std::string_view task,
-                                     Variant variant, std::int64_t split,
-                                     std::int64_t batch = 0) const;
+  const nlohmann::ordered_json* find(std::string_view model, std::string_view task, Variant variant,
+                                     std::int64_t split, std::int64_t batch = 0) const;
   bool empty() const { return records_.empty(); }
 
  private:

@@ -25,9 +25,9 @@ Series series_of(const std::vector<const RecordRow*>& rows, const std::string& n
   for (const RecordRow* row : rows) {
     FigurePoint point{row->split, flops ? row->flop_ratio : row->speedup, {}, {}};
     if (point.y <= 0) continue;
-    if (!flops && row->cells.size() > interval && row->cells[interval].is_number()) {
-      point.low = row->cells[interval].low();
-      point.high = row->cells[interval].high();
+    if (const Cell& cell = row->cell(interval); !flops && cell.is_number()) {
+      point.low = cell.low();
+      point.high = cell.high();
     }
     series.points.push_back(point);
   }

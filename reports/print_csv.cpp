@@ -4,14 +4,17 @@
 
 #include <fmt/format.h>
 
+#include <iterator>
+
 #include "reports/table.hpp"
 
 namespace deformer {
 namespace {
 
-std::string number_field_of(const Column& column, double value) {
-  return column.hint == Hint::count && std::abs(value) < 1e15 ? fmt::format("{:.0f}", value)
-                                                              : exact_number(value);
+void append_number(std::string& line, Hint hint, double value) {
+  const bool whole = hint == Hint::count && std::abs(value) < 1e15;
+  whole ? fmt::format_to(std::back_inserter(line), "{:.0f}", value)
+        : fmt::format_to(std::back_inserter(line), "{}", value);
 }
 
 }  // namespace
@@ -29,39 +32,38 @@ std::string csv_field(std::string_view raw) {
 }
 
 void print_csv(const Table& table, const Sink& sink) {
-  std::string line;
-  const auto end_line = [&] {
-    line += "\r\n";
-    sink(line);
-    line.clear();
-  };
-  bool first = true;
+  std::string header;
+  std::vector<bool> is_interval;
   for (const Column& column : table.columns) {
-    for (const std::string& name : machine_names(column)) {
-      if (!first) line += ',';
-      line += csv_field(name);
-      first = false;
+    const auto names = machine_names(column);
+    is_interval.push_back(names.size() == 2);
+    for (const std::string& name : names) {
+      if (!header.empty()) header += ',';
+      header += csv_field(name);
     }
   }
-  end_line();
-  const Cell nothing;
-  for (const auto& row : table.rows) {
-    for (std::size_t c = 0; c < table.columns.size(); ++c) {
-      const Column& column = table.columns[c];
-      const Cell& cell = c < row.size() ? row[c] : nothing;
-      if (c > 0) line += ',';
-      if (machine_names(column).size() == 2) {
-        if (cell.is_number()) line += exact_number(cell.low());
-        line += ',';
-        if (cell.is_number()) line += exact_number(cell.high());
-      } else if (cell.is_number()) {
-        line += number_field_of(column, cell.value());
-      } else if (cell.has_text()) {
-        line += csv_field(cell.text());
-      }
-    }
-    end_line();
-  }
+  sink(header + "\r\n");
+  print_rows(
+      table.rows.size(),
+      [&](std::size_t r, std::string& line) {
+        static const Cell nothing;
+        const auto& row = table.rows[r];
+        for (std::size_t c = 0; c < table.columns.size(); ++c) {
+          const Cell& cell = c < row.size() ? row[c] : nothing;
+          if (c > 0) line += ',';
+          if (is_interval[c]) {
+            if (cell.is_number()) append_number(line, Hint::number, cell.low());
+            line += ',';
+            if (cell.is_number()) append_number(line, Hint::number, cell.high());
+          } else if (cell.is_number()) {
+            append_number(line, table.columns[c].hint, cell.value());
+          } else if (cell.has_text()) {
+            line += csv_field(cell.text());
+          }
+        }
+        line += "\r\n";
+      },
+      sink);
 }
 
 }  // namespace deformer

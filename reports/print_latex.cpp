@@ -42,6 +42,7 @@ std::span<const Scale> scales_of(Hint hint) {
       return kFlops;
     case Hint::ratio:
     case Hint::ratio_interval:
+    case Hint::closer_interval:
       return kRatio;
     case Hint::fraction:
       return kPercent;
@@ -51,7 +52,8 @@ std::span<const Scale> scales_of(Hint hint) {
 }
 
 bool is_interval(const Column& column) {
-  return column.hint == Hint::duration_interval || column.hint == Hint::ratio_interval;
+  return column.hint == Hint::duration_interval || column.hint == Hint::ratio_interval ||
+         column.hint == Hint::closer_interval;
 }
 
 /// A column as LaTeX sets it.
@@ -146,7 +148,7 @@ void print_comments(const Table& table, const Sink& sink) {
   sink("% A table of deformer-bench; needs booktabs, longtable, graphicx and siunitx\n");
   for (const auto& line : table.provenance) sink(comment(line));
   for (const auto& line : table.commands) sink(comment(line));
-  sink("\\sisetup{detect-weight=true,detect-inline-weight=math}\n");
+  sink("\\sisetup{detect-weight=true}\n");
 }
 
 void print_footnote(const Table& table, const Sink& sink) {

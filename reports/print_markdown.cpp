@@ -57,17 +57,19 @@ void print_markdown(const Table& table, const Sink& sink) {
       rule += column.left ? " :--- |" : " ---: |";
     }
     sink(head + '\n' + rule + '\n');
-    std::string line;
-    for (const auto& row : table.rows) {
-      line.assign(1, '|');
-      for (std::size_t c = 0; c < table.columns.size(); ++c) {
-        line += ' ';
-        line += c < row.size() ? markdown_text(human_cell(table.columns[c], row[c])) : "-";
-        line += " |";
-      }
-      line += '\n';
-      sink(line);
-    }
+    print_rows(
+        table.rows.size(),
+        [&table](std::size_t r, std::string& out) {
+          const auto& row = table.rows[r];
+          out += '|';
+          for (std::size_t c = 0; c < table.columns.size(); ++c) {
+            out += ' ';
+            out += c < row.size() ? markdown_text(human_cell(table.columns[c], row[c])) : "-";
+            out += " |";
+          }
+          out += '\n';
+        },
+        sink);
   }
   if (!table.notes.empty() || !table.commands.empty()) sink("\n");
   for (const auto& note : table.notes) sink(fmt::format("- {}\n", markdown_text(note)));

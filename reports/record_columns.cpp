@@ -230,6 +230,25 @@ std::optional<std::size_t> find_record_column(std::string_view name) {
   return std::nullopt;
 }
 
+std::shared_ptr<const std::vector<std::int16_t>> column_slots(const std::vector<bool>& wanted) {
+  auto slots = std::make_shared<std::vector<std::int16_t>>();
+  std::int16_t next = 0;
+  for (const bool want : wanted) slots->push_back(want ? next++ : std::int16_t{-1});
+  slots->push_back(next);  // how many there are
+  return slots;
+}
+
+const Cell& RecordRow::cell(std::size_t column) const {
+  static const Cell nothing;
+  const std::int16_t slot = slots ? (*slots)[column] : std::int16_t{-1};
+  return slot < 0 || cells.empty() ? nothing : cells[static_cast<std::size_t>(slot)];
+}
+
+void RecordRow::set_cell(std::size_t column, Cell cell) {
+  const std::int16_t slot = slots ? (*slots)[column] : std::int16_t{-1};
+  if (slot >= 0 && !cells.empty()) cells[static_cast<std::size_t>(slot)] = std::move(cell);
+}
+
 RecordRow make_row(const Json& record, const RowNeeds& needs) {
   RecordRow row;
   row.identity = identity_of(record);
@@ -255,14 +274,16 @@ RecordRow make_row(const Json& record, const RowNeeds& needs) {
   const Json* parity_ok = field(record, "parity.ok");
   row.parity_failed = parity_ok != nullptr && *parity_ok == Json(false);
   row.by_time = row.is_ok() && text_or(record, "time.stopped", "") == "time";
+  static const auto every = column_slots(std::vector<bool>(record_columns().size(), true));
   const auto& columns = record_columns();
+  row.slots = needs.slots ? needs.slots : every;
+  row.cells.reserve(static_cast<std::size_t>(row.slots->back()));
   thread_local std::vector<Cell> last(columns.size());  // what the row before said
-  row.cells.resize(columns.size());
   for (std::size_t i = 0; i < columns.size(); ++i) {
-    if (!needs.columns.empty() && !needs.columns[i]) continue;
-    row.cells[i] = columns[i].cell(record);
-    row.cells[i].share_text_with(last[i]);
-    last[i] = row.cells[i];
+    if ((*row.slots)[i] < 0) continue;
+    row.cells.push_back(columns[i].cell(record));
+    row.cells.back().share_text_with(last[i]);
+    if (row.cells.back().has_text()) last[i] = row.cells.back();
   }
   return row;
 }

@@ -3,6 +3,7 @@
 /// takes about a kilobyte, so that a million of them can be held.
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -25,11 +26,13 @@ struct RecordRow : RecordDigest {
   int variant_rank = 3;     ///< full, decomposed, cached, anything else
   double split = 0;
   std::string name;
-  std::string status;       ///< as in the record
-  std::string reason;       ///< why it is not ok
-  std::string injected;     ///< slowdown planted on purpose; empty for a measurement
-  std::string reproduce;    ///< empty unless asked for
-  std::vector<Cell> cells;  ///< parallel to record_columns()
+  std::string status;     ///< as in the record
+  std::string reason;     ///< why it is not ok
+  std::string injected;   ///< slowdown planted on purpose; empty for a measurement
+  std::string reproduce;  ///< empty unless asked for
+  /// Cells of the columns that were asked for, and which those are.
+  std::vector<Cell> cells;
+  std::shared_ptr<const std::vector<std::int16_t>> slots;  ///< by column; -1: not asked for
 
   // What means, marks and notes count; 0 (the roof: -1) where the record does not say.
   double speedup = 0;
@@ -39,6 +42,10 @@ struct RecordRow : RecordDigest {
   bool parity_failed = false;
   bool parity_known = false;
   bool by_time = false;
+
+  /// Nothing for a column that was not asked for.
+  const Cell& cell(std::size_t column) const;
+  void set_cell(std::size_t column, Cell cell);
 
   bool is_full() const { return variant_rank == static_cast<int>(Variant::full); }
   bool is_ok() const { return status == "ok" && !parity_failed; }
@@ -73,8 +80,11 @@ std::optional<std::size_t> find_record_column(std::string_view name);
 /// What of a record is wanted: cells of other columns stay empty.
 struct RowNeeds {
   bool command = false;
-  std::vector<bool> columns = {};  ///< parallel to record_columns(); empty: all
+  std::shared_ptr<const std::vector<std::int16_t>> slots = {};  ///< null: all columns
 };
+
+/// The slots of the columns marked.
+std::shared_ptr<const std::vector<std::int16_t>> column_slots(const std::vector<bool>& wanted);
 
 /// Missing and mistyped fields leave empty cells; no record makes it throw.
 RecordRow make_row(const nlohmann::ordered_json& record, const RowNeeds& needs);

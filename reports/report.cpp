@@ -29,7 +29,7 @@ std::size_t column_or_throw(const std::string& option, const std::string& name) 
 bool varies(const std::vector<RecordRow>& rows, std::size_t column) {
   const Cell* first = nullptr;
   for (const RecordRow& row : rows) {
-    const Cell& cell = row.cells[column];
+    const Cell& cell = row.cell(column);
     if (!cell.has_value()) continue;
     if (first == nullptr) first = &cell;
     if (!(cell == *first)) return true;
@@ -39,12 +39,12 @@ bool varies(const std::vector<RecordRow>& rows, std::size_t column) {
 
 bool is_known(const std::vector<RecordRow>& rows, std::size_t column) {
   return std::ranges::any_of(rows,
-                             [=](const RecordRow& row) { return row.cells[column].has_value(); });
+                             [=](const RecordRow& row) { return row.cell(column).has_value(); });
 }
 
 bool is_not_one(const std::vector<RecordRow>& rows, std::size_t column) {
   return std::ranges::any_of(rows,
-                             [=](const RecordRow& row) { return row.cells[column].value() != 1; });
+                             [=](const RecordRow& row) { return row.cell(column).value() != 1; });
 }
 
 /// Where the time of a forward alone does not compare rows.
@@ -52,7 +52,7 @@ bool has_throughput(const std::vector<RecordRow>& rows) {
   static const std::size_t instances = *find_record_column("instances");
   static const std::size_t lengths = *find_record_column("lengths");
   return is_not_one(rows, instances) || std::ranges::any_of(rows, [](const RecordRow& row) {
-           return row.cells[lengths].has_text() && row.cells[lengths].text() != "fixed";
+           return row.cell(lengths).has_text() && row.cell(lengths).text() != "fixed";
          });
 }
 
@@ -97,9 +97,9 @@ std::string shared_settings(const std::vector<RecordRow>& rows) {
     const RecordColumn& column = record_columns()[i];
     if (column.phrase == nullptr || varies(rows, i)) continue;
     const auto known =
-        std::ranges::find_if(rows, [=](const RecordRow& row) { return row.cells[i].has_value(); });
+        std::ranges::find_if(rows, [=](const RecordRow& row) { return row.cell(i).has_value(); });
     if (known == rows.end()) continue;
-    const std::string value = human_cell(column.column, known->cells[i]);
+    const std::string value = human_cell(column.column, known->cell(i));
     if (column.column.name == "dtype") dtype = value;
     // The type of stored passages goes without saying where it is that of the computation.
     if (column.column.name == "cache_dtype" && value == dtype) continue;
@@ -225,16 +225,31 @@ void link_roofs(std::vector<RecordRow>& rows) {
   }
   for (RecordRow& row : rows) {
     const auto full = fulls.find(row.is_full() ? row.identity.measurement : row.identity.versus);
-    if (full != fulls.end()) row.cells[column] = Cell::number(full->second);
+    if (full != fulls.end()) row.set_cell(column, Cell::number(full->second));
   }
 }
 
 void sort_by_group(std::vector<RecordRow>& rows) {
   std::unordered_map<std::uint64_t, std::size_t> groups;
-  for (const RecordRow& row : rows) groups.try_emplace(row.group, groups.size());
-  std::ranges::stable_sort(rows, {}, [&groups](const RecordRow& row) {
-    return std::tuple{groups[row.group], row.variant_rank, row.split};
-  });
+  struct Place {
+    std::size_t group;
+    int variant;
+    double split;
+    std::size_t row;
+    auto key() const { return std::tuple{group, variant, split, row}; }
+  };
+  std::vector<Place> places;
+  places.reserve(rows.size());
+  for (const RecordRow& row : rows) {
+    places.push_back({groups.try_emplace(row.group, groups.size()).first->second, row.variant_rank,
+                      row.split, places.size()});
+  }
+  if (std::ranges::is_sorted(places, {}, &Place::key)) return;  // as a sweep writes them
+  std::ranges::sort(places, {}, &Place::key);
+  std::vector<RecordRow> sorted;
+  sorted.reserve(rows.size());
+  for (const Place& place : places) sorted.push_back(std::move(rows[place.row]));
+  rows = std::move(sorted);
 }
 
 /// Nothing stands behind everything, whichever way.
@@ -255,7 +270,7 @@ void sort_by_column(std::vector<RecordRow>& rows, std::string name) {
   }
   const std::size_t column = column_or_throw("--sort", name.substr(0, colon));
   std::ranges::stable_sort(rows, [&](const RecordRow& a, const RecordRow& b) {
-    return comes_before(a.cells[column], b.cells[column], direction == "desc");
+    return comes_before(a.cell(column), b.cell(column), direction == "desc");
   });
 }
 
@@ -345,7 +360,7 @@ Table report_table(std::vector<RecordRow> rows, const ReportOptions& options) {
     std::vector<Cell> line;
     line.reserve(table.columns.size());
     if (numbered) line.push_back(Cell::number(static_cast<double>(table.rows.size() + 1)));
-    for (const std::size_t column : shown) line.push_back(row.cells[column]);  // may repeat
+    for (const std::size_t column : shown) line.push_back(row.cell(column));  // may repeat
     std::vector<Cell>().swap(row.cells);
     table.rows.push_back(std::move(line));
     table.groups.push_back(groups.try_emplace(row.group, groups.size()).first->second);

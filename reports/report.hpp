@@ -21,7 +21,8 @@ struct ReportOptions {
   bool every_column = false;  ///< all that some row knows: csv, json
 };
 
-/// The columns that a report with these options may show, sort by or group by; of a filter, its own.
+/// The columns that a report with these options may show, sort by or group by; of a filter, its
+/// own.
 std::vector<bool> columns_needed(const ReportOptions& options);
 
 /// A condition on rows: `speedup>2`, `batch=1`, `variant!=full` on a column, anything else a

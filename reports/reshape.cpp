@@ -49,6 +49,7 @@ Cell summary(const Table& table, std::size_t column, const std::vector<std::size
       return Cell::number(geometric_mean(values));
     case Hint::duration_interval:
     case Hint::ratio_interval:
+    case Hint::closer_interval:
       return {};
     default:
       return Cell::number(*std::ranges::max_element(values));

@@ -90,7 +90,7 @@ std::optional<std::size_t> RowFilter::column() const {
 
 bool RowFilter::keeps(const RecordRow& row) const {
   if (parts_->name) return std::regex_search(row.name, *parts_->name);
-  const Cell& cell = row.cells[parts_->column];
+  const Cell& cell = row.cell(parts_->column);
   if (cell.is_number() && parts_->number) {
     return holds(parts_->relation, cell.value(), *parts_->number);
   }

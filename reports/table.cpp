@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <future>
 #include <map>
+#include <thread>
 
 namespace deformer {
 namespace {
@@ -32,6 +34,12 @@ std::string human_number(Hint hint, const Cell& cell) {
       return human_ratio(value);
     case Hint::ratio_interval:
       return human_ratio_interval(cell.low(), cell.high());
+    case Hint::closer_interval: {
+      const auto text = [](double end) {
+        return end > 0.1 && end < 10 ? fmt::format("{:.4f}", end) : human_ratio(end);
+      };
+      return fmt::format("[{}, {}]", text(cell.low()), text(cell.high()));
+    }
     case Hint::fraction:
       return human_percent(value);
     case Hint::rate:
@@ -43,7 +51,8 @@ std::string human_number(Hint hint, const Cell& cell) {
 }
 
 bool is_interval(Hint hint) {
-  return hint == Hint::duration_interval || hint == Hint::ratio_interval;
+  return hint == Hint::duration_interval || hint == Hint::ratio_interval ||
+         hint == Hint::closer_interval;
 }
 
 }  // namespace
@@ -51,18 +60,19 @@ bool is_interval(Hint hint) {
 bool Cell::operator==(const Cell& other) const {
   const bool same_number =
       is_number() == other.is_number() &&
-      (!is_number() || (value_ == other.value_ && low_ == other.low_ && high_ == other.high_));
-  return same_number && (text_ == other.text_ || (has_text() && other.has_text() &&
-                                                  text() == other.text()));
+      (!is_number() || (value_ == other.value_ && low() == other.low() && high() == other.high()));
+  return same_number && has_text() == other.has_text() && text() == other.text();
 }
 
 const std::string& Cell::text() const {
   static const std::string none;
-  return text_ ? *text_ : none;
+  return more_ ? more_->text : none;
 }
 
 void Cell::share_text_with(const Cell& other) {
-  if (text_ && other.text_ && text_ != other.text_ && *text_ == *other.text_) text_ = other.text_;
+  if (has_text() && other.has_text() && more_ != other.more_ && text() == other.text()) {
+    more_ = other.more_;
+  }
 }
 
 std::string human_cell(const Column& column, const Cell& cell) {
@@ -127,6 +137,25 @@ std::vector<std::vector<bool>> best_cells(const Table& table) {
     }
   }
   return best;
+}
+
+void print_rows(std::size_t count, const std::function<void(std::size_t, std::string&)>& form,
+                const Sink& sink) {
+  constexpr std::size_t kPart = 2048;  // rows of a task: a millisecond or more
+  const std::size_t workers = std::clamp(std::thread::hardware_concurrency(), 1U, 16U);
+  const auto part = [&](std::size_t first) {
+    std::string text;
+    for (std::size_t r = first; r < std::min(count, first + kPart); ++r) form(r, text);
+    return text;
+  };
+  for (std::size_t first = 0; first < count; first += workers * kPart) {
+    std::vector<std::future<std::string>> others;
+    for (std::size_t w = 1; w < workers && first + w * kPart < count; ++w) {
+      others.push_back(std::async(std::launch::async, part, first + w * kPart));
+    }
+    sink(part(first));
+    for (auto& other : others) sink(other.get());
+  }
 }
 
 void print_table(const Table& table, const PrintOptions& options, const Sink& sink) {

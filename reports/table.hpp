@@ -32,7 +32,8 @@ enum class Hint {
   flops,
   ratio,
   ratio_interval,
-  fraction,  ///< shown in percent
+  closer_interval,  ///< of a ratio near 1, with more digits
+  fraction,         ///< shown in percent
   rate,
   gigaflops,
 };
@@ -57,7 +58,7 @@ class Cell {
  public:
   Cell() = default;
   Cell(std::nullopt_t) {}
-  Cell(std::string text) : text_(std::make_shared<const std::string>(std::move(text))) {}
+  Cell(std::string text) : more_(std::make_shared<const More>(More{std::move(text), true, 0, 0})) {}
   Cell(std::string_view text) : Cell(std::string(text)) {}
   Cell(const char* text) : Cell(std::string(text)) {}
   Cell(std::optional<std::string> text) {
@@ -72,7 +73,7 @@ class Cell {
   }
   static Cell number(double value, std::string shown) {
     Cell cell = number(value);
-    if (cell.has_value()) cell = std::move(cell).shown_as(std::move(shown));
+    if (cell.has_value()) cell.more_ = Cell(std::move(shown)).more_;
     return cell;
   }
   /// Nothing unless all three are finite. `centre` is what the interval is of.
@@ -82,33 +83,32 @@ class Cell {
     if (!cell.has_value() || !low || !high || !std::isfinite(*low) || !std::isfinite(*high)) {
       return {};
     }
-    cell.low_ = *low;
-    cell.high_ = *high;
+    cell.more_ = std::make_shared<const More>(More{"", false, *low, *high});
     return cell;
   }
 
   bool has_value() const { return has_text() || is_number(); }
   explicit operator bool() const { return has_value(); }
   bool is_number() const { return !std::isnan(value_); }
-  bool has_text() const { return text_ != nullptr; }
+  bool has_text() const { return more_ != nullptr && more_->has_text; }
   const std::string& text() const;  ///< empty when there is none
   double value() const { return value_; }
-  double low() const { return low_; }
-  double high() const { return high_; }
+  double low() const { return more_ == nullptr ? 0 : more_->low; }
+  double high() const { return more_ == nullptr ? 0 : more_->high; }
   bool operator==(const Cell& other) const;
   /// Holds the text of `other` if it is the same: a long report says few different things.
   void share_text_with(const Cell& other);
 
  private:
-  Cell shown_as(std::string text) && {
-    text_ = std::make_shared<const std::string>(std::move(text));
-    return std::move(*this);
-  }
+  /// Apart, so that the many cells that are just a number stay small: a long report has millions.
+  struct More {
+    std::string text;
+    bool has_text;
+    double low, high;
+  };
 
-  std::shared_ptr<const std::string> text_;
+  std::shared_ptr<const More> more_;
   double value_ = std::numeric_limits<double>::quiet_NaN();
-  double low_ = 0;
-  double high_ = 0;
 };
 
 /// The cell as people read it, not escaped: "41.2 ms", "-".
@@ -163,6 +163,11 @@ std::string html_text(std::string_view raw);
 
 /// For each row and column whether it is the best of its group.
 std::vector<std::vector<bool>> best_cells(const Table& table);
+
+/// Writes the text of each row of many, formed on several threads, in order.
+void print_rows(std::size_t count,
+                const std::function<void(std::size_t row, std::string& out)>& form,
+                const Sink& sink);
 
 // One printer each; internal.
 void print_console(const Table& table, std::size_t width, const Sink& sink);

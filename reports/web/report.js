@@ -88,6 +88,8 @@
     config.plugins = [intervals];
     charts[id] = new Chart(document.getElementById(id), config);
   };
+  // The scale must hold the ends of the intervals, which the library does not see.
+  const highest = (sets) => Math.max(0, ...sets.flatMap((set) => set.data.map((d) => (d.hi == null ? d.y : d.hi))));
   const linear = (title, extra) => Object.assign({ type: "linear", title: { text: title } }, extra);
   const sortedBy = (list, key) => list.slice().sort((a, b) => a[key] - b[key]);
 
@@ -103,7 +105,7 @@
     });
     if (!sets.length) return draw("split", null, "no speedup was measured at this shape");
     draw("split", { type: "scatter", data: { datasets: sets }, options: { scales: {
-      x: linear("split layer k", { ticks: { precision: 0 } }), y: linear("speedup over full", { beginAtZero: true }) } } },
+      x: linear("split layer k", { ticks: { precision: 0 } }), y: linear("speedup over full", { beginAtZero: true, suggestedMax: highest(sets) }) } } },
       "bars: 95 % interval; dashed: what FLOPs alone promise");
   };
 
@@ -127,8 +129,8 @@
     for (const p of all.filter(same)) (series[label(p)] = series[label(p)] || []).push({ x: axis.of(p), y: milliseconds(p.median), lo: milliseconds(p.low), hi: milliseconds(p.high) });
     const sets = Object.entries(series).map(([name, list], i) => ({ label: name, showLine: true, borderColor: colour(i), backgroundColor: colour(i), data: sortedBy(list, "x") }));
     const varies = new Set(sets.flatMap((s) => s.data.map((d) => d.x))).size > 1;
-    if (!varies) return draw(id, null, "only one " + title + " was measured with the rest as in this shape");
-    draw(id, { type: "scatter", data: { datasets: sets }, options: { scales: { x: linear(title), y: linear("median, ms", { beginAtZero: true }) } } });
+    if (!varies) return draw(id, null, "one " + title + " only was measured with the rest as in this shape");
+    draw(id, { type: "scatter", data: { datasets: sets }, options: { scales: { x: linear(title), y: linear("median, ms", { beginAtZero: true, suggestedMax: highest(sets) }) } } });
   };
 
   const drawRoofline = (group) => {
@@ -170,7 +172,7 @@
     }
     drawSplit(group);
     drawPhases(group);
-    drawLatency("length", points, group[0], { fields: ["q", "p"], of: (p) => p.q + p.p }, "tokens of a pair");
+    drawLatency("length", points, group[0], { fields: ["q", "p"], of: (p) => p.q + p.p }, "length (tokens of a pair)");
     drawLatency("batch", points, group[0], { fields: ["b"], of: (p) => p.b }, "batch");
     drawRoofline(group);
     drawMemory(group);
