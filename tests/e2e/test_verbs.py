@@ -136,6 +136,17 @@ class Sweep(support.TestCase):
     def records(self):
         return records(self.path("out.jsonl"))
 
+    def test_xlnet_checkpoint(self):
+        folder = os.path.join(support.OPTIONS.source, "tests/data/golden/xlnet-span")
+        self.run_ok(["sweep", "--rounds", "10", "--model", folder, "--question", "7", "--passage", "15", "--split", "0:3",
+                     "-o", "out.jsonl"])
+        found = records(self.path("out.jsonl"))
+        self.assertEqual(len(found), 9)
+        for record in found:
+            self.assertEqual(record["status"], "ok", record["reason"])
+            self.assertEqual(record["point"]["order"], "passage-first")
+            self.assertTrue(record["parity"]["ok"])
+
     def check_record(self, record, full):
         """All that the contract says of an `ok` record."""
         for name in ("type schema run key group name point status reason set reproduce time speedup cost achieved memory "
@@ -440,17 +451,6 @@ class Unavailable(support.TestCase):
         self.run_ok(["sweep", *TINY, "--question", "4", "--passage", "16", "--split", "1:3", "-o", "out.jsonl"])
         skipped = [r for r in records(self.path("out.jsonl")) if r["status"] == "skipped"]
         self.assertEqual({r["point"]["split"] for r in skipped}, {3})
-
-    def test_xlnet_checkpoint(self):
-        folder = os.path.join(support.OPTIONS.source, "tests/data/golden/xlnet-span")
-        self.run_ok(["sweep", "--rounds", "10", "--model", folder, "--question", "7", "--passage", "15", "--split", "0:3",
-                     "-o", "out.jsonl"])
-        found = self.records()
-        self.assertEqual(len(found), 9)
-        for record in found:
-            self.assertEqual(record["status"], "ok", record["reason"])
-            self.assertEqual(record["point"]["order"], "passage-first")
-            self.assertTrue(record["parity"]["ok"])
 
     def test_xlnet_question_first(self):
         result = self.run_ok(["sweep", *TINY, *SHAPE, "--model", "bert-tiny,xlnet-base", "--order", "question-first", "-o", "out.jsonl"])
