@@ -14,13 +14,16 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "model/config.hpp"
 #include "model/plan.hpp"
+#include "model/ranges.hpp"
 #include "model/shape.hpp"
 #include "model/weights.hpp"
 #include "profilers/machine_store.hpp"
+#include "profilers/range_tree.hpp"
 
 namespace deformer {
 
@@ -51,11 +54,20 @@ struct SessionOptions {
   /// Processors (the operating system's numbers) to which the session's threads are bound while it
   /// runs, one a thread; empty leaves them to the scheduler.
   std::vector<int> processors = {};
+  /// How far down the ranges of a run are recorded. Down to phases nothing is added to what a phase
+  /// does; operations cost two readings of the clock each, on every thread.
+  Detail detail = Detail::phase;
+  /// Every layer uses the weights of layer 0, so that they come from the caches, as far as these
+  /// hold one layer. The result means nothing: it is a probe for what fetching weights costs.
+  bool one_layer = false;
 };
 
 struct SessionMemory {
   std::int64_t peak_bytes = 0;       ///< planned activation arena, what is alive at once
   std::int64_t requested_bytes = 0;  ///< sum of every buffer asked for during one forward
+  std::int64_t allocated_bytes = 0;  ///< what the activation arena really holds, for all sessions
+  /// Of peak_bytes, what is alive while each phase runs, parallel to plan.phases; empty if unknown.
+  std::vector<std::int64_t> phase_bytes = {};
 };
 
 class Session {
@@ -76,8 +88,12 @@ class Session {
   /// A state named in keep_layers, [rows, d_model] of that segment; empty if the plan never has it.
   /// At the split both the lower segments and the joint exist. Same validity.
   virtual std::span<const float> layer_output(Segment segment, std::int64_t layers) const = 0;
-  /// Nanoseconds of each phase in the last run, parallel to plan.phases.
+  /// Nanoseconds of each phase in the last run, parallel to plan.phases; 0 with Detail::none.
   virtual std::span<const std::int64_t> phase_ns() const = 0;
+  /// Times of the last run by range, thread by thread; its tree is that of plan_ranges(config,
+  /// plan, options.detail). Not const: a test may delay an operation. Null where a backend records
+  /// none.
+  virtual RangeLog* ranges() { return nullptr; }
   virtual SessionMemory memory() const = 0;
   /// FLOPs actually issued by one forward (padding of tiles included) if known, else nullopt.
   virtual std::optional<std::int64_t> flops_executed() const { return std::nullopt; }
@@ -92,6 +108,8 @@ class Model {
   virtual const ModelConfig& config() const = 0;
   /// Bytes the packed weights hold.
   virtual std::int64_t weight_bytes() const = 0;
+  /// Engine that serves each product of a layer, {"qkv", "panels"}; empty where there is no choice.
+  virtual std::vector<std::pair<std::string, std::string>> engines() const { return {}; }
   /// @throws BadInput when the shape exceeds the position table; Unavailable when not supported.
   virtual std::unique_ptr<Session> prepare(const Plan& plan, const Shape& shape,
                                            const SessionOptions& options) = 0;

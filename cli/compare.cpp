@@ -7,6 +7,7 @@
 #include "cli/app.hpp"
 #include "cli/verbs.hpp"
 #include "records/run_file.hpp"
+#include "reports/attribution.hpp"
 #include "reports/compare.hpp"
 
 namespace deformer::cli {
@@ -54,22 +55,32 @@ int run_compare_verb(const std::vector<std::string>& arguments) {
   const RunFile a = read_with_warning(path_a);
   const RunFile b = read_with_warning(path_b);
   warn_of_machines(a, b);
-  const std::vector<Comparison> rows =
-      compare_records(merged_records({a}, true), merged_records({b}, true), options);
+  const auto records_a = merged_records({a}, true);
+  const auto records_b = merged_records({b}, true);
+  const std::vector<Comparison> rows = compare_records(records_a, records_b, options);
+  const std::vector<NamedAttribution> attributions = attribute_records(records_a, records_b);
   if (format == "json") {
     std::vector<nlohmann::ordered_json> json;
     for (const Comparison& row : rows) {
       json.push_back(comparison_json(row));
+      const auto found = std::ranges::find(attributions, row.key, &NamedAttribution::key);
+      json.back()["attribution"] = found == attributions.end()
+                                       ? nlohmann::ordered_json(nullptr)
+                                       : attribution_json(found->attribution);
     }
     print_json("compare", json);
   } else {
-    Table table = comparison_table(rows, options);
+    constexpr std::size_t kMostRanges = 3;
+    std::vector<Table> tables = {comparison_table(rows, options)};
     if (!a.runs.empty() && !b.runs.empty()) {
       for (const std::string& line : fingerprint_differences(a.runs.back(), b.runs.back())) {
-        table.notes.push_back("differs: " + line);
+        tables.front().notes.push_back("differs: " + line);
       }
     }
-    print_tables("compare", {table}, format, standalone);
+    if (!attributions.empty()) {
+      tables.push_back(attribution_table(attributions, kMostRanges));
+    }
+    print_tables("compare", tables, format, standalone);
   }
   const bool paired =
       std::ranges::any_of(rows, [](const Comparison& row) { return row.ratio.has_value(); });

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "backends/cpu/gemm_candidates.hpp"
 #include "build_id.hpp"
 #include "cli/app.hpp"
 #include "cli/progress.hpp"
@@ -24,28 +23,11 @@ struct MachineArguments {
   std::string format;
 };
 
-/// The roofs of one team and where they come from.
-struct TeamRoofs {
-  Roofs roofs;
-  std::string saved;  ///< when the store got them; empty when they were measured now
-};
-
-/// From the store, or measured now and left there.
 TeamRoofs roofs_of(const Machine& machine, int threads, bool fresh, Progress& progress) {
-  const auto warning = [&progress](const std::string& text) { progress.warning(text); };
-  const MachineStore store = roofs_store(machine, kBuildId, threads, warning);
-  if (!fresh) {
-    if (auto stored = load_roofs(store, warning)) {
-      return {std::move(stored->roofs), std::move(stored->saved)};
-    }
-  }
-  const auto step = [&progress](const std::string& what) { progress.step(what, 0, 0); };
-  Roofs roofs =
-      measure_roofs(machine, threads, gemm_candidates(), step, [] { return !interrupted(); });
-  if (!interrupted()) {
-    store.save(kRoofsName, to_json(roofs));
-  }
-  return {std::move(roofs), ""};
+  return team_roofs(
+      machine, kBuildId, threads, fresh,
+      [&progress](const std::string& text) { progress.warning(text); },
+      [&progress](const std::string& what) { progress.step(what, 0, 0); });
 }
 
 ordered_json fingerprint(const Machine& machine) {

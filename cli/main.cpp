@@ -32,6 +32,8 @@ constexpr std::array kVerbs{
     Verb{"compare", "two run files side by side, paired by key", run_compare_verb},
     Verb{"verify", "parity of a backend with golden data", run_verify_verb},
     Verb{"cost", "the cost model alone: FLOPs, bytes, predicted crossover", run_cost_verb},
+    Verb{"profile", "one shape, opened up: phases, operations, roofs, what bounds each",
+         run_profile_verb},
     Verb{"machine", "fingerprint and measured roofs", run_machine_verb},
     Verb{"paper", "the paper's numbers: published, from the cost model, measured here",
          run_paper_verb},

@@ -33,6 +33,8 @@ struct SweepArguments {
   std::string parity = "on";
   std::string pin = "auto";
   std::string roofs = "on";
+  std::string detail = "phase";
+  std::string inject;
   double max_time_s = 10;
   std::int64_t rounds = 0;
   std::string budget;
@@ -60,6 +62,13 @@ void add_options(App& app, SweepArguments& arguments) {
   app.add_option("--roofs", arguments.roofs,
                  "on | off: measure the arithmetic peak and memory bandwidth of this run")
       ->check(CLI::IsMember({"on", "off"}));
+  app.add_option("--detail", arguments.detail,
+                 "phase | layer | op: how far down the records tell where the time goes")
+      ->check(CLI::IsMember({"phase", "layer", "op"}));
+  app.add_option(
+      "--inject", arguments.inject,
+      "Fault hook for tests: op=NAME[,layer=L],slowdown=P% of the whole forward, planted "
+      "in that operation; marks every record");
   app.add_flag("--fresh", arguments.fresh, "Measure all again, whatever the run file holds");
   app.add_flag("--allow-mixed", arguments.allow_mixed,
                "Append to a run file of another build or machine");
@@ -267,6 +276,14 @@ int run_sweep_verb(const std::vector<std::string>& given) {
   sweep.pin = options.pin == "auto";
   sweep.roofs = options.roofs == "on";
   sweep.budget_s = options.budget.empty() ? 0 : parse_seconds("--budget", options.budget);
+  sweep.detail = *parse_detail(options.detail);
+  if (!options.inject.empty()) {
+    sweep.inject = parse_injection(options.inject);
+    sweep.detail = Detail::op;
+    for (const PlannedGroup& group : groups) {
+      check_injection(sweep.inject, group.config);
+    }
+  }
   sweep.measure = {.max_time_s = options.max_time_s, .rounds = options.rounds, .seed = spec.seed};
   sweep.command = {"deformer-bench", "sweep"};
   sweep.command.insert(sweep.command.end(), given.begin(), given.end());

@@ -28,6 +28,7 @@ int run_report_verb(const std::vector<std::string>& arguments);
 int run_compare_verb(const std::vector<std::string>& arguments);
 int run_cost_verb(const std::vector<std::string>& arguments);
 int run_verify_verb(const std::vector<std::string>& arguments);
+int run_profile_verb(const std::vector<std::string>& arguments);
 int run_machine_verb(const std::vector<std::string>& arguments);
 int run_paper_verb(const std::vector<std::string>& arguments);
 int run_list_verb(const std::vector<std::string>& arguments);

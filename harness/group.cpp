@@ -1,6 +1,7 @@
 #include "harness/group.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "harness/interrupt.hpp"
@@ -82,7 +83,11 @@ std::int64_t planned_bytes(const PlannedGroup& group, const GroupOptions& option
   const std::int64_t kept = static_cast<std::int64_t>(splits.size()) *
                             cumulative_tokens(any.shape, Segment::passage).back() *
                             group.config.d_model * element_bytes(DType::f32);
-  return total_weight_bytes(group.config, any.dtype) + activations * any.instances + pools + kept;
+  const std::int64_t positions =
+      std::max(LoadOptions{}.positions, longest(any.shape, Segment::joint));
+  return total_weight_bytes(group.config, any.dtype) +
+         position_key_bytes(group.config, positions, any.dtype) + activations * any.instances +
+         pools + kept;
 }
 
 PreparedGroup::PreparedGroup(const SweepSpec& spec, const PlannedGroup& group,
@@ -90,6 +95,7 @@ PreparedGroup::PreparedGroup(const SweepSpec& spec, const PlannedGroup& group,
                              InstanceTeam& team, const GroupOptions& options,
                              const StepProgress& progress)
     : group_(group),
+      detail_(options.detail),
       model_(model),
       team_(team),
       texts_(spec, group, std::min(kMostDistinctSets, most_sets(group, chosen, options))),
@@ -116,6 +122,11 @@ void PreparedGroup::make_runner(const PlannedPoint& planned, const GroupOptions&
     team_.run_on(index, [&](int instance) { make_instance(runner, instance); });
   }
   runner.phase_ns.resize(runner.plan.phases.size());
+  if (detail_ > Detail::phase && runner.session().ranges() != nullptr) {
+    runner.ranges = plan_ranges(group_.config, runner.plan, detail_);
+    runner.range_ns.resize(runner.ranges.size());
+    runner.range_sums = RangeSums(*runner.session().ranges());
+  }
   runners_.push_back(std::move(runner));
 }
 
@@ -141,7 +152,21 @@ SessionOptions PreparedGroup::session_options(const Point& point, int instance) 
           .cache_dtype = point.cache_dtype,
           .keep_layers = {},
           .instance = instance,
-          .processors = index < processors.size() ? processors[index] : std::vector<int>{}};
+          .processors = index < processors.size() ? processors[index] : std::vector<int>{},
+          .detail = detail_};
+}
+
+void PreparedGroup::inject(const Injection& injection) {
+  for (Runner& runner : runners_) {
+    const auto range = find_operation(runner.ranges, injection.operation, injection.layer);
+    if (!range) {
+      continue;
+    }
+    runner.injected_ns = std::llround(runner.forward_ns * injection.slowdown);
+    for (Instance& instance : runner.instances) {
+      instance.session->ranges()->set_delay(*range, runner.injected_ns);
+    }
+  }
 }
 
 std::int64_t PreparedGroup::pool_bytes() const {
@@ -166,6 +191,7 @@ void PreparedGroup::fill_pools(const StepProgress& progress) {
   const Plan prefill = make_prefill_plan(group_.config, *splits.rbegin(), point.order);
   SessionOptions options = session_options(point, 0);
   options.cache_dtype = DType::f32;
+  options.detail = Detail::none;
   options.keep_layers = {splits.begin(), splits.end()};
   team_.run_on(0, [&](int) {
     const std::unique_ptr<Session> session = model_.prepare(prefill, point.shape, options);

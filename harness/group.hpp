@@ -14,6 +14,8 @@
 #include "harness/instance_team.hpp"
 #include "harness/texts.hpp"
 #include "model/cost.hpp"
+#include "model/injection.hpp"
+#include "model/ranges.hpp"
 #include "workloads/sweep_spec.hpp"
 
 namespace deformer {
@@ -46,6 +48,12 @@ struct Runner {
   std::vector<double> samples_ns;             ///< mean forward of each kept round
   std::vector<double> ratios;                 ///< full / this, each kept round; empty for full
   std::vector<std::vector<double>> phase_ns;  ///< [phase][kept round], of the first instance
+  /// Below phases, where they are recorded: the first instance's ranges, and of each its mean
+  /// elapsed time in every kept round, and the sums over all of them, thread by thread.
+  std::vector<PlanRange> ranges;
+  std::vector<std::vector<double>> range_ns;  ///< [range][kept round]
+  RangeSums range_sums;
+  std::int64_t injected_ns = 0;  ///< lost in each forward, where a slowdown is planted
 
   bool is_full() const { return planned->point.variant == Variant::full; }
   Session& session() const { return *instances.front().session; }  ///< of the first instance
@@ -54,6 +62,7 @@ struct Runner {
 struct GroupOptions {
   std::int64_t last_level_cache_bytes = 0;
   std::int64_t available_bytes = 0;
+  Detail detail = Detail::phase;
 };
 
 /// What the cost model says of a point.
@@ -85,6 +94,9 @@ class PreparedGroup {
   const GroupTexts& texts() const { return texts_; }
   std::vector<Runner>& runners() { return runners_; }
   const std::vector<std::int32_t>& first_passage_ids() const { return passage_ids_; }
+  /// Plants a slowdown in every session, of what a forward was found to last; nowhere in those
+  /// whose plan has no such operation. Needs Detail::op.
+  void inject(const Injection& injection);
   /// What the sessions of one instance have in common.
   SessionOptions session_options(const Point& point, int instance) const;
   /// Bytes of all pools together.
@@ -97,6 +109,7 @@ class PreparedGroup {
   void fill_pools_from(Session& session, const StepProgress& progress);
 
   const PlannedGroup& group_;
+  Detail detail_;
   Model& model_;
   InstanceTeam& team_;
   GroupTexts texts_;

@@ -76,6 +76,7 @@ Meter::Meter(std::vector<Runner>& runners, InstanceTeam& team, const Probe& prob
       burst_of_instance_(static_cast<std::size_t>(team.instances())) {
   for (const Runner& runner : runners_) {
     phase_sum_ns_.emplace_back(runner.plan.phases.size());
+    range_sums_.push_back(runner.range_sums);
   }
   started_ns_ = now_ns();
 }
@@ -122,6 +123,9 @@ void Meter::reserve(std::int64_t rounds) {
     runner.ratios.reserve(full_ && !runner.is_full() ? size : 0);
     for (std::vector<double>& phase : runner.phase_ns) {
       phase.reserve(size);
+    }
+    for (std::vector<double>& range : runner.range_ns) {
+      range.reserve(size);
     }
   }
   bursts_.reserve(kMostBursts + 2);
@@ -172,6 +176,9 @@ double Meter::sample(Runner& runner, std::size_t slot) {
       for (std::size_t p = 0; p < phases.size(); ++p) {
         phases[p] += static_cast<double>(phase_ns[p]);
       }
+      if (!runner.ranges.empty()) {
+        range_sums_[slot].add(*instance.session->ranges());
+      }
     }
   });
   return static_cast<double>(elapsed_ns) / static_cast<double>(runner.forwards);
@@ -201,6 +208,9 @@ void Meter::round() {
   }
   for (std::vector<double>& phases : phase_sum_ns_) {
     std::ranges::fill(phases, 0.0);
+  }
+  for (RangeSums& sums : range_sums_) {
+    sums.clear();
   }
   const double before = burst();
   for (std::size_t i = 0; i < steps_used_; ++i) {
@@ -255,6 +265,11 @@ void Meter::keep() {
     for (std::size_t p = 0; p < runner.phase_ns.size(); ++p) {
       runner.phase_ns[p].push_back(phase_sum_ns_[slot][p] / forwards);
     }
+    for (std::size_t range = 0; range < runner.range_ns.size(); ++range) {
+      runner.range_ns[range].push_back(range_sums_[slot].elapsed_ns(static_cast<int>(range)) /
+                                       forwards);
+    }
+    runner.range_sums.add(range_sums_[slot]);
   }
   ++kept_;
 }

@@ -89,6 +89,7 @@ class Meter {
   std::vector<Step> steps_;
   std::vector<double> step_ns_;  ///< mean forward of each step of the current round
   std::vector<std::vector<double>> phase_sum_ns_;  ///< [runner][phase] over the current round
+  std::vector<RangeSums> range_sums_;              ///< [runner] over the current round
   std::vector<double> bursts_;                     ///< probe rates so far
   double fastest_burst_ = 0;
   std::vector<double> burst_of_instance_;

@@ -31,6 +31,8 @@ struct SetContext {
   std::string common_options;  ///< options that the reproducer must repeat, e.g. "--max-time 5"
   Processors processors;       ///< [instance][thread]; empty when left to the scheduler
   SetMemory memory;
+  std::vector<std::pair<std::string, std::string>> engines;  ///< Model::engines
+  std::string injected;             ///< the slowdown that was planted; empty when none was
   const RunRoofs* roofs = nullptr;  ///< never null where something was measured
 };
 
@@ -56,6 +58,9 @@ nlohmann::ordered_json unmeasured_record(const PlannedGroup& group, const Planne
 ///   of
 ///                  all pairs (question + passage), nothing padded}
 ///   "processors": [[0,1],...] those the threads of each instance were bound to, or null
+///   "engines": {"qkv": "panels", ...} what served each product, or null where there is no choice
+///   "ranges", "operations": see range_record.hpp
+///   "injected": the planted slowdown, absent otherwise
 nlohmann::ordered_json measured_record(const PlannedGroup& group, const Runner& runner,
                                        const Meter& meter, const Runner* full,
                                        const ParityRecord* parity, const ParityRecord* full_parity,

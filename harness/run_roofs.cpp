@@ -4,6 +4,9 @@
 #include <map>
 #include <utility>
 
+#include "backends/cpu/gemm_candidates.hpp"
+#include "harness/interrupt.hpp"
+
 namespace deformer {
 namespace {
 
@@ -54,6 +57,23 @@ std::optional<StoredRoofs> load_roofs(const MachineStore& store, const MachineSt
     return std::nullopt;
   }
   return StoredRoofs{std::move(*roofs), stored->saved};
+}
+
+TeamRoofs team_roofs(const Machine& machine, const std::string& build, int threads, bool fresh,
+                     const MachineStore::Warn& warn,
+                     const std::function<void(const std::string&)>& progress) {
+  const MachineStore store = roofs_store(machine, build, threads, warn);
+  if (!fresh) {
+    if (auto stored = load_roofs(store, warn)) {
+      return {std::move(stored->roofs), std::move(stored->saved)};
+    }
+  }
+  Roofs roofs =
+      measure_roofs(machine, threads, gemm_candidates(), progress, [] { return !interrupted(); });
+  if (!interrupted()) {
+    store.save(kRoofsName, to_json(roofs));
+  }
+  return {std::move(roofs), ""};
 }
 
 std::int64_t bytes_from_memory(const PlanCost& cost, std::int64_t last_level_cache_bytes,

@@ -7,6 +7,7 @@
 /// been run with this build.
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -33,6 +34,15 @@ struct StoredRoofs {
 
 /// nullopt when there are none, or (after a warning) when they are not what this build writes.
 std::optional<StoredRoofs> load_roofs(const MachineStore& store, const MachineStore::Warn& warn);
+
+/// Everything `deformer-bench machine` measures, from the store, or measured now and left there.
+struct TeamRoofs {
+  Roofs roofs;
+  std::string saved;  ///< when the store got them; empty when they were measured now
+};
+TeamRoofs team_roofs(const Machine& machine, const std::string& build, int threads, bool fresh,
+                     const MachineStore::Warn& warn,
+                     const std::function<void(const std::string&)>& progress);
 
 /// Bytes that one forward must fetch from memory, whatever is done: a lower bound, so that the roof
 /// made of it is an upper one.

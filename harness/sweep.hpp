@@ -10,6 +10,7 @@
 
 #include "harness/benchmark_driver.hpp"
 #include "harness/meter.hpp"
+#include "harness/run_roofs.hpp"
 #include "profilers/machine.hpp"
 #include "workloads/sweep_spec.hpp"
 
@@ -23,13 +24,27 @@ struct BuildInfo {
   std::string flags;
 };
 
+/// Looks closer at a set that was measured, while its sessions are still there, and adds what it
+/// finds to the records before they are written. `profile` is made of one.
+class SetExaminer {
+ public:
+  virtual ~SetExaminer() = default;
+  /// `records` parallel to group.runners().
+  virtual void examine(PreparedGroup& group, const RunRoofs& roofs,
+                       std::vector<nlohmann::ordered_json>& records,
+                       const StepProgress& progress) = 0;
+};
+
 struct SweepOptions {
   std::filesystem::path out;
   bool fresh = false;        ///< measure all again
   bool allow_mixed = false;  ///< append to a file of another build or machine
   bool parity = true;
-  bool pin = true;      ///< bind threads to processors where there are enough
-  bool roofs = true;    ///< measure peak and bandwidth at the start of the run
+  bool pin = true;                ///< bind threads to processors where there are enough
+  bool roofs = true;              ///< measure peak and bandwidth at the start of the run
+  Detail detail = Detail::phase;  ///< how far down records tell where the time goes
+  Injection inject;               ///< a slowdown to plant; needs Detail::op
+  SetExaminer* examiner = nullptr;
   double budget_s = 0;  ///< for all that is measured; 0: each point has its own time
   MeasureOptions measure;
   std::vector<std::string> command;

@@ -7,51 +7,17 @@
 #include <fmt/format.h>
 
 #include "model/error.hpp"
+#include "model/layer_cost.hpp"
 
 namespace deformer {
 namespace {
 
 using std::int64_t;
 
-// Conventions for element-wise work, FLOPs an element. They are reported apart and enter no ratio;
-// what matters is that every variant is counted alike.
-constexpr int64_t kSoftmaxFlops = 5;    // max, subtract, exp, sum, multiply
-constexpr int64_t kLayerNormFlops = 8;  // mean 1, variance 3, normalise 2, scale and shift 2
-constexpr int64_t kGeluFlops = 8;       // polynomial or tanh form
 constexpr int64_t kTanhFlops = 8;
 constexpr int64_t kScaleBytes = 4;  // one f32 scale a row of int8 or bit1
 
-/// The sequences of one segment: how many rows they have and the sum of their squared lengths.
-struct Rows {
-  int64_t sequences = 0;
-  int64_t tokens = 0;
-  int64_t tokens_squared = 0;
-  int64_t longest = 0;
-};
-
-Rows rows_of(const Shape& shape, Segment segment) {
-  Rows rows;
-  for (const int64_t tokens : sequence_tokens(shape, segment)) {
-    ++rows.sequences;
-    rows.tokens += tokens;
-    rows.tokens_squared += tokens * tokens;
-    rows.longest = std::max(rows.longest, tokens);
-  }
-  return rows;
-}
-
-int64_t layer_weight_elements(const ModelConfig& config) {
-  const int64_t d = config.d_model;
-  const int64_t matrices = 4 * d * d + 2 * d * config.d_ff;
-  const int64_t biases = 4 * d + config.d_ff + d;
-  const int64_t norms = 4 * d;
-  if (config.family == Family::xlnet) {
-    // No biases on Q, K, V, O; the position projection and four bias vectors of width d
-    // (r_w, r_r, r_s and the two segment embeddings) instead.
-    return matrices + d * d + config.d_ff + d + norms + 5 * d;
-  }
-  return matrices + biases + norms;
-}
+using Rows = SegmentRows;
 
 int64_t head_weight_elements(const ModelConfig& config) {
   const int64_t d = config.d_model;
@@ -64,37 +30,6 @@ int64_t head_weight_elements(const ModelConfig& config) {
       return d * d + d + config.classes * d + config.classes;
   }
   return 0;
-}
-
-Cost layer_cost(const ModelConfig& config, const Rows& rows, int64_t element) {
-  const int64_t d = config.d_model;
-  const int64_t f = config.d_ff;
-  const int64_t s = rows.tokens;
-  const int64_t s2 = rows.tokens_squared;
-  const int64_t scores = config.heads * s2;
-  Cost cost;
-  cost.flops_gemm = 2 * s * (4 * d * d + 2 * d * f);
-  cost.flops_attention = 4 * s2 * d;
-  cost.flops_nominal = cost.flops_gemm + cost.flops_attention;
-  cost.flops_elementwise = kSoftmaxFlops * scores + 2 * (kLayerNormFlops + 1) * s * d +
-                           kGeluFlops * s * f + s * (5 * d + f);
-  if (config.family == Family::xlnet) {
-    // Position scores (q + r_r) k_r: the s x s band that is needed, 2 s^2 d; nominally 2s positions
-    // are scored (4 s^2 d) and projected for every sequence (2 * 2s * d^2). The segment term ef is
-    // element-wise: 4 d s to form it, 4 s^2 heads to add it.
-    const int64_t segment_term = 4 * d * s + 4 * scores;
-    cost.flops_attention += 2 * s2 * d;
-    cost.flops_nominal += 4 * s2 * d + 4 * d * d * s + segment_term;
-    cost.flops_elementwise += segment_term;
-  }
-  cost.bytes_weights = layer_weight_elements(config) * element;
-  // Operands and results of: qkv 1+3, attention 3+1, out 1+1 (residual)+1, norm 2, ffn1 1, ffn2
-  // 1 (residual)+1, norm 2, all of width d; ffn1 writes and ffn2 reads the wide one.
-  cost.bytes_activations = s * (18 * d + 2 * f) * element;
-  // Outputs of q, k, v, context, out, residual, norm, ffn2, residual, norm; ffn1 and GELU; scores
-  // and probabilities.
-  cost.bytes_requested = (s * (10 * d + 2 * f) + 2 * scores) * element;
-  return cost;
 }
 
 Cost embed_cost(const ModelConfig& config, const Rows& rows, int64_t element) {
@@ -125,7 +60,7 @@ Cost head_cost(const ModelConfig& config, const Rows& joint, int64_t element) {
     cost.bytes_activations += 2 * rows * d * element;
     cost.bytes_requested += rows * d * element;
   }
-  cost.flops_nominal = cost.flops_gemm;
+  count_alike(cost);
   cost.bytes_weights = head_weight_elements(config) * element;
   return cost;
 }
@@ -133,7 +68,7 @@ Cost head_cost(const ModelConfig& config, const Rows& joint, int64_t element) {
 /// Counts are 64-bit; a shape whose figures would not fit is refused before they are formed.
 void check_countable(const ModelConfig& config, const Shape& shape) {
   constexpr double kLargestCount = 4e18;
-  const Rows joint = rows_of(shape, Segment::joint);
+  const Rows joint = segment_rows(shape, Segment::joint);
   const auto d = static_cast<double>(config.d_model);
   const auto wide = static_cast<double>(config.d_ff);
   const double largest =
@@ -158,9 +93,9 @@ class PlanCoster {
         plan_(plan),
         options_(options),
         element_(element_bytes(options.dtype)),
-        question_(rows_of(shape, Segment::question)),
-        passage_(rows_of(shape, Segment::passage)),
-        joint_(rows_of(shape, Segment::joint)) {
+        question_(segment_rows(shape, Segment::question)),
+        passage_(segment_rows(shape, Segment::passage)),
+        joint_(segment_rows(shape, Segment::joint)) {
     for (const int64_t tokens : shape.passage_tokens) {
       cache_bytes_batch_ += cached_passage_bytes(config, tokens, options.cache_dtype);
     }
@@ -212,6 +147,7 @@ class PlanCoster {
                            layer_cost(config_, rows(phase.segment), element_));
         cost.total = std::accumulate(cost.layers.begin(), cost.layers.end(), Cost{},
                                      [](Cost sum, const Cost& layer) { return sum += layer; });
+        cost.operations = layer_operation_costs(config_, rows(phase.segment), element_);
         break;
       case PhaseKind::load:
         cost.total.bytes_activations = cache_bytes_batch_ + state_bytes(Segment::passage);
@@ -224,6 +160,9 @@ class PlanCoster {
       case PhaseKind::head:
         cost.total = head_cost(config_, joint_, element_);
         break;
+    }
+    if (phase.kind != PhaseKind::encode) {
+      cost.operations = {{to_string(phase.kind), cost.total}};
     }
     return cost;
   }
@@ -273,6 +212,8 @@ Cost& Cost::operator+=(const Cost& other) {
   flops_attention += other.flops_attention;
   flops_elementwise += other.flops_elementwise;
   flops_nominal += other.flops_nominal;
+  flops_precomputed += other.flops_precomputed;
+  flops_issued += other.flops_issued;
   bytes_weights += other.bytes_weights;
   bytes_activations += other.bytes_activations;
   bytes_requested += other.bytes_requested;
@@ -317,12 +258,22 @@ double critical_bandwidth(double flops_per_s, int64_t passage_bytes, int64_t sav
 
 int64_t total_weight_bytes(const ModelConfig& config, DType dtype) {
   const int64_t d = config.d_model;
-  int64_t elements = config.vocab_size * d + config.layers * layer_weight_elements(config) +
+  int64_t elements = config.vocab_size * d +
+                     config.layers * layer_cost(config, {}, 1).bytes_weights +
                      head_weight_elements(config);
   if (config.family == Family::bert) {
     elements += (config.max_positions + config.type_vocab_size + 2) * d;
+  } else {
+    elements += config.layers * d * d;  // what projects the position table
   }
   return elements * element_bytes(dtype);
+}
+
+int64_t position_key_bytes(const ModelConfig& config, int64_t longest, DType dtype) {
+  if (config.family != Family::xlnet) {
+    return 0;
+  }
+  return config.layers * (2 * longest - 1) * config.d_model * element_bytes(dtype);
 }
 
 }  // namespace deformer

@@ -181,6 +181,8 @@ std::vector<RecordColumn> metric_columns() {
        [](const Json& r) { return number(r, "parity.cosine_min"); }},
       {{"status", "parity", "", "Agreement with the reference, or why there is none", true}, Show::always,
        [](const Json& r) -> Cell { return status_text(r); }},
+      {{"injected", "injected", "", "Slowdown planted on purpose: not a measurement", true}, Show::when_known,
+       [](const Json& r) -> Cell { return text_field(r, "injected"); }},
       {{"key", "key", "", "Key of the point", true}, Show::on_request,
        [](const Json& r) -> Cell { return text_field(r, "key"); }},
       {{"run", "run", "", "Run that measured it", true}, Show::on_request,
@@ -262,6 +264,7 @@ RecordRow make_row(const Json& record, const RowNeeds& needs) {
   row.name = text_or(record, "name", "");
   row.status = text_or(record, "status", "");
   if (row.status != "ok") row.reason = text_or(record, "reason", "");
+  row.injected = text_or(record, "injected", "");
   if (needs.command) row.reproduce = text_or(record, "reproduce", "");
   row.speedup = positive_field(record, "speedup.median").value_or(0);
   row.flop_ratio = positive_field(record, "speedup.flop_ratio").value_or(0);

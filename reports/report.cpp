@@ -177,6 +177,14 @@ void append_notes(Table& table, const std::vector<RecordRow>& rows, bool numbere
   if (reasons > kMostReasons) {
     table.notes.push_back(fmt::format("{} more rows have a reason", reasons - kMostReasons));
   }
+  // What was slowed down on purpose must never pass for a measurement.
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (!rows[i].injected.empty()) {
+      const std::string which = numbered ? fmt::format("#{}", i + 1) : rows[i].name;
+      table.notes.push_back(fmt::format("{} NOT A MEASUREMENT: a slowdown was planted, --inject {}",
+                                        which, rows[i].injected));
+    }
+  }
   // A round is discarded whole, for all variants, so it is counted once a set, not once a record.
   std::unordered_map<std::uint64_t, double> sets;
   double total = 0;

@@ -32,6 +32,18 @@ std::int64_t ArenaPlan::lowest_free_offset(const Slot& slot,
   return offset;
 }
 
+std::int64_t ArenaPlan::alive_bytes(std::int64_t first, std::int64_t last) const {
+  std::int64_t most = 0;
+  for (std::int64_t tick = first; tick <= last; ++tick) {
+    std::int64_t sum = 0;
+    for (const Slot& slot : slots_) {
+      sum += slot.first <= tick && tick <= slot.last ? slot.bytes : 0;
+    }
+    most = std::max(most, sum);
+  }
+  return most;
+}
+
 void ArenaPlan::place() {
   std::vector<Slot*> largest_first;
   for (Slot& slot : slots_) {

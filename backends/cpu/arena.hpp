@@ -19,6 +19,8 @@ class ArenaPlan {
 
   std::int64_t offset(int slot) const { return slots_[static_cast<std::size_t>(slot)].offset; }
   std::int64_t peak_bytes() const { return peak_bytes_; }
+  /// Most bytes alive at one tick of [first, last].
+  std::int64_t alive_bytes(std::int64_t first, std::int64_t last) const;
 
  private:
   struct Slot {
@@ -40,6 +42,7 @@ class Arena {
   void grow(std::int64_t bytes);
   /// The base address, for a run.
   std::byte* acquire();
+  std::int64_t bytes() const { return block_.bytes(); }
 
  private:
   AlignedBuffer block_;

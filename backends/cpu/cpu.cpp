@@ -25,6 +25,7 @@ class CpuModel final : public Model {
 
   const ModelConfig& config() const override { return packed_->config(); }
   std::int64_t weight_bytes() const override { return packed_->weight_bytes(); }
+  std::vector<std::pair<std::string, std::string>> engines() const override;
   std::unique_ptr<Session> prepare(const Plan& plan, const Shape& shape,
                                    const SessionOptions& options) override;
 
@@ -51,6 +52,14 @@ class CpuBackend final : public Backend {
   EngineChoice choice_;
 };
 
+std::vector<std::pair<std::string, std::string>> CpuModel::engines() const {
+  const LayerEngines& chosen = packed_->engines();
+  return {{"qkv", std::string(chosen.qkv->name())},
+          {"out", std::string(chosen.attention_out->name())},
+          {"ffn1", std::string(chosen.ffn1->name())},
+          {"ffn2", std::string(chosen.ffn2->name())}};
+}
+
 std::unique_ptr<Session> CpuModel::prepare(const Plan& plan, const Shape& shape,
                                            const SessionOptions& options) {
   check_threads(options.threads);
@@ -72,11 +81,8 @@ BackendInfo CpuBackend::info() const {
           ""};
 }
 
-std::optional<std::string> CpuBackend::why_not(const ModelConfig& config, DType dtype,
+std::optional<std::string> CpuBackend::why_not(const ModelConfig& /*config*/, DType dtype,
                                                DType cache_dtype) const {
-  if (config.family == Family::xlnet) {
-    return "XLNet is not supported by the cpu backend yet";
-  }
   if (dtype != DType::f32) {
     return fmt::format("dtype {} is not supported by the cpu backend yet (supported: f32)",
                        to_string(dtype));

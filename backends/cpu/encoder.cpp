@@ -2,6 +2,11 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
+#include "model/error.hpp"
+#include "model/layer_cost.hpp"
+
 namespace deformer {
 namespace {
 
@@ -11,16 +16,21 @@ constexpr std::int64_t kNormRows = 4;
 
 }  // namespace
 
-Encoder::Encoder(const PackedModel& model, std::span<const std::int64_t> cumulative, int threads,
-                 ArenaPlan& plan, int hidden, std::int64_t first_tick)
+Encoder::Encoder(const PackedModel& model, std::span<const std::int64_t> cumulative,
+                 std::span<const std::int64_t> first_texts, int threads, ArenaPlan& plan,
+                 int hidden, std::int64_t first_tick)
     : model_(model),
       rows_(cumulative.back()),
       qkv_(model.engines().qkv->prepare(rows_)),
       attention_out_(model.engines().attention_out->prepare(rows_)),
       ffn1_(model.engines().ffn1->prepare(rows_)),
       ffn2_(model.engines().ffn2->prepare(rows_)),
-      attention_(cumulative, model.config().heads, model.config().d_head(), threads),
+      attention_(
+          cumulative,
+          model.config().family == Family::xlnet ? first_texts : std::span<const std::int64_t>{},
+          model.config().heads, model.config().d_head(), threads),
       hidden_slot_(hidden) {
+  plan_steps(model.config().family);
   // Ticks of a layer: 0 QKV, 1 attention, 2 output projection, 3 feed-forward.
   const std::int64_t d = model.config().d_model;
   const auto bytes = [&](std::int64_t columns) {
@@ -54,45 +64,71 @@ bool Encoder::shared() const {
   return qkv_->shared() && attention_out_->shared() && ffn1_->shared() && ffn2_->shared();
 }
 
-void Encoder::work_layer(std::int64_t layer, const Worker& worker) const {
-  const LayerWeights& weights = model_.layer(layer);
-  qkv_->work(*weights.qkv, worker);
-  worker.barrier();
-  attention_.work(qkv_rows_, context_, attention_scratch_, worker);
-  worker.barrier();
-  attention_out_->work(*weights.attention_out, worker);
-  worker.barrier();
-  normalise(weights.attention_norm, worker);
-  worker.barrier();
-  ffn1_->work(*weights.ffn1, worker);
-  worker.barrier();
-  ffn2_->work(*weights.ffn2, worker);
-  worker.barrier();
-  normalise(weights.ffn_norm, worker);
-  worker.barrier();
+std::span<const Encoder::Step> Encoder::known_steps() {
+  static constexpr Step kSteps[] = {
+      {.name = "qkv", .product = &Encoder::qkv_, .weights = &LayerWeights::qkv},
+      {.name = "attention", .work = &Encoder::attend},
+      {.name = "out", .product = &Encoder::attention_out_, .weights = &LayerWeights::attention_out},
+      {.name = "norm1", .work = &Encoder::attention_norm},
+      {.name = "ffn1", .product = &Encoder::ffn1_, .weights = &LayerWeights::ffn1},
+      {.name = "ffn2", .product = &Encoder::ffn2_, .weights = &LayerWeights::ffn2},
+      {.name = "norm2", .work = &Encoder::ffn_norm},
+  };
+  return kSteps;
 }
 
-void Encoder::run_layer(std::int64_t layer, Team& team) const {
-  const LayerWeights& weights = model_.layer(layer);
-  const auto product = [&](const Linear& linear, const LinearWeights& packed) {
-    if (linear.shared()) {
-      team.run([&](const Worker& worker) { linear.work(packed, worker); });
-    } else {
-      linear.run_alone(packed);
+void Encoder::plan_steps(Family family) {
+  for (const std::string_view name : layer_operations(family)) {
+    const auto found = std::ranges::find(known_steps(), name, &Step::name);
+    if (found == known_steps().end()) {
+      throw Unavailable(fmt::format("the cpu backend has no operation '{}'", name));
     }
-  };
-  const auto norm = [&](const NormWeights& which) {
-    team.run([&](const Worker& worker) { normalise(which, worker); });
-  };
-  product(*qkv_, *weights.qkv);
-  team.run([&](const Worker& worker) {
-    attention_.work(qkv_rows_, context_, attention_scratch_, worker);
-  });
-  product(*attention_out_, *weights.attention_out);
-  norm(weights.attention_norm);
-  product(*ffn1_, *weights.ffn1);
-  product(*ffn2_, *weights.ffn2);
-  norm(weights.ffn_norm);
+    steps_.push_back(*found);
+  }
+}
+
+void Encoder::work_layer(std::int64_t layer, const Worker& worker, RangeCursor* cursor) const {
+  const LayerWeights& weights = model_.layer(layer);
+  if (cursor == nullptr) {
+    for (const Step& step : steps_) {
+      work(step, weights, worker);
+      worker.barrier();
+    }
+    return;
+  }
+  for (const Step& step : steps_) {
+    work(step, weights, worker);
+    cursor->worked();
+    worker.barrier();
+    cursor->met();
+  }
+}
+
+void Encoder::run_layer(std::int64_t layer, Team& team, RangeCursor* cursor) const {
+  const LayerWeights& weights = model_.layer(layer);
+  for (const Step& step : steps_) {
+    if (step.product != nullptr && !(this->*step.product)->shared()) {
+      (this->*step.product)->run_alone(*(weights.*step.weights));
+    } else {
+      team.run([&](const Worker& worker) { work(step, weights, worker); });
+    }
+    if (cursor != nullptr) {
+      cursor->worked();
+      cursor->met();
+    }
+  }
+}
+
+void Encoder::attend(const LayerWeights& weights, const Worker& worker) const {
+  attention_.work(qkv_rows_, context_, attention_scratch_, weights.relative.keys(), worker);
+}
+
+void Encoder::attention_norm(const LayerWeights& weights, const Worker& worker) const {
+  normalise(weights.attention_norm, worker);
+}
+
+void Encoder::ffn_norm(const LayerWeights& weights, const Worker& worker) const {
+  normalise(weights.ffn_norm, worker);
 }
 
 void Encoder::normalise(const NormWeights& norm, const Worker& worker) const {

@@ -6,35 +6,62 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string_view>
+#include <vector>
 
 #include "backends/cpu/arena.hpp"
 #include "backends/cpu/attention.hpp"
 #include "backends/cpu/linear.hpp"
 #include "backends/cpu/packed_model.hpp"
 #include "backends/cpu/team.hpp"
+#include "profilers/range_tree.hpp"
 
 namespace deformer {
 
 class Encoder {
  public:
-  /// `hidden` is the slot of the segment's rows, row_stride(d_model) floats apart. Asks `plan` for
-  /// scratch alive during ticks [first_tick, first_tick + kTicks).
-  Encoder(const PackedModel& model, std::span<const std::int64_t> cumulative, int threads,
-          ArenaPlan& plan, int hidden, std::int64_t first_tick);
+  /// `hidden` is the slot of the segment's rows, row_stride(d_model) floats apart; `cumulative` its
+  /// sequences, `first_texts` the tokens of each one's first text. Asks `plan` for scratch alive
+  /// during ticks [first_tick, first_tick + kTicks).
+  Encoder(const PackedModel& model, std::span<const std::int64_t> cumulative,
+          std::span<const std::int64_t> first_texts, int threads, ArenaPlan& plan, int hidden,
+          std::int64_t first_tick);
 
   static constexpr std::int64_t kTicks = 4;
 
   void bind(std::byte* base, const ArenaPlan& plan);
   /// Whether a team can walk whole layers (`work_layer`); else only `run_layer` will do.
   bool shared() const;
-  /// Called by every worker; ends with a barrier.
-  void work_layer(std::int64_t layer, const Worker& worker) const;
-  /// Called outside any region.
-  void run_layer(std::int64_t layer, Team& team) const;
+  /// Called by every worker; ends with a barrier. `cursor`, unless null, stands at the layer's
+  /// first operation and is led past its last.
+  void work_layer(std::int64_t layer, const Worker& worker, RangeCursor* cursor) const;
+  /// Called outside any region; `cursor` is thread 0's.
+  void run_layer(std::int64_t layer, Team& team, RangeCursor* cursor) const;
   /// Bytes of all results of one layer, as if each had a buffer of its own.
   std::int64_t requested_bytes_per_layer() const;
 
  private:
+  /// One operation of a layer (model/layer_cost.hpp): a product with its weights, or something else
+  /// that the workers do together.
+  struct Step {
+    std::string_view name;
+    std::unique_ptr<Linear> Encoder::*product = nullptr;
+    std::unique_ptr<LinearWeights> LayerWeights::*weights = nullptr;
+    void (Encoder::*work)(const LayerWeights&, const Worker&) const = nullptr;
+  };
+  static std::span<const Step> known_steps();
+  void plan_steps(Family family);
+
+  void work(const Step& step, const LayerWeights& weights, const Worker& worker) const {
+    if (step.product != nullptr) {
+      (this->*step.product)->work(*(weights.*step.weights), worker);
+    } else {
+      (this->*step.work)(weights, worker);
+    }
+  }
+  void attend(const LayerWeights& weights, const Worker& worker) const;
+  void attention_norm(const LayerWeights& weights, const Worker& worker) const;
+  void ffn_norm(const LayerWeights& weights, const Worker& worker) const;
   void normalise(const NormWeights& norm, const Worker& worker) const;
 
   const PackedModel& model_;
@@ -43,6 +70,7 @@ class Encoder {
   std::unique_ptr<Linear> attention_out_;
   std::unique_ptr<Linear> ffn1_;
   std::unique_ptr<Linear> ffn2_;
+  std::vector<Step> steps_;  ///< of a layer, in the order of layer_operations
   Attention attention_;
   int hidden_slot_;
   int qkv_slot_;

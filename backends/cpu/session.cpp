@@ -11,7 +11,6 @@
 
 #include "cache/codec.hpp"
 #include "model/error.hpp"
-#include "profilers/clock.hpp"
 
 namespace deformer {
 namespace {
@@ -42,7 +41,9 @@ CpuSession::CpuSession(std::shared_ptr<const PackedModel> model, std::shared_ptr
       options_(std::move(options)),
       team_(options_.threads, options_.processors),
       stride_(row_stride(model_->config().d_model)),
-      phase_ns_(plan_.phases.size(), 0) {
+      phase_ns_(plan_.phases.size(), 0),
+      log_(range_tree(plan_ranges(model_->config(), plan_, options_.detail)), options_.threads),
+      phase_ranges_(phase_ranges(plan_ranges(model_->config(), plan_, options_.detail))) {
   omp_set_num_threads(options_.threads);  // before primitives are made: they are tuned to it
   plan_parts();
   for (std::size_t phase = 0; phase < plan_.phases.size(); ++phase) {
@@ -90,8 +91,9 @@ void CpuSession::plan_phase(std::size_t index) {
       requested_bytes_ += hidden_bytes;
       break;
     case PhaseKind::encode:
-      target.encoder.emplace(*model_, target.cumulative, options_.threads, memory_, target.hidden,
-                             tick(index));
+      target.encoder.emplace(*model_, target.cumulative,
+                             first_text_tokens(shape_, phase.segment, plan_.order),
+                             options_.threads, memory_, target.hidden, tick(index));
       requested_bytes_ +=
           (phase.last_layer - phase.first_layer) * target.encoder->requested_bytes_per_layer();
       break;
@@ -108,10 +110,15 @@ void CpuSession::plan_phase(std::size_t index) {
 }
 
 void CpuSession::check_positions() const {
+  const bool relative = model_->config().family == Family::xlnet;
   std::int64_t needed = 0;
   for (const Part& any : parts_) {
     for (const EmbeddedToken& token : any.tokens) {
       needed = std::max(needed, token.position + 1);
+    }
+    // Relative positions reach from one end of a sequence to the other, whoever embedded it.
+    for (std::size_t i = 0; relative && i + 1 < any.cumulative.size(); ++i) {
+      needed = std::max(needed, any.cumulative[i + 1] - any.cumulative[i]);
     }
   }
   if (needed <= model_->positions()) {
@@ -199,32 +206,83 @@ void CpuSession::run(const Inputs& inputs) {
   if (std::byte* base = arena_->acquire(); base != base_) {
     bind(base);
   }
+  if (phase_ranges_.empty()) {
+    for (std::size_t index = 0; index < plan_.phases.size(); ++index) {
+      run_phase(index, inputs);
+    }
+    return;
+  }
+  log_.open(0);
   for (std::size_t index = 0; index < plan_.phases.size(); ++index) {
-    const Phase& phase = plan_.phases[index];
-    const std::int64_t start = now_ns();
-    if (phase.kind == PhaseKind::encode) {
-      encode(phase, inputs);
-    } else {
-      team_.run([&](const Worker& worker) { work_phase(phase, inputs, worker); });
-    }
-    if (index + 1 == plan_.phases.size() && output_ >= 0) {
-      team_.run([&](const Worker& worker) { publish(worker); });
-    }
-    phase_ns_[index] = now_ns() - start;
+    log_.open(phase_ranges_[index]);
+    run_phase(index, inputs);
+    log_.close(phase_ranges_[index]);
+    phase_ns_[index] = log_.elapsed_ns(phase_ranges_[index]);
+  }
+  log_.close(0);
+}
+
+/// A phase is one region, unless it encodes with products that a team can't share.
+void CpuSession::run_phase(std::size_t index, const Inputs& inputs) {
+  const Phase& phase = plan_.phases[index];
+  if (phase.kind == PhaseKind::encode && !part(phase.segment).encoder->shared()) {
+    encode_alone(index);
+  } else if (options_.detail > Detail::phase) {
+    team_.run([&](const Worker& worker) { record_phase(index, inputs, worker); });
+  } else {
+    team_.run([&](const Worker& worker) { work_phase(phase, inputs, worker); });
+  }
+  if (index + 1 == plan_.phases.size() && output_ >= 0) {
+    team_.run([&](const Worker& worker) { publish(worker); });
   }
 }
 
-/// Whole phases are one region where every product can be shared by the team.
-void CpuSession::encode(const Phase& phase, const Inputs& inputs) {
+void CpuSession::encode_alone(std::size_t index) {
+  const Phase& phase = plan_.phases[index];
   const Encoder& encoder = *part(phase.segment).encoder;
-  if (encoder.shared()) {
-    team_.run([&](const Worker& worker) { work_phase(phase, inputs, worker); });
+  omp_set_num_threads(options_.threads);
+  std::optional<RangeCursor> cursor;
+  if (options_.detail > Detail::phase) {
+    cursor = log_.cursor(0, phase_ranges_[index]);
+    cursor->begin();
+  }
+  for (std::int64_t layer = phase.first_layer; layer < phase.last_layer; ++layer) {
+    encoder.run_layer(weights_layer(layer), team_,
+                      options_.detail == Detail::op ? &*cursor : nullptr);
+    if (!kept_.empty()) {
+      team_.run([&](const Worker& worker) { keep(phase.segment, layer + 1, worker); });
+    }
+    if (options_.detail == Detail::layer) {
+      cursor->worked();
+      cursor->met();
+    }
+  }
+}
+
+/// The same work as work_phase, with the stamps of its layers or operations.
+void CpuSession::record_phase(std::size_t index, const Inputs& inputs, const Worker& worker) {
+  const Phase& phase = plan_.phases[index];
+  RangeCursor cursor = log_.cursor(worker.index(), phase_ranges_[index]);
+  cursor.begin();
+  if (phase.kind == PhaseKind::encode) {
+    work_layers(phase, worker, &cursor);
     return;
   }
-  omp_set_num_threads(options_.threads);
+  work_phase(phase, inputs, worker);
+  cursor.worked();
+  worker.barrier();
+  cursor.met();
+}
+
+void CpuSession::work_layers(const Phase& phase, const Worker& worker, RangeCursor* cursor) const {
+  RangeCursor* operations = options_.detail == Detail::op ? cursor : nullptr;
   for (std::int64_t layer = phase.first_layer; layer < phase.last_layer; ++layer) {
-    encoder.run_layer(layer, team_);
-    team_.run([&](const Worker& worker) { keep(phase.segment, layer + 1, worker); });
+    part(phase.segment).encoder->work_layer(weights_layer(layer), worker, operations);
+    keep(phase.segment, layer + 1, worker);
+    if (cursor != nullptr && operations == nullptr) {
+      cursor->worked();
+      cursor->met();
+    }
   }
 }
 
@@ -236,10 +294,7 @@ void CpuSession::work_phase(const Phase& phase, const Inputs& inputs, const Work
       keep(phase.segment, 0, worker);
       break;
     case PhaseKind::encode:
-      for (std::int64_t layer = phase.first_layer; layer < phase.last_layer; ++layer) {
-        part(phase.segment).encoder->work_layer(layer, worker);
-        keep(phase.segment, layer + 1, worker);
-      }
+      work_layers(phase, worker, nullptr);
       break;
     case PhaseKind::load:
       load(inputs, worker);
@@ -256,14 +311,12 @@ void CpuSession::work_phase(const Phase& phase, const Inputs& inputs, const Work
 }
 
 void CpuSession::embed(const Part& target, const Inputs& inputs, const Worker& worker) const {
-  const std::int64_t d = model_->config().d_model;
   const auto share = worker.share(static_cast<std::int64_t>(target.tokens.size()));
   for (std::int64_t row = share.first; row < share.last; ++row) {
     const EmbeddedToken& token = target.tokens[static_cast<std::size_t>(row)];
     const auto ids = token.from_passage ? inputs.passage_ids : inputs.question_ids;
-    kernels::embed_row(model_->word_row(ids[static_cast<std::size_t>(token.index)]),
-                       model_->position_row(token.position), model_->type_row(token.type), d,
-                       model_->embedding_norm(), target.rows + row * stride_);
+    model_->embed(ids[static_cast<std::size_t>(token.index)], token.position, token.type,
+                  target.rows + row * stride_);
   }
 }
 
@@ -323,6 +376,7 @@ void CpuSession::classes_head(const Worker& worker) const {
   const std::int64_t d = model_->config().d_model;
   const std::int64_t classes = model_->config().classes;
   const std::int64_t pairs = shape_.pairs();
+  const bool last = model_->config().classifies_by_last_token();
   const Part& joint = part(Segment::joint);
   float* pooled = floats(pooled_);
   float* out = floats(head_);
@@ -330,10 +384,11 @@ void CpuSession::classes_head(const Worker& worker) const {
   for (std::int64_t i = features.first; i < features.last; ++i) {
     const float* weight = model_->pooler_weight() + i * d;
     for (std::int64_t pair = 0; pair < pairs; ++pair) {
-      const float* first_row =
-          joint.rows + joint.cumulative[static_cast<std::size_t>(pair)] * stride_;
+      const auto sequence = static_cast<std::size_t>(pair);
+      const std::int64_t row =
+          last ? joint.cumulative[sequence + 1] - 1 : joint.cumulative[sequence];
       pooled[pair * d + i] =
-          std::tanh(kernels::dot(first_row, weight, d) + model_->pooler_bias()[i]);
+          std::tanh(kernels::dot(joint.rows + row * stride_, weight, d) + model_->pooler_bias()[i]);
     }
   }
   worker.barrier();
@@ -389,7 +444,13 @@ std::span<const float> CpuSession::layer_output(Segment segment, std::int64_t la
 }
 
 SessionMemory CpuSession::memory() const {
-  return {memory_.peak_bytes(), requested_bytes_};
+  SessionMemory memory{.peak_bytes = memory_.peak_bytes(),
+                       .requested_bytes = requested_bytes_,
+                       .allocated_bytes = arena_->bytes()};
+  for (std::size_t phase = 0; phase < plan_.phases.size(); ++phase) {
+    memory.phase_bytes.push_back(memory_.alive_bytes(tick(phase), tick(phase + 1) - 1));
+  }
+  return memory;
 }
 
 }  // namespace deformer

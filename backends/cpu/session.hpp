@@ -14,6 +14,7 @@
 #include "backends/cpu/packed_model.hpp"
 #include "backends/cpu/rows.hpp"
 #include "backends/cpu/team.hpp"
+#include "backends/ranges.hpp"
 
 namespace deformer {
 
@@ -28,6 +29,7 @@ class CpuSession final : public Session {
   std::span<const float> head_output() const override;
   std::span<const float> layer_output(Segment segment, std::int64_t layers) const override;
   std::span<const std::int64_t> phase_ns() const override { return phase_ns_; }
+  RangeLog* ranges() override { return &log_; }
   SessionMemory memory() const override;
 
  private:
@@ -55,8 +57,11 @@ class CpuSession final : public Session {
   void add_kept(Segment segment, std::int64_t layers, std::int64_t first_tick);
 
   void bind(std::byte* base);
-  void encode(const Phase& phase, const Inputs& inputs);
+  void run_phase(std::size_t index, const Inputs& inputs);
+  void encode_alone(std::size_t index);
   void work_phase(const Phase& phase, const Inputs& inputs, const Worker& worker) const;
+  void work_layers(const Phase& phase, const Worker& worker, RangeCursor* cursor) const;
+  void record_phase(std::size_t index, const Inputs& inputs, const Worker& worker);
   void embed(const Part& part, const Inputs& inputs, const Worker& worker) const;
   void load(const Inputs& inputs, const Worker& worker) const;
   void join(const Worker& worker) const;
@@ -70,6 +75,7 @@ class CpuSession final : public Session {
   Part& part(Segment segment) { return parts_[static_cast<std::size_t>(segment)]; }
   const Part& part(Segment segment) const { return parts_[static_cast<std::size_t>(segment)]; }
   std::int64_t last_tick() const;
+  std::int64_t weights_layer(std::int64_t layer) const { return options_.one_layer ? 0 : layer; }
   float* floats(int slot) const;
 
   std::shared_ptr<const PackedModel> model_;
@@ -91,6 +97,8 @@ class CpuSession final : public Session {
   std::int64_t requested_bytes_ = 0;
   std::byte* base_ = nullptr;
   std::vector<std::int64_t> phase_ns_;
+  RangeLog log_;
+  std::vector<int> phase_ranges_;  ///< of log_; empty when nothing is timed
 };
 
 }  // namespace deformer

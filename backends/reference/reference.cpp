@@ -6,6 +6,7 @@
 #include <map>
 #include <utility>
 
+#include "backends/ranges.hpp"
 #include "backends/reference/encoder.hpp"
 #include "backends/reference/reference.hpp"
 #include "cache/codec.hpp"
@@ -31,7 +32,11 @@ class ReferenceSession final : public Session {
         plan_(std::move(plan)),
         shape_(std::move(shape)),
         options_(std::move(options)),
-        phase_ns_(plan_.phases.size()) {
+        phase_ns_(plan_.phases.size()),
+        ranges_(plan_ranges(encoder_.config(), plan_, options_.detail)),
+        phase_ranges_(phase_ranges(ranges_)),
+        log_(range_tree(ranges_), 1),
+        times_(encoder_.config().family) {
     measure_memory();
   }
 
@@ -39,11 +44,20 @@ class ReferenceSession final : public Session {
   void run(const Inputs& inputs) override {
     check_inputs(encoder_.config(), plan_, shape_, inputs);
     kept_.clear();
+    log_.open(0);
     for (std::size_t i = 0; i < plan_.phases.size(); ++i) {
+      const int range = phase_ranges_.empty() ? 0 : phase_ranges_[i];
+      at_ = range;
       const std::int64_t start = now_ns();
+      log_.open(range);
       run_phase(plan_.phases[i], inputs);
+      if (options_.detail == Detail::op && plan_.phases[i].kind != PhaseKind::encode) {
+        record(log_.start_ns(range), now_ns());
+      }
+      log_.close(range);
       phase_ns_[i] = now_ns() - start;
     }
+    log_.close(0);
     output_ = to_f32(states(plan_.output_segment()).rows);
   }
 
@@ -54,6 +68,7 @@ class ReferenceSession final : public Session {
     return found == kept_.end() ? std::span<const float>() : found->second;
   }
   std::span<const std::int64_t> phase_ns() const override { return phase_ns_; }
+  RangeLog* ranges() override { return &log_; }
   SessionMemory memory() const override { return memory_; }
 
  private:
@@ -81,15 +96,42 @@ class ReferenceSession final : public Session {
 
   void encode(const Phase& phase) {
     for (std::int64_t layer = phase.first_layer; layer < phase.last_layer; ++layer) {
-      encoder_.apply_layer(encoder_.read_layer(layer), states(phase.segment));
+      const reference::LayerWeights weights = encoder_.read_layer(layer);
+      times_.clear();
+      const std::int64_t start = now_ns();
+      encoder_.apply_layer(weights, states(phase.segment), &times_);
+      record_layer(start);
       keep(phase.segment, layer + 1);
     }
+  }
+
+  /// Stamps of the layer that follows at_, its operations laid end to end.
+  void record_layer(std::int64_t start) {
+    if (options_.detail < Detail::layer) {
+      return;
+    }
+    if (options_.detail == Detail::layer) {
+      record(start, now_ns());
+      return;
+    }
+    ++at_;
+    for (const std::int64_t ns : times_.ns()) {
+      start = record(start, start + ns);
+    }
+  }
+
+  /// The next range, a leaf, ran from start to end. Returns when it really ended.
+  std::int64_t record(std::int64_t start, std::int64_t end) {
+    end += log_.lose_in(++at_);
+    log_.put(0, at_, {start, end, end});
+    return end;
   }
 
   void load(const Inputs& inputs) {
     States& passages = states(Segment::passage);
     const std::int64_t d = encoder_.config().d_model;
     passages.offsets = cumulative_tokens(shape_, Segment::passage);
+    passages.first_texts = shape_.passage_tokens;
     passages.rows.clear();
     std::vector<float> decoded;
     for (std::size_t i = 0; i < inputs.cached_passages.size(); ++i) {
@@ -134,6 +176,11 @@ class ReferenceSession final : public Session {
   std::map<std::pair<Segment, std::int64_t>, std::vector<float>> kept_;
   std::vector<float> output_, head_output_;
   std::vector<std::int64_t> phase_ns_;
+  std::vector<PlanRange> ranges_;
+  std::vector<int> phase_ranges_;
+  RangeLog log_;
+  reference::OperationTimes times_;
+  int at_ = 0;  ///< the range being recorded
   SessionMemory memory_;
 };
 

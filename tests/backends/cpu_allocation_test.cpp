@@ -1,47 +1,12 @@
-/// Counts what `run` asks the heap for. oneDNN's shared library keeps its own books; only requests
-/// made by code of this program, which our rooms are linked into, count.
+/// Counts what `run` asks the heap for.
 
-#include <dlfcn.h>
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <cstdlib>
-#include <functional>
-#include <new>
 #include <numeric>
 #include <vector>
 
 #include "backends/cpu/cpu.hpp"
-
-namespace {
-
-std::atomic<bool> counting{false};
-std::atomic<int> allocations{0};
-
-const void* module_of(const void* address) {
-  Dl_info info{};
-  return dladdr(address, &info) != 0 ? info.dli_fbase : nullptr;
-}
-
-}  // namespace
-
-// Not inlined, so that the return address is the place that allocates.
-[[gnu::noinline]] void* operator new(std::size_t size) {
-  if (counting.load(std::memory_order_relaxed) &&
-      module_of(__builtin_return_address(0)) == module_of(&counting)) {
-    allocations.fetch_add(1);
-  }
-  if (void* memory = std::malloc(size == 0 ? 1 : size)) {
-    return memory;
-  }
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept {
-  std::free(memory);
-}
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept {
-  std::free(memory);
-}
+#include "support/allocation_count.hpp"
 
 namespace deformer {
 namespace {
@@ -52,16 +17,7 @@ std::vector<std::int32_t> ids(std::int64_t count) {
   return result;
 }
 
-int allocations_during(const std::function<void()>& action) {
-  allocations = 0;
-  counting = true;
-  action();
-  counting = false;
-  return allocations;
-}
-
-TEST(CpuAllocation, ARunAllocatesNothing) {
-  ModelConfig config = *builtin_model("bert-tiny");
+void expect_no_allocations(ModelConfig config, Order order) {
   config.vocab_size = 1000;
   config.head = HeadKind::classes;
   const auto weights = random_weights(config, 7);
@@ -72,13 +28,29 @@ TEST(CpuAllocation, ARunAllocatesNothing) {
   const std::vector<std::byte> cached(static_cast<std::size_t>(70 * config.d_model * 2));
   const std::vector<const std::byte*> pointers(6, cached.data());
   for (const Variant variant : {Variant::full, Variant::decomposed, Variant::cached}) {
-    const auto session =
-        model->prepare(make_plan(config, variant, 1, Order::question_first), shape,
-                       {.threads = 2, .cache_dtype = DType::bf16, .keep_layers = {0, 1, 2}});
-    const Inputs inputs{questions, passages, pointers};
-    session->run(inputs);  // binds, and makes oneDNN's one-time things
-    EXPECT_EQ(allocations_during([&] { session->run(inputs); }), 0) << to_string(variant);
+    for (const Detail detail : {Detail::none, Detail::phase, Detail::layer, Detail::op}) {
+      const auto session = model->prepare(
+          make_plan(config, variant, 1, order), shape,
+          {.threads = 2, .cache_dtype = DType::bf16, .keep_layers = {0, 1, 2}, .detail = detail});
+      const Inputs inputs{questions, passages, pointers};
+      session->run(inputs);  // binds, and makes oneDNN's one-time things
+      EXPECT_EQ(allocations_during([&] { session->run(inputs); }), 0)
+          << to_string(variant) << to_string(detail);
+    }
   }
+}
+
+TEST(CpuAllocation, ARunAllocatesNothing) {
+  expect_no_allocations(*builtin_model("bert-tiny"), Order::question_first);
+}
+
+TEST(CpuAllocation, ARunOfXlnetAllocatesNothing) {
+  ModelConfig config = *builtin_model("xlnet-base");
+  config.layers = 2;
+  config.d_model = 128;
+  config.heads = 2;
+  config.d_ff = 512;
+  expect_no_allocations(config, Order::passage_first);
 }
 
 TEST(CpuAllocation, TheCounterCounts) {

@@ -1,0 +1,242 @@
+// `profile`: one point, opened up.
+
+#include <unistd.h>
+
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+
+#include <fmt/format.h>
+
+#include "build_id.hpp"
+#include "cli/app.hpp"
+#include "cli/point_options.hpp"
+#include "cli/progress.hpp"
+#include "cli/verbs.hpp"
+#include "harness/interrupt.hpp"
+#include "harness/profile.hpp"
+#include "harness/sweep.hpp"
+#include "model/error.hpp"
+#include "reports/profile.hpp"
+
+namespace deformer::cli {
+namespace {
+
+using nlohmann::ordered_json;
+
+struct ProfileArguments {
+  PointOptions points;
+  std::string out, detail = "op", inject, roofline, parity = "on", pin = "auto";
+  double max_time_s = 10;
+  std::int64_t rounds = 0;
+  bool quiet = false;
+  std::string format;
+};
+
+void add_options(App& app, ProfileArguments& arguments) {
+  arguments.points.add_to(app);
+  app.add_option("--out,-o", arguments.out, "Run file to append the records to (default: none)");
+  app.add_option("--detail", arguments.detail, "phase | layer | op: how far down")
+      ->check(CLI::IsMember({"phase", "layer", "op"}));
+  app.add_option("--max-time", arguments.max_time_s,
+                 "Seconds a point for the rounds, and as many for looking closer");
+  app.add_option("--rounds", arguments.rounds, "Fixed number of rounds (default: until precise)");
+  app.add_option("--roofline", arguments.roofline, "Write the rooflines to this file, as SVG");
+  app.add_option("--inject", arguments.inject,
+                 "Fault hook for tests: op=NAME[,layer=L],slowdown=P% of the whole forward");
+  app.add_option("--parity", arguments.parity, "on | off: check against the reference")
+      ->check(CLI::IsMember({"on", "off"}));
+  app.add_option("--pin", arguments.pin, "auto | off: bind each thread to a processor")
+      ->check(CLI::IsMember({"auto", "off"}));
+  app.add_flag("--quiet", arguments.quiet, "Nothing on stderr but errors");
+  add_format(app, arguments.format, {"console", "markdown", "json"});
+}
+
+void check(const ProfileArguments& arguments, const App& app) {
+  if (!std::isfinite(arguments.max_time_s) || arguments.max_time_s <= 0 ||
+      arguments.max_time_s > 1e7) {
+    throw BadInput(fmt::format("--max-time: expected seconds above 0 and below 1e7, found {}",
+                               arguments.max_time_s));
+  }
+  if (app.count("--rounds") > 0 && (arguments.rounds < 1 || arguments.rounds > 10'000'000)) {
+    throw BadInput(fmt::format("--rounds: expected 1 to 10000000, found {}", arguments.rounds));
+  }
+}
+
+/// A run file that is gone with the program, for who asks for none.
+class ScratchFile {
+ public:
+  explicit ScratchFile(const std::string& asked) : path_(asked), ours_(asked.empty()) {
+    if (ours_) {
+      std::string name =
+          (std::filesystem::temp_directory_path() / "deformer-profile-XXXXXX").string();
+      const int descriptor = mkstemp(name.data());
+      if (descriptor < 0) {
+        throw BadInput(name + ": expected to write a temporary file there; name one by --out");
+      }
+      close(descriptor);
+      path_ = name;
+    }
+  }
+  ~ScratchFile() {
+    std::error_code ignored;
+    if (ours_) {
+      std::filesystem::remove(path_, ignored);
+    }
+  }
+  ScratchFile(const ScratchFile&) = delete;
+  ScratchFile& operator=(const ScratchFile&) = delete;
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+  bool ours_;
+};
+
+void write_file(const std::string& path, const std::string& text) {
+  std::ofstream file(path, std::ios::binary);
+  file << text;
+  file.close();
+  if (!file) {
+    throw BadInput(path + ": expected to write there, found it can't be");
+  }
+}
+
+std::vector<PlannedGroup> plan_groups(const SweepSpec& spec) {
+  std::vector<PlannedGroup> groups = expand(spec);
+  if (groups.size() > 1) {
+    throw BadInput(fmt::format(
+        "profile: expected one shape, with any variants and splits of it; found {} ({}, {}, ...); "
+        "give one model, batch, lengths and number of threads",
+        groups.size(), group_name(groups[0]), group_name(groups[1])));
+  }
+  if (!groups.empty()) {
+    mark_unavailable(groups);
+  }
+  return groups;
+}
+
+std::string console(const std::vector<ordered_json>& records, const Roofs& roofs,
+                    TableFormat style) {
+  std::string text;
+  for (const ordered_json& record : records) {
+    if (record.at("status") == "skipped") {
+      text += fmt::format("{}: skipped: {}\n\n", record.at("name").get<std::string>(),
+                          record.at("reason").get<std::string>());
+      continue;
+    }
+    for (const Table& table : profile_tables(record)) {
+      text += print_table(table, style) + "\n";
+    }
+    const Roofline roofline = roofline_of(
+        record, roofline_ceilings(roofs, record.at("point").at("dtype").get<std::string>()));
+    if (!roofline.points.empty()) {
+      text += style == TableFormat::console ? roofline_text(roofline)
+                                            : "```\n" + roofline_text(roofline) + "```\n";
+      text += "\n";
+    }
+  }
+  return text;
+}
+
+SweepOptions sweep_options(const ProfileArguments& options, const App& app, const SweepSpec& spec,
+                           const std::vector<PlannedGroup>& groups,
+                           const std::vector<std::string>& given) {
+  SweepOptions sweep;
+  sweep.fresh = true;  // it is asked what is so now
+  sweep.parity = options.parity == "on";
+  sweep.pin = options.pin == "auto";
+  sweep.detail = *parse_detail(options.detail);
+  if (!options.inject.empty()) {
+    sweep.inject = parse_injection(options.inject);
+    sweep.detail = Detail::op;
+    check_injection(sweep.inject, groups.front().config);
+  }
+  sweep.measure = {.max_time_s = options.max_time_s, .rounds = options.rounds, .seed = spec.seed};
+  sweep.command = {"deformer-bench", "profile"};
+  sweep.command.insert(sweep.command.end(), given.begin(), given.end());
+  sweep.resolved_options = app.resolved();
+  sweep.build = {kVersion, kRevision, kBuildId, kBuildFlags};
+  return sweep;
+}
+
+int verdict(const SweepResult& result) {
+  const auto fail = [](int code, const std::string& message) {
+    fmt::print(stderr, "deformer-bench: {}\n", message);
+    return code;
+  };
+  if (result.interrupted) {
+    return fail(kInterrupted, "interrupted");
+  }
+  if (result.invalid > 0) {
+    return fail(kJudgedBad,
+                fmt::format("{} of {} points failed parity", result.invalid, result.points));
+  }
+  if (result.failed > 0) {
+    return fail(kUndecided, fmt::format("{} of {} points failed; their records say why",
+                                        result.failed, result.points));
+  }
+  return kDone;
+}
+
+}  // namespace
+
+int run_profile_verb(const std::vector<std::string>& given) {
+  ProfileArguments options;
+  App app("profile",
+          "One shape, opened up: time by phase and operation against the measured roofs, what "
+          "bounds each, and from the FLOP ratio to the measured one step by step.",
+          "deformer-bench profile --model bert-tiny --task squad --split 1 --max-time 1");
+  add_options(app, options);
+  if (const auto code = app.read(given)) {
+    return *code;
+  }
+  check(options, app);
+  const SweepSpec spec = options.points.spec(true);
+  const std::vector<PlannedGroup> groups = plan_groups(spec);
+  if (groups.empty()) {
+    fmt::print(stderr, "deformer-bench: the filter left no point to profile\n");
+    return kUndecided;
+  }
+  const Point& point = groups.front().points.front().point;
+  SweepOptions sweep = sweep_options(options, app, spec, groups, given);
+  const ScratchFile scratch(options.out);
+  sweep.out = scratch.path();
+  catch_interrupts();
+  ProfileOptions profile_options;
+  SweepResult result;
+  {
+    Progress progress(options.quiet);
+    const Machine machine = this_machine();
+    profile_options.limit_s = options.max_time_s;
+    profile_options.last_level_cache_bytes = machine.last_level_cache_bytes;
+    profile_options.roofs = team_roofs(
+                                machine, kBuildId, point.threads * point.instances, false,
+                                [&progress](const std::string& text) { progress.warning(text); },
+                                [&progress](const std::string& what) { progress.step(what, 0, 0); })
+                                .roofs;
+    Profile profile(profile_options);
+    sweep.examiner = &profile;
+    BenchmarkDriver driver({});
+    result = run_sweep(spec, groups, sweep, driver, progress);
+  }
+  if (!options.roofline.empty()) {
+    std::vector<Roofline> rooflines;
+    for (const ordered_json& record : result.records) {
+      rooflines.push_back(
+          roofline_of(record, roofline_ceilings(profile_options.roofs, to_string(point.dtype))));
+    }
+    write_file(options.roofline, roofline_svg(rooflines));
+  }
+  if (options.format == "json") {
+    print_json("profile", result.records);
+  } else {
+    print_result(
+        console(result.records, profile_options.roofs,
+                options.format == "console" ? TableFormat::console : TableFormat::markdown));
+  }
+  return verdict(result);
+}
+
+}  // namespace deformer::cli

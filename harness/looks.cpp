@@ -1,0 +1,99 @@
+#include "harness/looks.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "harness/interrupt.hpp"
+#include "harness/meter.hpp"
+#include "profilers/clock.hpp"
+#include "profilers/statistics.hpp"
+
+namespace deformer {
+namespace {
+
+constexpr int kWarmUps = 3;
+constexpr std::int64_t kFewestRounds = 10;
+
+/// Forwards that make a sample of a millisecond, by the quickest of some.
+void warm_up(Look& look) {
+  double fastest_ns = 1e18;
+  for (int i = 0; i < kWarmUps; ++i) {
+    const std::int64_t start = now_ns();
+    look.forward();
+    fastest_ns = std::min(fastest_ns, static_cast<double>(now_ns() - start));
+  }
+  look.forwards = std::max<std::int64_t>(
+      1,
+      static_cast<std::int64_t>(std::ceil(Meter::kShortestSampleNs / std::max(fastest_ns, 1.0))));
+}
+
+void sample(Look& look) {
+  look.round_sums.clear();
+  const std::int64_t start = now_ns();
+  for (std::int64_t i = 0; i < look.forwards; ++i) {
+    look.forward();
+    if (!look.ranges.empty()) {
+      look.round_sums.add(*look.session->ranges());
+    }
+  }
+  const auto forwards = static_cast<double>(look.forwards);
+  look.ns.push_back(static_cast<double>(now_ns() - start) / forwards);
+  for (std::size_t range = 0; range < look.range_ns.size(); ++range) {
+    look.range_ns[range].push_back(look.round_sums.elapsed_ns(static_cast<int>(range)) / forwards);
+  }
+}
+
+}  // namespace
+
+void Look::forward() {
+  if (walk) {
+    inputs.cached_passages = walk->next();
+  }
+  session->run(inputs);
+}
+
+double Look::median_ns() const {
+  return median(ns).value_or(0);
+}
+
+double Look::range_median_ns(std::size_t range) const {
+  return median(range_ns[range]).value_or(0);
+}
+
+Look make_look(PreparedGroup& group, Runner& runner, std::string name, Plan plan,
+               SessionOptions options) {
+  Look look;
+  look.name = std::move(name);
+  look.plan = std::move(plan);
+  look.session = group.model().prepare(look.plan, runner.planned->point.shape, options);
+  look.inputs = runner.instances.front().inputs;
+  if (look.plan.loads_passages()) {
+    look.walk.emplace(*runner.pool, 0, 1);
+  }
+  if (options.detail > Detail::none && look.session->ranges() != nullptr) {
+    look.ranges = plan_ranges(group.group().config, look.plan, options.detail);
+    look.range_ns.resize(look.ranges.size());
+    look.round_sums = RangeSums(*look.session->ranges());
+  }
+  return look;
+}
+
+void measure_looks(std::vector<Look>& looks, double limit_s, std::int64_t most) {
+  for (Look& look : looks) {
+    warm_up(look);
+  }
+  const std::int64_t end_ns = now_ns() + static_cast<std::int64_t>(limit_s * 1e9);
+  const std::size_t count = looks.size();
+  for (std::int64_t round = 0; round < most && !interrupted(); ++round) {
+    if (round >= kFewestRounds && now_ns() >= end_ns) {
+      break;
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+      // Forwards and backwards, from another start each time: none is always behind the same one.
+      const std::size_t turned = (i + static_cast<std::size_t>(round / 2)) % count;
+      sample(looks[round % 2 == 0 ? turned : count - 1 - turned]);
+    }
+  }
+}
+
+}  // namespace deformer

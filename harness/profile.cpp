@@ -1,0 +1,294 @@
+#include "harness/profile.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include <fmt/format.h>
+
+#include "harness/interrupt.hpp"
+#include "harness/record.hpp"
+#include "profilers/statistics.hpp"
+
+namespace deformer {
+namespace {
+
+using nlohmann::ordered_json;
+
+constexpr std::int64_t kMostRounds = 2000;
+
+/// The looks at one runner, by their index in the list that is measured.
+struct RunnerLooks {
+  std::size_t plain = 0, phases = 0, operations = 0, warm = 0, bare = 0;
+};
+
+Plan without_layers(Plan plan) {
+  std::erase_if(plan.phases, [](const Phase& phase) { return phase.kind == PhaseKind::encode; });
+  return plan;
+}
+
+RunnerLooks add_looks(PreparedGroup& group, Runner& runner, std::vector<Look>& looks) {
+  RunnerLooks at;
+  const auto add = [&](const char* name, Plan plan, Detail detail, bool one_layer) {
+    SessionOptions options = group.session_options(runner.planned->point, 0);
+    options.detail = detail;
+    options.one_layer = one_layer;
+    looks.push_back(make_look(group, runner, name, std::move(plan), options));
+    return looks.size() - 1;
+  };
+  at.plain = add("plain", runner.plan, Detail::none, false);
+  at.phases = add("phases", runner.plan, Detail::phase, false);
+  at.operations = add("operations", runner.plan, Detail::op, false);
+  at.warm = add("warm", runner.plan, Detail::op, true);
+  at.bare = add("bare", without_layers(runner.plan), Detail::phase, false);
+  return at;
+}
+
+/// Paired by round: what recording costs is less than what a machine drifts in a second.
+ordered_json ratio_json(const Look& over, const Look& under) {
+  std::vector<double> ratios;
+  for (std::size_t i = 0; i < std::min(over.ns.size(), under.ns.size()); ++i) {
+    ratios.push_back(over.ns[i] / under.ns[i]);
+  }
+  const auto interval = median_interval(ratios);
+  const auto middle = median(ratios);
+  return {{"ratio", middle ? ordered_json(*middle) : ordered_json(nullptr)},
+          {"ci_low", interval ? ordered_json(interval->low) : ordered_json(nullptr)},
+          {"ci_high", interval ? ordered_json(interval->high) : ordered_json(nullptr)},
+          {"rounds", ratios.size()}};
+}
+
+double phases_ns(const Look& look, const std::function<bool(PhaseKind)>& wanted) {
+  double sum_ns = 0;
+  for (std::size_t i = 0; i < look.ranges.size(); ++i) {
+    const PlanRange& range = look.ranges[i];
+    if (range.level == Detail::phase && wanted(look.plan.phases[range.phase].kind)) {
+      sum_ns += look.range_median_ns(i);
+    }
+  }
+  return sum_ns;
+}
+
+StageTimes stage_times(const Look& operations, const Look& warm, const Look& bare,
+                       const PlanCost& cost) {
+  const auto encodes = [](PhaseKind kind) { return kind == PhaseKind::encode; };
+  const auto loads = [](PhaseKind kind) { return kind == PhaseKind::load; };
+  StageTimes times;
+  times.flops = static_cast<double>(cost.total.flops());
+  for (const PhaseCost& phase : cost.phases) {
+    times.encode_flops += encodes(phase.phase.kind) ? static_cast<double>(phase.total.flops()) : 0;
+  }
+  times.encode_ns = phases_ns(operations, encodes);
+  times.encode_warm_ns = phases_ns(warm, encodes);
+  times.load_ns = phases_ns(bare, loads);
+  times.fixed_ns = bare.median_ns() - times.load_ns;
+  return times;
+}
+
+/// Sum of the medians of all ranges of each operation.
+std::map<std::string, double> by_operation(const Look& look) {
+  std::map<std::string, double> sums;
+  for (std::size_t i = 0; i < look.ranges.size(); ++i) {
+    if (look.ranges[i].level == Detail::op) {
+      sums[look.ranges[i].name] += look.range_median_ns(i);
+    }
+  }
+  return sums;
+}
+
+/// Of the weights of the layers, what the last-level cache can't keep from one forward to the next.
+double memory_share(const PlanCost& cost, std::int64_t cache_bytes) {
+  double weights = 0;
+  std::map<std::int64_t, std::int64_t> layers;
+  for (const PhaseCost& phase : cost.phases) {
+    for (std::size_t i = 0; i < phase.layers.size(); ++i) {
+      layers[phase.phase.first_layer + static_cast<std::int64_t>(i)] =
+          phase.layers[i].bytes_weights;
+    }
+  }
+  for (const auto& [layer, bytes] : layers) {
+    weights += static_cast<double>(bytes);
+  }
+  return weights > 0 ? std::max(0.0, weights - static_cast<double>(cache_bytes)) / weights : 0;
+}
+
+/// Where the time beyond the ideal goes. Imbalance and waiting come from the threads' own stamps,
+/// bandwidth from the same operation with warm weights (or from the roof, where bytes set the
+/// ideal), and what is left is arithmetic below the peak.
+struct Loss {
+  double compute = 0, bandwidth = 0, fork_join = 0, imbalance = 0;
+};
+
+Loss split_loss(double elapsed_ns, const std::vector<double>& busy_ns, const OperationRoof& roof,
+                double cold_less_warm_ns) {
+  Loss loss;
+  double rest = std::max(0.0, elapsed_ns - roof.ideal_ns);
+  const auto take = [&rest](double& part, double ns) {
+    part = std::clamp(ns, 0.0, rest);
+    rest -= part;
+  };
+  if (!busy_ns.empty()) {
+    const double most = std::ranges::max(busy_ns);
+    double mean = 0;
+    for (const double ns : busy_ns) {
+      mean += ns / static_cast<double>(busy_ns.size());
+    }
+    take(loss.imbalance, most - mean);
+    take(loss.fork_join, elapsed_ns - most);
+  }
+  if (roof.bandwidth) {
+    loss.bandwidth = rest;
+  } else {
+    take(loss.bandwidth, cold_less_warm_ns);
+    loss.compute = rest;
+  }
+  return loss;
+}
+
+struct Named {
+  const char* name;
+  double ns;
+};
+
+std::string sentence(const std::string& operation, const Loss& loss, const OperationRoof& roof,
+                     double elapsed_ns, const char* bound) {
+  if (elapsed_ns <= roof.ideal_ns) {
+    return fmt::format("{} is at its roof: its data lies nearer than assumed", operation);
+  }
+  const std::string of_peak = fmt::format("{:.0f} %", 100 * roof.ideal_ns / elapsed_ns);
+  if (std::string_view(bound) == "compute") {
+    return fmt::format("{} is bound by compute: its arithmetic runs at {} of the peak", operation,
+                       of_peak);
+  }
+  if (std::string_view(bound) == "bandwidth") {
+    return roof.bandwidth
+               ? fmt::format("{} is bound by bandwidth: it moves its bytes at {} of the roof",
+                             operation, of_peak)
+               : fmt::format(
+                     "{} is bound by bandwidth: with warm weights it would take {:.1f} % less",
+                     operation, 100 * loss.bandwidth / elapsed_ns);
+  }
+  if (std::string_view(bound) == "fork-join") {
+    return fmt::format("{} is bound by fork-join: {:.1f} % of it is spent meeting at barriers",
+                       operation, 100 * loss.fork_join / elapsed_ns);
+  }
+  return fmt::format(
+      "{} is bound by imbalance: its busiest thread works {:.1f} % of it longer than the mean",
+      operation, 100 * loss.imbalance / elapsed_ns);
+}
+
+void add_loss(ordered_json& row, const OperationRoof& roof, double cold_less_warm_ns) {
+  const double elapsed_ns = row.at("median_ns").is_null() ? 0 : row.at("median_ns").get<double>();
+  if (elapsed_ns <= 0 || roof.ideal_ns <= 0) {
+    return;
+  }
+  const std::vector<double> busy = row.at("busy_ns").is_null()
+                                       ? std::vector<double>{}
+                                       : row.at("busy_ns").get<std::vector<double>>();
+  const Loss loss = split_loss(elapsed_ns, busy, roof, cold_less_warm_ns);
+  const std::vector<Named> parts{{"compute", loss.compute},
+                                 {"bandwidth", loss.bandwidth},
+                                 {"fork-join", loss.fork_join},
+                                 {"imbalance", loss.imbalance}};
+  const char* bound = std::ranges::max_element(parts, {}, &Named::ns)->name;
+  row["bytes_memory"] = roof.bytes_memory;
+  row["intensity"] = roof.intensity;
+  row["ideal_ns"] = roof.ideal_ns;
+  row["roof_fraction"] = roof.ideal_ns / elapsed_ns;
+  row["lost_ns"] = elapsed_ns - roof.ideal_ns;
+  row["warm_weights_ns"] = elapsed_ns - cold_less_warm_ns;
+  row["loss"] = {{"compute", loss.compute},
+                 {"bandwidth", loss.bandwidth},
+                 {"fork_join", loss.fork_join},
+                 {"imbalance", loss.imbalance}};
+  row["bound_by"] = bound;
+  row["says"] = sentence(row.at("name").get<std::string>(), loss, roof, elapsed_ns, bound);
+}
+
+Cost operation_cost(const PlanCost& cost, std::string_view name) {
+  Cost sum;
+  for (const PhaseCost& phase : cost.phases) {
+    for (const OperationCost& operation : phase.operations) {
+      if (operation.name != name) {
+        continue;
+      }
+      const std::size_t times = std::max<std::size_t>(phase.layers.size(), 1);
+      for (std::size_t i = 0; i < times; ++i) {
+        sum += operation.cost;
+      }
+    }
+  }
+  return sum;
+}
+
+/// What the run holds beyond its operations.
+ordered_json between_json(const ordered_json& record) {
+  const ordered_json& ranges = record.at("ranges");
+  if (ranges.is_null() || ranges.front().at("median_ns").is_null()) {
+    return nullptr;
+  }
+  double operations_ns = 0;
+  for (const ordered_json& row : record.at("operations")) {
+    operations_ns += row.at("median_ns").get<double>();
+  }
+  return ranges.front().at("median_ns").get<double>() - operations_ns;
+}
+
+}  // namespace
+
+void Profile::look_closer(PreparedGroup& group, std::vector<ordered_json>& records) {
+  std::vector<Runner>& runners = group.runners();
+  std::vector<Look> looks;
+  std::vector<RunnerLooks> at;
+  for (Runner& runner : runners) {
+    at.push_back(add_looks(group, runner, looks));
+  }
+  measure_looks(looks, options_.limit_s * static_cast<double>(runners.size()), kMostRounds);
+  if (interrupted()) {
+    return;
+  }
+  const auto stages = [&](std::size_t i) {
+    return stage_times(looks[at[i].operations], looks[at[i].warm], looks[at[i].bare],
+                       plan_cost(group.group().config, runners[i].planned->point));
+  };
+  const auto full = std::ranges::find_if(runners, &Runner::is_full);
+  for (std::size_t i = 0; i < runners.size(); ++i) {
+    ordered_json& record = records[i];
+    const Point& point = runners[i].planned->point;
+    const PlanCost cost = plan_cost(group.group().config, point);
+    record["overhead"] = {{"phase", ratio_json(looks[at[i].phases], looks[at[i].plain])},
+                          {"op", ratio_json(looks[at[i].operations], looks[at[i].plain])}};
+    if (!record.at("operations").is_null()) {
+      const auto cold = by_operation(looks[at[i].operations]);
+      const auto warm = by_operation(looks[at[i].warm]);
+      const double share = memory_share(cost, options_.last_level_cache_bytes);
+      for (ordered_json& row : record["operations"]) {
+        const std::string name = row.at("name").get<std::string>();
+        const bool from_memory =
+            name == "load" && runners[i].pool_size.bytes > options_.last_level_cache_bytes;
+        const double stored = from_memory ? static_cast<double>(cost.cache_bytes_batch) : 0;
+        const OperationRoof roof = operation_roof(operation_cost(cost, name), stored, share,
+                                                  options_.roofs, to_string(point.dtype));
+        add_loss(row, roof, cold.at(name) - warm.at(name));
+      }
+    }
+    record["between_ns"] = between_json(record);
+    record["waterfall"] = nullptr;
+    if (full != runners.end() && !runners[i].is_full() && !record.at("speedup").is_null() &&
+        !record["speedup"].at("median").is_null()) {
+      const auto f = static_cast<std::size_t>(full - runners.begin());
+      const double full_ns = records[f].at("time").at("median").get<double>();
+      const double ratio = record["speedup"]["median"].get<double>();
+      record["waterfall"] =
+          waterfall_json(waterfall(stages(f), stages(i), full_ns, ratio), full_ns / ratio);
+    }
+  }
+}
+
+void Profile::examine(PreparedGroup& group, const RunRoofs& /*roofs*/,
+                      std::vector<ordered_json>& records, const StepProgress& progress) {
+  progress("looking closer", 0, 0);
+  group.team().run_on(0, [&](int) { look_closer(group, records); });
+}
+
+}  // namespace deformer

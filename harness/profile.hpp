@@ -1,0 +1,80 @@
+#pragma once
+/// `profile`: looks closer at a set that was measured, and adds to its records where the time goes
+/// and what bounds it. Every figure comes from a measurement of its own, after the rounds:
+///
+///   overhead    {"phase":{"ratio","ci_low","ci_high"},"op":{...}}: a forward with ranges over one
+///               without, paired round by round
+///   operations  each row also "bytes_memory","intensity","ideal_ns","roof_fraction","lost_ns",
+///               "loss":{"compute","bandwidth","fork_join","imbalance"} in ns,"bound_by","says",
+///               "roof_gflops"
+///   between_ns  what the run holds beyond its operations: entering and leaving parallel regions
+///   waterfall   from the FLOP ratio to the measured one, see waterfall_json
+///   counters, memory, energy: see profile_passes.hpp
+
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "harness/looks.hpp"
+#include "harness/sweep.hpp"
+#include "profilers/roofs.hpp"
+
+namespace deformer {
+
+/// What bounds one operation, against the measured roofs.
+struct OperationRoof {
+  double bytes_memory = 0;  ///< weights that the last-level cache can't keep; stored passages
+  double intensity = 0;     ///< FLOPs over all bytes it reads and writes
+  double ideal_ns = 0;      ///< the longest of: FLOPs at the peak, memory bytes, activation bytes
+  bool bandwidth = false;   ///< which of them it is: bytes
+};
+
+/// `memory_share`: of the weights, what has to come from memory in each forward.
+OperationRoof operation_roof(const Cost& cost, double stored_bytes, double memory_share,
+                             const Roofs& roofs, std::string_view dtype);
+
+/// One step of the waterfall: the time it adds to what the FLOP ratio promises, and the ratio left.
+struct WaterfallStep {
+  std::string name, what;
+  double ns = 0;
+  double ratio = 0;
+};
+
+/// What was measured of one variant, for the waterfall.
+struct StageTimes {
+  double flops = 0, encode_flops = 0;
+  double encode_ns = 0;       ///< its encoder layers, in their place
+  double encode_warm_ns = 0;  ///< the same with the weights of one layer
+  double load_ns = 0;         ///< the load phase, in a plan without layers
+  double fixed_ns = 0;        ///< the rest of that plan: embed, join, head, entering regions
+};
+
+/// FLOP ratio, small products, weight bandwidth, load, fixed cost, remainder, measured ratio. Each
+/// loss is the variant's time less what `full` would take for as many FLOPs, so a loss that both
+/// have is none. `full_ns` and `ratio` are what the rounds measured.
+std::vector<WaterfallStep> waterfall(const StageTimes& full, const StageTimes& variant,
+                                     double full_ns, double ratio);
+
+/// {"steps":[{"step","what","ns","ratio"}],"remainder_fraction": of the variant's time}
+nlohmann::ordered_json waterfall_json(const std::vector<WaterfallStep>& steps, double variant_ns);
+
+struct ProfileOptions {
+  double limit_s = 10;  ///< for the looks of one point
+  Roofs roofs;
+  std::int64_t last_level_cache_bytes = 0;
+};
+
+class Profile final : public SetExaminer {
+ public:
+  explicit Profile(ProfileOptions options) : options_(std::move(options)) {}
+  void examine(PreparedGroup& group, const RunRoofs& roofs,
+               std::vector<nlohmann::ordered_json>& records, const StepProgress& progress) override;
+
+ private:
+  void look_closer(PreparedGroup& group, std::vector<nlohmann::ordered_json>& records);
+
+  ProfileOptions options_;
+};
+
+}  // namespace deformer
