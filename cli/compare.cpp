@@ -71,13 +71,12 @@ int run_compare_verb(const std::vector<std::string>& arguments) {
     print_json("compare", json);
   } else {
     constexpr std::size_t kMostRanges = 3;
-    Table table = comparison_table(rows, options);
+    std::vector<Table> tables = {comparison_table(rows, options)};
     if (!a.runs.empty() && !b.runs.empty()) {
       for (const std::string& line : fingerprint_differences(a.runs.back(), b.runs.back())) {
-        table.notes.push_back("differs: " + line);
+        tables.front().notes.push_back("differs: " + line);
       }
     }
-    std::vector<Table> tables = {std::move(table)};
     // A csv has one header row, so one table; a latex page could hold it, but nobody prints it.
     if (!attributions.empty() && (format == "console" || format == "markdown")) {
       tables.push_back(attribution_table(attributions, kMostRanges));

@@ -275,6 +275,7 @@ int run_sweep_verb(const std::vector<std::string>& given) {
   sweep.parity = options.parity == "on";
   sweep.pin = options.pin == "auto";
   sweep.roofs = options.roofs == "on";
+  sweep.budget_s = options.budget.empty() ? 0 : parse_seconds("--budget", options.budget);
   sweep.detail = *parse_detail(options.detail);
   if (!options.inject.empty()) {
     sweep.inject = parse_injection(options.inject);
@@ -283,7 +284,6 @@ int run_sweep_verb(const std::vector<std::string>& given) {
       check_injection(sweep.inject, group.config);
     }
   }
-  sweep.budget_s = options.budget.empty() ? 0 : parse_seconds("--budget", options.budget);
   sweep.measure = {.max_time_s = options.max_time_s, .rounds = options.rounds, .seed = spec.seed};
   sweep.command = {"deformer-bench", "sweep"};
   sweep.command.insert(sweep.command.end(), given.begin(), given.end());

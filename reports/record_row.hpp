@@ -30,7 +30,7 @@ struct RecordRow : RecordDigest {
   std::string reason;     ///< why it is not ok
   std::string injected;   ///< slowdown planted on purpose; empty for a measurement
   std::string reproduce;  ///< empty unless asked for
-  /// Cells of the columns that were asked for, and which those are.
+  /// Cells of the columns that were asked for, and where each column's stands.
   std::vector<Cell> cells;
   std::shared_ptr<const std::vector<std::int16_t>> slots;  ///< by column; -1: not asked for
 

@@ -36,7 +36,7 @@ std::string human_number(Hint hint, const Cell& cell) {
       return human_ratio_interval(cell.low(), cell.high());
     case Hint::closer_interval: {
       const auto text = [](double end) {
-        return end > 0.1 && end < 10 ? fmt::format("{:.4f}", end) : human_ratio(end);
+        return end > 0.1 && end < 10 ? fmt::format("{:.4f}", end) : human_rate(end);
       };
       return fmt::format("[{}, {}]", text(cell.low()), text(cell.high()));
     }
