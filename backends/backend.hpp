@@ -14,6 +14,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "model/config.hpp"
@@ -107,6 +108,8 @@ class Model {
   virtual const ModelConfig& config() const = 0;
   /// Bytes the packed weights hold.
   virtual std::int64_t weight_bytes() const = 0;
+  /// Engine that serves each product of a layer, {"qkv", "panels"}; empty where there is no choice.
+  virtual std::vector<std::pair<std::string, std::string>> engines() const { return {}; }
   /// @throws BadInput when the shape exceeds the position table; Unavailable when not supported.
   virtual std::unique_ptr<Session> prepare(const Plan& plan, const Shape& shape,
                                            const SessionOptions& options) = 0;

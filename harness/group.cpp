@@ -83,7 +83,11 @@ std::int64_t planned_bytes(const PlannedGroup& group, const GroupOptions& option
   const std::int64_t kept = static_cast<std::int64_t>(splits.size()) *
                             cumulative_tokens(any.shape, Segment::passage).back() *
                             group.config.d_model * element_bytes(DType::f32);
-  return total_weight_bytes(group.config, any.dtype) + activations * any.instances + pools + kept;
+  const std::int64_t positions =
+      std::max(LoadOptions{}.positions, longest(any.shape, Segment::joint));
+  return total_weight_bytes(group.config, any.dtype) +
+         position_key_bytes(group.config, positions, any.dtype) + activations * any.instances +
+         pools + kept;
 }
 
 PreparedGroup::PreparedGroup(const SweepSpec& spec, const PlannedGroup& group,

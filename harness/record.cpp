@@ -128,6 +128,8 @@ ordered_json cost_json(const PlanCost& cost, std::optional<std::int64_t> execute
           {"flops_attention", cost.total.flops_attention},
           {"flops_elementwise", cost.total.flops_elementwise},
           {"flops_nominal", cost.total.flops_nominal},
+          {"flops_precomputed", cost.total.flops_precomputed},
+          {"flops_issued", cost.total.flops_issued},
           {"flops_executed", or_null(executed)},
           {"bytes_weights", cost.weights_bytes},
           {"bytes_activations", cost.total.bytes_activations},
@@ -170,6 +172,14 @@ ordered_json memory_json(const SessionMemory& session, const SetMemory& set) {
           {"rss_peak_bytes", rss_peak_bytes()},     {"rss_anon_bytes", set.rss_anon_bytes},
           {"huge_page_bytes", set.huge_page_bytes}, {"weights_bytes", set.weights_bytes},
           {"pool_bytes", set.pool_bytes},           {"planned_bytes", set.planned_bytes}};
+}
+
+ordered_json engines_json(const std::vector<std::pair<std::string, std::string>>& engines) {
+  ordered_json object;
+  for (const auto& [product, engine] : engines) {
+    object[product] = engine;
+  }
+  return object;
 }
 
 ordered_json pool_json(const Runner& runner) {
@@ -294,6 +304,7 @@ ordered_json measured_record(const PlannedGroup& group, const Runner& runner, co
   record["throughput"] = throughput_json(point, median_ns);
   record["processors"] =
       context.processors.empty() ? ordered_json(nullptr) : ordered_json(context.processors);
+  record["engines"] = engines_json(context.engines);
   record["memory"] = memory_json(runner.session().memory(), context.memory);
   record["phases"] = phases_json(runner, cost);
   record["ranges"] = ranges_json(runner, cost);

@@ -32,6 +32,7 @@ struct SetContext {
   Processors processors;       ///< [instance][thread]; empty when left to the scheduler
   SetMemory memory;
   std::string injected;             ///< the slowdown that was planted; empty when none was
+  std::vector<std::pair<std::string, std::string>> engines;  ///< Model::engines
   const RunRoofs* roofs = nullptr;  ///< never null where something was measured
 };
 
@@ -56,8 +57,10 @@ nlohmann::ordered_json unmeasured_record(const PlannedGroup& group, const Planne
 ///   "throughput": {"items_per_s": instances x batch / median, "tokens_per_s": the same in tokens
 ///   of
 ///                  all pairs (question + passage), nothing padded}
-///   "ranges", "operations": see range_record.hpp; "injected": the planted slowdown, absent
-///   otherwise "processors": [[0,1],...] those the threads of each instance were bound to, or null
+///   "ranges", "operations": see range_record.hpp
+///   "injected": the planted slowdown, absent where there is none
+///   "processors": [[0,1],...] those the threads of each instance were bound to, or null
+///   "engines": {"qkv": "panels", ...} what served each product, or null where there is no choice
 nlohmann::ordered_json measured_record(const PlannedGroup& group, const Runner& runner,
                                        const Meter& meter, const Runner* full,
                                        const ParityRecord* parity, const ParityRecord* full_parity,

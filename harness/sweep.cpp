@@ -1,22 +1,18 @@
 #include "harness/sweep.hpp"
 
 #include <algorithm>
-#include <cctype>
 #include <chrono>
 #include <ctime>
-#include <map>
-#include <memory>
-#include <optional>
 #include <set>
 #include <system_error>
-#include <tuple>
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include "backends/registry.hpp"
+#include "harness/done.hpp"
 #include "harness/interrupt.hpp"
+#include "harness/model_shelf.hpp"
 #include "harness/parity.hpp"
 #include "harness/record.hpp"
 #include "harness/run_roofs.hpp"
@@ -43,134 +39,12 @@ std::string new_run_id() {
   return sha256_hex(fmt::format("{} {} {}", ticks, getpid(), now_ns())).substr(0, 12);
 }
 
-/// A reason without its figures: available memory is another number every time.
-std::string without_figures(std::string text) {
-  std::erase_if(text, [](unsigned char c) { return std::isdigit(c) != 0; });
-  return text;
-}
-
-bool needs_ratio(const PlannedGroup& group, const PlannedPoint& planned) {
-  return planned.point.variant != Variant::full &&
-         std::ranges::any_of(group.points, [](const PlannedPoint& other) {
-           return other.point.variant == Variant::full && other.skip == Skip::no;
-         });
-}
-
 /// What a choice made by measuring depends on: the machine and the code.
 MachineStore::Identity choices_identity(const Machine& machine, const std::string& build) {
   MachineStore::Identity identity = deciding_fields(machine);
   identity.emplace_back("build", build);
   return identity;
 }
-
-/// Weights and packed models, kept while consecutive groups use the same ones.
-class ModelShelf {
- public:
-  ModelShelf(const SweepSpec& spec, const std::vector<PlannedGroup>& groups, MachineStore store)
-      : spec_(spec), store_(std::move(store)) {
-    for (const PlannedGroup& group : groups) {
-      std::int64_t& positions = positions_[group.model];
-      positions = std::max({positions, std::int64_t{512},
-                            longest(group.points.front().point.shape, Segment::joint)});
-    }
-  }
-
-  const WeightSource& weights(const PlannedGroup& group) {
-    const auto key = std::tuple{group.model, group.config.head, group.config.classes};
-    if (weights_key_ != key) {
-      models_.clear();  // they may refer to the weights
-      seeded_.reset();
-      if (!spec_.models[group.model].checkpoint) {
-        seeded_ = random_weights(group.config, spec_.seed);
-      }
-      weights_key_ = key;
-    }
-    return seeded_ ? *seeded_ : *spec_.models[group.model].checkpoint;
-  }
-
-  Model& model(const PlannedGroup& group) {
-    const WeightSource& source = weights(group);
-    const Point& point = group.points.front().point;
-    std::unique_ptr<Model>& model = models_[{point.backend, point.dtype}];
-    if (!model) {
-      model = require_backend(point.backend)
-                  .load(source, {.dtype = point.dtype,
-                                 .threads = point.threads,
-                                 .positions = positions_[group.model],
-                                 .store = &store_});
-    }
-    return *model;
-  }
-
- private:
-  const SweepSpec& spec_;
-  MachineStore store_;
-  std::map<std::size_t, std::int64_t> positions_;
-  std::optional<std::tuple<std::size_t, HeadKind, std::int64_t>> weights_key_;
-  std::unique_ptr<WeightSource> seeded_;
-  std::map<std::pair<std::string, DType>, std::unique_ptr<Model>> models_;
-};
-
-/// What earlier runs in the file have done already.
-class Done {
- public:
-  Done(const RunFile& file, const SweepOptions& options, const ordered_json& machine)
-      : ranges_wanted_(options.detail > Detail::phase) {
-    std::set<std::string> ours;
-    for (const ordered_json& run : file.runs) {
-      const std::string difference = difference_to(run, options, machine, file.path.string());
-      if (difference.empty()) {
-        ours.insert(run.at("id").get<std::string>());
-      } else if (!options.fresh && !options.allow_mixed) {
-        throw BadInput(fmt::format(
-            "{}: expected a run file of this build and machine, found {}; choose another --out, or "
-            "--fresh to measure all again, or --allow-mixed to append beside it",
-            file.path.string(), difference));
-      }
-    }
-    if (options.fresh) {
-      return;
-    }
-    for (const ordered_json& record : file.records) {
-      // A slowdown that was planted makes another measurement of it.
-      if (ours.contains(record.at("run").get<std::string>()) &&
-          record.value("injected", "") == options.inject.text) {
-        latest_[record.at("key").get<std::string>()] = &record;
-      }
-    }
-  }
-
-  /// `ok` (with a ratio where there can be one), or `skipped` for the same reason.
-  bool contains(const PlannedGroup& group, const PlannedPoint& planned) const {
-    const auto found = latest_.find(planned.key);
-    if (found == latest_.end()) {
-      return false;
-    }
-    const ordered_json& record = *found->second;
-    if (planned.skip != Skip::no) {
-      return record.at("status") == "skipped" && record.at("reason").is_string() &&
-             without_figures(record.at("reason").get<std::string>()) ==
-                 without_figures(planned.reason);
-    }
-    return record.at("status") == "ok" &&
-           !(needs_ratio(group, planned) && record.value("speedup", ordered_json()).is_null()) &&
-           !(ranges_wanted_ && record.value("ranges", ordered_json()).is_null());
-  }
-
- private:
-  static std::string difference_to(const ordered_json& run, const SweepOptions& options,
-                                   const ordered_json& machine, const std::string& path) {
-    const std::string build = run.value("build", "");
-    if (build != options.build.build) {
-      return fmt::format("build '{}' in {}, '{}' here", build, path, options.build.build);
-    }
-    return describe_differences(deciding_of_run(run),
-                                deciding_of_run(ordered_json{{"machine", machine}}));
-  }
-
-  bool ranges_wanted_;
-  std::map<std::string, const ordered_json*> latest_;
-};
 
 class Sweep {
  public:
@@ -393,6 +267,7 @@ class Sweep {
     roofs_.saw_f32(point.threads * point.instances, meter.fastest_burst());
     context_.processors = team.processors();
     context_.injected = options_.inject.text;
+    context_.engines = model.engines();
     context_.memory = {.rss_anon_bytes = rss_anon_bytes(),
                        .huge_page_bytes = huge_page_bytes(),
                        .weights_bytes = model.weight_bytes(),

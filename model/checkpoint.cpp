@@ -8,6 +8,7 @@
 #include <set>
 
 #include "model/error.hpp"
+#include "model/hf_names.hpp"
 #include "model/json_input.hpp"
 #include "model/safetensors.hpp"
 #include "model/sha256.hpp"
@@ -17,74 +18,7 @@ namespace deformer {
 namespace {
 
 constexpr std::array<std::string_view, 4> kPrefixes = {"", "bert.", "transformer.", "model."};
-constexpr std::string_view kWordEmbedding = "embeddings.word_embeddings.weight";
 constexpr std::size_t kNamesShown = 5;
-
-/// Where Hugging Face's BERT keeps a role, without prefix and layer.
-std::string_view hf_name(Role role) {
-  switch (role) {
-    case Role::word_embedding:
-      return kWordEmbedding;
-    case Role::position_embedding:
-      return "embeddings.position_embeddings.weight";
-    case Role::type_embedding:
-      return "embeddings.token_type_embeddings.weight";
-    case Role::embedding_norm_weight:
-      return "embeddings.LayerNorm.weight";
-    case Role::embedding_norm_bias:
-      return "embeddings.LayerNorm.bias";
-    case Role::query_weight:
-      return "attention.self.query.weight";
-    case Role::query_bias:
-      return "attention.self.query.bias";
-    case Role::key_weight:
-      return "attention.self.key.weight";
-    case Role::key_bias:
-      return "attention.self.key.bias";
-    case Role::value_weight:
-      return "attention.self.value.weight";
-    case Role::value_bias:
-      return "attention.self.value.bias";
-    case Role::attention_out_weight:
-      return "attention.output.dense.weight";
-    case Role::attention_out_bias:
-      return "attention.output.dense.bias";
-    case Role::attention_norm_weight:
-      return "attention.output.LayerNorm.weight";
-    case Role::attention_norm_bias:
-      return "attention.output.LayerNorm.bias";
-    case Role::ffn1_weight:
-      return "intermediate.dense.weight";
-    case Role::ffn1_bias:
-      return "intermediate.dense.bias";
-    case Role::ffn2_weight:
-      return "output.dense.weight";
-    case Role::ffn2_bias:
-      return "output.dense.bias";
-    case Role::ffn_norm_weight:
-      return "output.LayerNorm.weight";
-    case Role::ffn_norm_bias:
-      return "output.LayerNorm.bias";
-    case Role::pooler_weight:
-      return "pooler.dense.weight";
-    case Role::pooler_bias:
-      return "pooler.dense.bias";
-    case Role::head_weight:
-    case Role::head_bias:
-      break;
-  }
-  return "";
-}
-
-/// The full name of a tensor; a head stands beside the encoder, outside its prefix.
-std::string full_name(const ModelConfig& config, std::string_view prefix, TensorId id) {
-  if (id.role == Role::head_weight || id.role == Role::head_bias) {
-    return fmt::format("{}.{}", config.head == HeadKind::span ? "qa_outputs" : "classifier",
-                       id.role == Role::head_weight ? "weight" : "bias");
-  }
-  const std::string layer = id.layer < 0 ? "" : fmt::format("encoder.layer.{}.", id.layer);
-  return fmt::format("{}{}{}", prefix, layer, hf_name(id.role));
-}
 
 /// The older spelling, LayerNorm.gamma / .beta, of a LayerNorm's tensor.
 std::optional<std::string> old_spelling(std::string_view name) {
@@ -107,15 +41,15 @@ std::string first_names(const std::vector<std::string>& names) {
 
 /// The prefix the encoder's tensors carry; "" when no word embedding is found, so that the message
 /// about missing tensors names the plain ones.
-std::string_view find_prefix(const SafetensorsFile& file) {
+std::string_view find_prefix(const SafetensorsFile& file, Family family) {
+  const std::string_view words = hf_word_embedding(family);
   std::vector<std::string_view> found;
   for (const std::string_view prefix : kPrefixes) {
-    if (file.find(fmt::format("{}{}", prefix, kWordEmbedding)) != nullptr) found.push_back(prefix);
+    if (file.find(fmt::format("{}{}", prefix, words)) != nullptr) found.push_back(prefix);
   }
   if (found.size() > 1) {
     throw BadInput(fmt::format("{}: holds two encoders: {}{} and {}{}; expected one",
-                               file.path().string(), found[0], kWordEmbedding, found[1],
-                               kWordEmbedding));
+                               file.path().string(), found[0], words, found[1], words));
   }
   return found.empty() ? "" : found[0];
 }
@@ -128,8 +62,9 @@ void detect_head(const SafetensorsFile& file, std::string_view prefix, ModelConf
     config.classes = 2;
     return;
   }
-  const StoredTensor* classifier = file.find("classifier.weight");
-  if (classifier == nullptr || file.find(fmt::format("{}pooler.dense.weight", prefix)) == nullptr) {
+  const HfClassifier names = hf_classifier(config.family, prefix);
+  const StoredTensor* classifier = file.find(names.classifier);
+  if (classifier == nullptr || file.find(names.pooler) == nullptr) {
     config.head = HeadKind::none;
     return;
   }
@@ -181,21 +116,27 @@ class Checkpoint final : public WeightSource {
 
  private:
   using Key = std::pair<Role, std::int64_t>;
+  struct Bound {
+    const StoredTensor* stored;
+    bool transposed;
+  };
 
   /// Finds every needed tensor and checks its dtype and shape; notes what is left over.
   void bind(std::string_view prefix) {
     std::vector<std::string> missing;
     std::set<const StoredTensor*> used;
     for (const TensorId id : needed_tensors(config_)) {
-      const std::string name = full_name(config_, prefix, id);
-      const StoredTensor* stored = file_.find(name);
-      if (const auto old = old_spelling(name); stored == nullptr && old) stored = file_.find(*old);
+      const HfTensor wanted = hf_tensor(config_, prefix, id);
+      const StoredTensor* stored = file_.find(wanted.name);
+      if (const auto old = old_spelling(wanted.name); stored == nullptr && old) {
+        stored = file_.find(*old);
+      }
       if (stored == nullptr) {
-        missing.push_back(name);
+        missing.push_back(wanted.name);
         continue;
       }
-      require_fit(id, *stored);
-      tensors_.emplace(Key{id.role, id.layer}, stored);
+      require_fit(wanted, *stored);
+      tensors_.emplace(Key{id.role, id.layer}, Bound{stored, wanted.transposed});
       used.insert(stored);
     }
     if (!missing.empty()) {
@@ -205,14 +146,14 @@ class Checkpoint final : public WeightSource {
     note_unneeded(used);
   }
 
-  void require_fit(TensorId id, const StoredTensor& stored) const {
+  void require_fit(const HfTensor& wanted, const StoredTensor& stored) const {
     if (stored.dtype != "F32" && stored.dtype != "F16" && stored.dtype != "BF16") {
       throw BadInput(fmt::format("{}: expected dtype F32, F16 or BF16, found {}", where(stored),
                                  stored.dtype));
     }
-    if (const auto expected = tensor_shape(config_, id); stored.shape != expected) {
+    if (stored.shape != wanted.shape) {
       throw BadInput(fmt::format("{}: expected shape {} from config.json, found {}", where(stored),
-                                 shape_text(expected), shape_text(stored.shape)));
+                                 shape_text(wanted.shape), shape_text(stored.shape)));
     }
   }
 
@@ -232,7 +173,26 @@ class Checkpoint final : public WeightSource {
   }
 
   void do_read(TensorId id, std::int64_t first_element, std::span<float> out) const override {
-    const StoredTensor& stored = *tensors_.at({id.role, id.layer});
+    const Bound& bound = tensors_.at({id.role, id.layer});
+    if (!bound.transposed) {
+      read_part(*bound.stored, first_element, out);
+      return;
+    }
+    // Only whole matrices are transposed, and matrices are read whole.
+    std::vector<float> turned(out.size());
+    read_part(*bound.stored, 0, turned);
+    const auto shape = tensor_shape(config_, id);
+    const auto rows = static_cast<std::size_t>(shape[0]);
+    const auto columns = static_cast<std::size_t>(shape[1]);
+    for (std::size_t row = 0; row < rows; ++row) {
+      for (std::size_t column = 0; column < columns; ++column) {
+        out[row * columns + column] = turned[column * rows + row];
+      }
+    }
+  }
+
+  void read_part(const StoredTensor& stored, std::int64_t first_element,
+                 std::span<float> out) const {
     const std::size_t width = stored.dtype == "F32" ? 4 : 2;
     const auto first = static_cast<std::size_t>(first_element);
     StoredTensor part{stored.name,
@@ -244,7 +204,7 @@ class Checkpoint final : public WeightSource {
   }
 
   SafetensorsFile file_;
-  std::map<Key, const StoredTensor*> tensors_;
+  std::map<Key, Bound> tensors_;
 };
 
 }  // namespace
@@ -253,14 +213,10 @@ std::unique_ptr<WeightSource> open_checkpoint(const std::filesystem::path& confi
                                               const std::filesystem::path& weights_dir) {
   const auto config_path = config_dir / "config.json";
   ModelConfig config = read_hf_config(config_path);
-  if (config.family == Family::xlnet) {
-    throw Unavailable(
-        fmt::format("{}: XLNet checkpoints are not supported yet", config_path.string()));
-  }
   const auto weights_path = weights_dir / "model.safetensors";
   require_one_safetensors_file(weights_dir);
   SafetensorsFile file = SafetensorsFile::open(weights_path);
-  const std::string_view prefix = find_prefix(file);
+  const std::string_view prefix = find_prefix(file, config.family);
   detect_head(file, prefix, config);
   validate(config, weights_path.string());
   config.name = folder_name(weights_dir);

@@ -195,6 +195,15 @@ ModelConfig read_hf_config(const std::filesystem::path& config_json) {
     config.type_vocab_size = fields.integer_or("type_vocab_size", kTypes, 2);
     fields.require_if_present("position_embedding_type", "absolute");
     fields.require_if_present("is_decoder", false);
+  } else {
+    config.positions_grow = true;
+    fields.require_if_present("d_head", config.d_head());
+    fields.require_if_present("attn_type", "bi");
+    fields.require_if_present("bi_data", false);
+    fields.require_if_present("clamp_len", -1);
+    fields.require_if_present("summary_type", "last");
+    fields.require_if_present("summary_activation", "tanh");
+    fields.require_if_present("summary_use_proj", true);
   }
   validate(config, file);
   return config;

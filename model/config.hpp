@@ -26,11 +26,14 @@ struct ModelConfig {
   Activation activation = Activation::gelu_erf;
   HeadKind head = HeadKind::none;
   std::int64_t classes = 2;  ///< outputs of a `classes` head; a span head has 2
-  /// Seeded random weights grow their position table with the length asked for; a real checkpoint's
-  /// is as long as it is.
+  /// Seeded random weights grow their position table with the length asked for, and XLNet's is a
+  /// formula; a real BERT's is as long as it is.
   bool positions_grow = false;
 
   std::int64_t d_head() const { return d_model / heads; }
+  /// The token by which a `classes` head judges a sequence: BERT's first, XLNet's last, since that
+  /// is where its [CLS] stands.
+  bool classifies_by_last_token() const { return family == Family::xlnet; }
 };
 
 /// `bert-base bert-large xlnet-base xlnet-large minilm-l6 bert-tiny`, in this order.

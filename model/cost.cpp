@@ -60,7 +60,7 @@ Cost head_cost(const ModelConfig& config, const Rows& joint, int64_t element) {
     cost.bytes_activations += 2 * rows * d * element;
     cost.bytes_requested += rows * d * element;
   }
-  cost.flops_nominal = cost.flops_gemm;
+  count_alike(cost);
   cost.bytes_weights = head_weight_elements(config) * element;
   return cost;
 }
@@ -212,6 +212,8 @@ Cost& Cost::operator+=(const Cost& other) {
   flops_attention += other.flops_attention;
   flops_elementwise += other.flops_elementwise;
   flops_nominal += other.flops_nominal;
+  flops_precomputed += other.flops_precomputed;
+  flops_issued += other.flops_issued;
   bytes_weights += other.bytes_weights;
   bytes_activations += other.bytes_activations;
   bytes_requested += other.bytes_requested;
@@ -261,8 +263,17 @@ int64_t total_weight_bytes(const ModelConfig& config, DType dtype) {
                      head_weight_elements(config);
   if (config.family == Family::bert) {
     elements += (config.max_positions + config.type_vocab_size + 2) * d;
+  } else {
+    elements += config.layers * d * d;  // what projects the position table
   }
   return elements * element_bytes(dtype);
+}
+
+int64_t position_key_bytes(const ModelConfig& config, int64_t longest, DType dtype) {
+  if (config.family != Family::xlnet) {
+    return 0;
+  }
+  return config.layers * (2 * longest - 1) * config.d_model * element_bytes(dtype);
 }
 
 }  // namespace deformer

@@ -18,9 +18,17 @@ struct Cost {
   std::int64_t flops_gemm = 0;         ///< QKV, output and feed-forward projections, pooler, head
   std::int64_t flops_attention = 0;    ///< QK^T and PV
   std::int64_t flops_elementwise = 0;  ///< softmax, LayerNorm, GELU, residuals, embedding sums
-  std::int64_t flops_nominal = 0;      ///< GEMM + attention as the paper counts (XLNet: with the
-                                       ///< position projection and the 2s-wide band)
-  std::int64_t bytes_weights = 0;      ///< weights read once by the phase
+  /// Three more counts of GEMM + attention, equal to `flops()` for BERT. XLNet's differ, because
+  /// nobody computes what its formulas say (paper's notes): nominal, with the projection of the
+  /// position table for every sequence, scores of all 2s relative positions, and the segment term;
+  std::int64_t flops_nominal = 0;
+  /// the same with the position table projected ahead, once per layer;
+  std::int64_t flops_precomputed = 0;
+  /// and what is issued: `flops()`, whose position scores are the s x s that are needed, plus the
+  /// rest of the band s + kShiftQueries - 1 wide that a block of queries computes.
+  std::int64_t flops_issued = 0;
+  std::int64_t bytes_weights = 0;  ///< weights read once by the phase (XLNet: the projected
+                                   ///< position table, and not what projects it)
   std::int64_t bytes_activations =
       0;  ///< activations read and written, each product's operands once
   std::int64_t bytes_requested =
@@ -29,6 +37,9 @@ struct Cost {
   std::int64_t flops() const { return flops_gemm + flops_attention; }
   Cost& operator+=(const Cost& other);
 };
+
+/// Queries whose relative-position scores are computed as one band before the shift.
+inline constexpr std::int64_t kShiftQueries = 8;
 
 /// One operation by its name (model/layer_cost.hpp).
 struct OperationCost {
@@ -83,5 +94,9 @@ double critical_bandwidth(double flops_per_s, std::int64_t passage_bytes, std::i
 
 /// Sum of the bytes of all weights at `dtype`.
 std::int64_t total_weight_bytes(const ModelConfig& config, DType dtype);
+
+/// Bytes of XLNet's position table, projected by every layer, for sequences of up to `longest`
+/// tokens: 2 longest - 1 distances. 0 for BERT.
+std::int64_t position_key_bytes(const ModelConfig& config, std::int64_t longest, DType dtype);
 
 }  // namespace deformer

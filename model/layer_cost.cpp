@@ -15,7 +15,7 @@ constexpr std::array<std::string_view, 7> kLayerOperations{"qkv",  "attention", 
 Cost product(int64_t rows, int64_t in, int64_t out, bool bias, bool residual, int64_t element) {
   Cost cost;
   cost.flops_gemm = 2 * rows * in * out;
-  cost.flops_nominal = cost.flops_gemm;
+  count_alike(cost);
   cost.flops_elementwise = rows * out * (residual ? 2 : 1);
   cost.bytes_weights = (in * out + (bias ? out : 0)) * element;
   cost.bytes_activations = rows * (in + (residual ? 2 : 1) * out) * element;
@@ -39,6 +39,27 @@ Cost feed_forward_in(int64_t rows, int64_t d, int64_t f, int64_t element) {
   return cost;
 }
 
+/// What XLNet's attention has on top of BERT's. Position scores (q + r_r) k_r: the s x s that are
+/// needed, 2 s^2 d; nominally 2s positions are scored, 4 s^2 d, and projected for every sequence,
+/// 2 * 2s * d^2. The segment term is element-wise: 4 d s to form it, 4 s^2 heads to add it.
+void add_relative_scores(const ModelConfig& config, const SegmentRows& rows, int64_t element,
+                         Cost& cost) {
+  const int64_t d = config.d_model;
+  const int64_t s = rows.tokens;
+  const int64_t s2 = rows.tokens_squared;
+  const int64_t scores = config.heads * s2;
+  const int64_t segment_term = 4 * d * s + 4 * scores;
+  cost.flops_precomputed = cost.flops() + 4 * s2 * d + segment_term;
+  cost.flops_nominal = cost.flops_precomputed + 4 * d * d * s;
+  cost.flops_attention += 2 * s2 * d;
+  cost.flops_issued = cost.flops() + 2 * s * d * (kShiftQueries - 1);
+  cost.flops_elementwise += segment_term;
+  // The projected table and five vectors of width d: r_w, r_r, r_s, two segment embeddings.
+  cost.bytes_weights += (std::max(2 * rows.longest - 1, int64_t{0}) * d + 5 * d) * element;
+  // The projected table; the 2s-wide scores, shifted and summed.
+  cost.bytes_requested += (2 * s * d + 4 * scores) * element;
+}
+
 Cost attention(const ModelConfig& config, const SegmentRows& rows, int64_t element) {
   const int64_t d = config.d_model;
   const int64_t s = rows.tokens;
@@ -46,25 +67,21 @@ Cost attention(const ModelConfig& config, const SegmentRows& rows, int64_t eleme
   const int64_t scores = config.heads * s2;
   Cost cost;
   cost.flops_attention = 4 * s2 * d;
-  cost.flops_nominal = cost.flops_attention;
+  count_alike(cost);
   cost.flops_elementwise = kSoftmaxFlops * scores;
   cost.bytes_activations = 4 * s * d * element;  // q, k, v and the context
   cost.bytes_requested = (s * d + 2 * scores) * element;
   if (config.family == Family::xlnet) {
-    // Position scores (q + r_r) k_r: the s x s band that is needed, 2 s^2 d; nominally 2s positions
-    // are scored (4 s^2 d) and projected for every sequence (2 * 2s * d^2). The segment term ef is
-    // element-wise: 4 d s to form it, 4 s^2 heads to add it.
-    const int64_t segment_term = 4 * d * s + 4 * scores;
-    cost.flops_attention += 2 * s2 * d;
-    cost.flops_nominal += 4 * s2 * d + 4 * d * d * s + segment_term;
-    cost.flops_elementwise += segment_term;
-    // The position projection and five vectors of width d: r_w, r_r, r_s, two segment embeddings.
-    cost.bytes_weights = (d * d + 5 * d) * element;
+    add_relative_scores(config, rows, element, cost);
   }
   return cost;
 }
 
 }  // namespace
+
+void count_alike(Cost& cost) {
+  cost.flops_nominal = cost.flops_precomputed = cost.flops_issued = cost.flops();
+}
 
 std::span<const std::string_view> layer_operations(Family /*family*/) {
   return kLayerOperations;

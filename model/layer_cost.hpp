@@ -34,6 +34,9 @@ std::vector<OperationCost> layer_operation_costs(const ModelConfig& config, cons
 /// Their sum.
 Cost layer_cost(const ModelConfig& config, const SegmentRows& rows, std::int64_t element);
 
+/// What is computed is what is needed: all counts of GEMM + attention are `flops()`.
+void count_alike(Cost& cost);
+
 // Conventions for element-wise work, FLOPs an element. They are reported apart and enter no ratio;
 // what matters is that every variant is counted alike.
 inline constexpr std::int64_t kSoftmaxFlops = 5;    // max, subtract, exp, sum, multiply

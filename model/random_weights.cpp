@@ -44,7 +44,7 @@ constexpr Distribution distribution(double mean, double deviation) {
 }
 
 /// Matrices and embedding tables as BERT initialises them (0.02). Norm weights within about 1 +-
-/// 0.3 and biases of 0.1, so that leaving one out shows in every output.
+/// 0.3, biases and segment embeddings of 0.1, so that leaving one out shows in every output.
 Distribution distribution_of(Role role) {
   switch (role) {
     case Role::embedding_norm_weight:
@@ -55,6 +55,10 @@ Distribution distribution_of(Role role) {
     case Role::query_bias:
     case Role::key_bias:
     case Role::value_bias:
+    case Role::content_bias:
+    case Role::position_bias:
+    case Role::segment_bias:
+    case Role::segment_embedding:
     case Role::attention_out_bias:
     case Role::attention_norm_bias:
     case Role::ffn1_bias:
@@ -98,10 +102,6 @@ class RandomWeights final : public WeightSource {
 
 std::unique_ptr<WeightSource> random_weights(const ModelConfig& config, std::uint64_t seed) {
   validate(config, config.name);
-  if (config.family == Family::xlnet) {
-    throw Unavailable(
-        fmt::format("{}: random weights for XLNet are not supported yet", config.name));
-  }
   return std::make_unique<RandomWeights>(config, seed);
 }
 

@@ -9,46 +9,55 @@
 namespace deformer {
 namespace {
 
+/// Which families have a role.
+enum class Has { all, bert, xlnet };
 enum class Size { d, d_ff, vocab, positions, types, outputs, none };
 
 struct RoleInfo {
   Role role;
   std::string_view name;
   bool per_layer;
-  bool in_xlnet;  ///< the roles XLNet shares; its relative-position tensors have no role yet
+  Has has;
   Size rows;
   Size columns;  ///< `none` for a vector
 };
 
 /// One line a role, in the order of `needed_tensors`.
 constexpr std::array kRoles = {
-    RoleInfo{Role::word_embedding, "word_embedding", false, true, Size::vocab, Size::d},
-    RoleInfo{Role::position_embedding, "position_embedding", false, false, Size::positions,
+    RoleInfo{Role::word_embedding, "word_embedding", false, Has::all, Size::vocab, Size::d},
+    RoleInfo{Role::position_embedding, "position_embedding", false, Has::bert, Size::positions,
              Size::d},
-    RoleInfo{Role::type_embedding, "type_embedding", false, false, Size::types, Size::d},
-    RoleInfo{Role::embedding_norm_weight, "embedding_norm_weight", false, false, Size::d,
+    RoleInfo{Role::type_embedding, "type_embedding", false, Has::bert, Size::types, Size::d},
+    RoleInfo{Role::embedding_norm_weight, "embedding_norm_weight", false, Has::bert, Size::d,
              Size::none},
-    RoleInfo{Role::embedding_norm_bias, "embedding_norm_bias", false, false, Size::d, Size::none},
-    RoleInfo{Role::query_weight, "query_weight", true, true, Size::d, Size::d},
-    RoleInfo{Role::query_bias, "query_bias", true, false, Size::d, Size::none},
-    RoleInfo{Role::key_weight, "key_weight", true, true, Size::d, Size::d},
-    RoleInfo{Role::key_bias, "key_bias", true, false, Size::d, Size::none},
-    RoleInfo{Role::value_weight, "value_weight", true, true, Size::d, Size::d},
-    RoleInfo{Role::value_bias, "value_bias", true, false, Size::d, Size::none},
-    RoleInfo{Role::attention_out_weight, "attention_out_weight", true, true, Size::d, Size::d},
-    RoleInfo{Role::attention_out_bias, "attention_out_bias", true, false, Size::d, Size::none},
-    RoleInfo{Role::attention_norm_weight, "attention_norm_weight", true, true, Size::d, Size::none},
-    RoleInfo{Role::attention_norm_bias, "attention_norm_bias", true, true, Size::d, Size::none},
-    RoleInfo{Role::ffn1_weight, "ffn1_weight", true, true, Size::d_ff, Size::d},
-    RoleInfo{Role::ffn1_bias, "ffn1_bias", true, true, Size::d_ff, Size::none},
-    RoleInfo{Role::ffn2_weight, "ffn2_weight", true, true, Size::d, Size::d_ff},
-    RoleInfo{Role::ffn2_bias, "ffn2_bias", true, true, Size::d, Size::none},
-    RoleInfo{Role::ffn_norm_weight, "ffn_norm_weight", true, true, Size::d, Size::none},
-    RoleInfo{Role::ffn_norm_bias, "ffn_norm_bias", true, true, Size::d, Size::none},
-    RoleInfo{Role::pooler_weight, "pooler_weight", false, true, Size::d, Size::d},
-    RoleInfo{Role::pooler_bias, "pooler_bias", false, true, Size::d, Size::none},
-    RoleInfo{Role::head_weight, "head_weight", false, true, Size::outputs, Size::d},
-    RoleInfo{Role::head_bias, "head_bias", false, true, Size::outputs, Size::none},
+    RoleInfo{Role::embedding_norm_bias, "embedding_norm_bias", false, Has::bert, Size::d,
+             Size::none},
+    RoleInfo{Role::query_weight, "query_weight", true, Has::all, Size::d, Size::d},
+    RoleInfo{Role::query_bias, "query_bias", true, Has::bert, Size::d, Size::none},
+    RoleInfo{Role::key_weight, "key_weight", true, Has::all, Size::d, Size::d},
+    RoleInfo{Role::key_bias, "key_bias", true, Has::bert, Size::d, Size::none},
+    RoleInfo{Role::value_weight, "value_weight", true, Has::all, Size::d, Size::d},
+    RoleInfo{Role::value_bias, "value_bias", true, Has::bert, Size::d, Size::none},
+    RoleInfo{Role::position_weight, "position_weight", true, Has::xlnet, Size::d, Size::d},
+    RoleInfo{Role::content_bias, "content_bias", true, Has::xlnet, Size::d, Size::none},
+    RoleInfo{Role::position_bias, "position_bias", true, Has::xlnet, Size::d, Size::none},
+    RoleInfo{Role::segment_bias, "segment_bias", true, Has::xlnet, Size::d, Size::none},
+    RoleInfo{Role::segment_embedding, "segment_embedding", true, Has::xlnet, Size::types, Size::d},
+    RoleInfo{Role::attention_out_weight, "attention_out_weight", true, Has::all, Size::d, Size::d},
+    RoleInfo{Role::attention_out_bias, "attention_out_bias", true, Has::bert, Size::d, Size::none},
+    RoleInfo{Role::attention_norm_weight, "attention_norm_weight", true, Has::all, Size::d,
+             Size::none},
+    RoleInfo{Role::attention_norm_bias, "attention_norm_bias", true, Has::all, Size::d, Size::none},
+    RoleInfo{Role::ffn1_weight, "ffn1_weight", true, Has::all, Size::d_ff, Size::d},
+    RoleInfo{Role::ffn1_bias, "ffn1_bias", true, Has::all, Size::d_ff, Size::none},
+    RoleInfo{Role::ffn2_weight, "ffn2_weight", true, Has::all, Size::d, Size::d_ff},
+    RoleInfo{Role::ffn2_bias, "ffn2_bias", true, Has::all, Size::d, Size::none},
+    RoleInfo{Role::ffn_norm_weight, "ffn_norm_weight", true, Has::all, Size::d, Size::none},
+    RoleInfo{Role::ffn_norm_bias, "ffn_norm_bias", true, Has::all, Size::d, Size::none},
+    RoleInfo{Role::pooler_weight, "pooler_weight", false, Has::all, Size::d, Size::d},
+    RoleInfo{Role::pooler_bias, "pooler_bias", false, Has::all, Size::d, Size::none},
+    RoleInfo{Role::head_weight, "head_weight", false, Has::all, Size::outputs, Size::d},
+    RoleInfo{Role::head_bias, "head_bias", false, Has::all, Size::outputs, Size::none},
 };
 
 const RoleInfo& info_of(Role role) {
@@ -90,7 +99,8 @@ bool has_role(const ModelConfig& config, const RoleInfo& info) {
     case Role::head_bias:
       return config.head != HeadKind::none;
     default:
-      return config.family == Family::bert || info.in_xlnet;
+      return info.has == Has::all ||
+             info.has == (config.family == Family::xlnet ? Has::xlnet : Has::bert);
   }
 }
 

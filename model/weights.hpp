@@ -26,7 +26,12 @@ enum class Role {
   key_weight,
   key_bias,
   value_weight,
-  value_bias,  ///< [d, d], [d]
+  value_bias,         ///< [d, d], [d]; XLNet has no biases here, nor on attention_out
+  position_weight,    ///< [d, d]; XLNet: projects the table of relative positions
+  content_bias,       ///< [d]; XLNet's r_w, added to a query that meets a key
+  position_bias,      ///< [d]; XLNet's r_r, added to a query that meets a relative position
+  segment_bias,       ///< [d]; XLNet's r_s, added to a query that meets a segment embedding
+  segment_embedding,  ///< [2, d]; XLNet: query and key in the same segment, in two segments
   attention_out_weight,
   attention_out_bias,  ///< [d, d], [d]
   attention_norm_weight,
@@ -56,9 +61,7 @@ std::string to_string(TensorId id);
 std::vector<std::int64_t> tensor_shape(const ModelConfig& config, TensorId id);
 
 /// Every tensor that a model of this configuration needs, embeddings first, then layer by layer,
-/// then pooler and head. For XLNet only the roles that it shares with BERT: its relative-position
-/// tensors have none yet, and neither source of weights below offers XLNet (both throw
-/// Unavailable).
+/// then pooler and head.
 std::vector<TensorId> needed_tensors(const ModelConfig& config);
 
 class WeightSource {
@@ -96,16 +99,16 @@ class WeightSource {
 
 /// Seeded random weights, bit-identical on every machine and compiler: a counter-based generator in
 /// integer arithmetic, one stream per tensor, so any element can be made alone. Matrices have mean
-/// 0 and the BERT initialiser's deviation; LayerNorm weights and all biases lie visibly away from 1
-/// and 0, so that dropping one shows.
+/// 0 and the BERT initialiser's deviation; LayerNorm weights, all biases and XLNet's segment
+/// embeddings lie visibly away from 1 and 0, so that dropping one shows.
 std::unique_ptr<WeightSource> random_weights(const ModelConfig& config, std::uint64_t seed);
 
 /// Opens `config_dir/config.json` and `weights_dir/model.safetensors` in the Hugging Face layout.
 /// Tensor names may carry the prefix `bert.`, `transformer.` or `model.` or none, and LayerNorm may
 /// be spelled gamma/beta. The head is `span` if `qa_outputs` is there, `classes` if pooler and
-/// `classifier` are, else `none`. Tensors that are not needed become one note, whatever their
-/// dtype. Values are checked to be finite when they are read. `config().name` becomes
-/// `basename@first 8 hex of the weights' hash`.
+/// `classifier` are (XLNet: `sequence_summary.summary` and `logits_proj`), else `none`. Tensors
+/// that are not needed become one note, whatever their dtype. Values are checked to be finite when
+/// they are read. `config().name` becomes `basename@first 8 hex of the weights' hash`.
 /// @throws BadInput naming the file and the tensor: missing ones, wrong dtype or shape, NaN.
 std::unique_ptr<WeightSource> open_checkpoint(const std::filesystem::path& config_dir,
                                               const std::filesystem::path& weights_dir);

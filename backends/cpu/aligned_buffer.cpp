@@ -8,19 +8,14 @@
 
 #include <fmt/format.h>
 
+#include "backends/cpu/pages.hpp"
 #include "model/error.hpp"
 
 namespace deformer {
 namespace {
 
-constexpr std::int64_t kCacheLine = 64;
-constexpr std::int64_t kHugePage = std::int64_t{2} << 20;
 /// Bytes one thread zeroes at a time.
 constexpr std::int64_t kTouchBlock = std::int64_t{1} << 20;
-
-std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
-  return (value + multiple - 1) / multiple * multiple;
-}
 
 void touch(std::byte* data, std::int64_t bytes) {
   const std::int64_t blocks = (bytes + kTouchBlock - 1) / kTouchBlock;

@@ -4,13 +4,10 @@
 
 #include "backends/cpu/kernels.hpp"
 #include "backends/cpu/linear.hpp"
+#include "backends/cpu/pages.hpp"
 
 namespace deformer {
 namespace {
-
-std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
-  return (value + multiple - 1) / multiple * multiple;
-}
 
 /// queries [count, d_head] with `stride` between rows -> [d_head, width], zero beyond `count`.
 void transpose_queries(const float* queries, std::int64_t stride, std::int64_t count,

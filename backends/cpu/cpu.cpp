@@ -25,6 +25,7 @@ class CpuModel final : public Model {
 
   const ModelConfig& config() const override { return packed_->config(); }
   std::int64_t weight_bytes() const override { return packed_->weight_bytes(); }
+  std::vector<std::pair<std::string, std::string>> engines() const override;
   std::unique_ptr<Session> prepare(const Plan& plan, const Shape& shape,
                                    const SessionOptions& options) override;
 
@@ -50,6 +51,14 @@ class CpuBackend final : public Backend {
  private:
   EngineChoice choice_;
 };
+
+std::vector<std::pair<std::string, std::string>> CpuModel::engines() const {
+  const LayerEngines& chosen = packed_->engines();
+  return {{"qkv", std::string(chosen.qkv->name())},
+          {"out", std::string(chosen.attention_out->name())},
+          {"ffn1", std::string(chosen.ffn1->name())},
+          {"ffn2", std::string(chosen.ffn2->name())}};
+}
 
 std::unique_ptr<Session> CpuModel::prepare(const Plan& plan, const Shape& shape,
                                            const SessionOptions& options) {

@@ -6,19 +6,14 @@
 
 #include <fmt/format.h>
 
+#include "backends/cpu/pages.hpp"
 #include "model/error.hpp"
 
 namespace deformer {
 namespace {
 
-constexpr std::int64_t kCacheLine = 64;
-constexpr std::int64_t kHugePage = std::int64_t{2} << 20;
 /// Address space only: pages count when they are first written.
 constexpr std::int64_t kBlockBytes = std::int64_t{64} << 20;
-
-std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
-  return (value + multiple - 1) / multiple * multiple;
-}
 
 /// Mapped with a huge page to spare, so that the used part can begin at the start of one.
 std::byte* map_aligned(std::int64_t bytes) {

@@ -41,13 +41,19 @@ class Embedder {
  public:
   Embedder(const WeightSource& weights, std::int64_t positions)
       : weights_(weights), d_(weights.config().d_model), row_(usize(d_)) {
-    positions_ = table(Role::position_embedding, positions);
-    types_ = table(Role::type_embedding, weights.config().type_vocab_size);
+    if (weights.config().family == Family::bert) {
+      positions_ = table(Role::position_embedding, positions);
+      types_ = table(Role::type_embedding, weights.config().type_vocab_size);
+    }
   }
 
   void add(const Text& text, std::vector<double>& rows) {
     for (std::size_t i = 0; i < text.ids.size(); ++i) {
       weights_.read_rows(Role::word_embedding, text.ids[i], row_);
+      if (positions_.empty()) {
+        rows.insert(rows.end(), row_.begin(), row_.end());
+        continue;
+      }
       const float* position =
           positions_.data() + (text.first_position + static_cast<std::int64_t>(i)) * d_;
       const float* type = types_.data() + text.token_type * d_;
@@ -144,10 +150,17 @@ LayerWeights Encoder::read_layer(std::int64_t layer) const {
   for (const Role role : {Role::query_weight, Role::key_weight, Role::value_weight}) {
     append(result.qkv.weight, {role, layer});
   }
-  for (const Role role : {Role::query_bias, Role::key_bias, Role::value_bias}) {
-    append(result.qkv.bias, {role, layer});
+  if (is_xlnet()) {
+    result.qkv.bias.assign(usize(3 * config().d_model), 0.0);
+    append(result.attention_out.weight, {Role::attention_out_weight, layer});
+    result.attention_out.bias.assign(usize(config().d_model), 0.0);
+    result.relative = read_relative(layer);
+  } else {
+    for (const Role role : {Role::query_bias, Role::key_bias, Role::value_bias}) {
+      append(result.qkv.bias, {role, layer});
+    }
+    result.attention_out = read_dense(Role::attention_out_weight, Role::attention_out_bias, layer);
   }
-  result.attention_out = read_dense(Role::attention_out_weight, Role::attention_out_bias, layer);
   result.attention_norm = read_norm(Role::attention_norm_weight, Role::attention_norm_bias, layer);
   result.ffn1 = read_dense(Role::ffn1_weight, Role::ffn1_bias, layer);
   result.ffn2 = read_dense(Role::ffn2_weight, Role::ffn2_bias, layer);
@@ -155,14 +168,28 @@ LayerWeights Encoder::read_layer(std::int64_t layer) const {
   return result;
 }
 
+RelativeWeights Encoder::read_relative(std::int64_t layer) const {
+  RelativeWeights result;
+  append(result.position_weight, {Role::position_weight, layer});
+  append(result.content_bias, {Role::content_bias, layer});
+  append(result.position_bias, {Role::position_bias, layer});
+  append(result.segment_bias, {Role::segment_bias, layer});
+  append(result.segment_embedding, {Role::segment_embedding, layer});
+  return result;
+}
+
 States Encoder::embed(Segment segment, Order order, const Shape& shape,
                       const Inputs& inputs) const {
   States states;
   states.offsets = cumulative_tokens(shape, segment);
+  states.first_texts = first_text_tokens(segment, order, shape);
   states.rows.reserve(usize(states.tokens() * config().d_model));
   Embedder embedder(weights_, longest(shape, segment));
   for (const Text& text : texts_of(segment, order, shape, inputs)) {
     embedder.add(text, states.rows);
+  }
+  if (is_xlnet()) {
+    return states;
   }
   const NormWeights norm = read_norm(Role::embedding_norm_weight, Role::embedding_norm_bias, -1);
   const std::int64_t d = config().d_model;
@@ -172,8 +199,10 @@ States Encoder::embed(Segment segment, Order order, const Shape& shape,
   return states;
 }
 
-/// Softmax(q k^T / sqrt(d_head)) v of one head of one sequence, into its columns of context_.
-void Encoder::attend_head(std::int64_t first_row, std::int64_t tokens, std::int64_t head) {
+/// Softmax(scores) v of one head of one sequence, into its columns of context_. BERT's scores are
+/// q k^T / sqrt(d_head).
+void Encoder::attend_head(std::int64_t first_row, std::int64_t tokens, std::int64_t first_text,
+                          std::int64_t head) {
   const std::int64_t d = config().d_model;
   const std::int64_t size = config().d_head();
   const double scale = 1.0 / std::sqrt(static_cast<double>(size));
@@ -182,8 +211,13 @@ void Encoder::attend_head(std::int64_t first_row, std::int64_t tokens, std::int6
   const ConstMatrixView values{query + 2 * d, tokens, size, 3 * d};
   for (std::int64_t first = 0; first < tokens; first += kQueryBlock) {
     const std::int64_t count = std::min(kQueryBlock, tokens - first);
-    multiply_transposed(scale, {query + first * 3 * d, count, size, 3 * d}, keys,
-                        {scores_.data(), count, tokens, tokens});
+    const ConstMatrixView queries{query + first * 3 * d, count, size, 3 * d};
+    const MatrixView scores{scores_.data(), count, tokens, tokens};
+    if (is_xlnet()) {
+      relative_.score({first, count, tokens, first_text, head * size}, queries, keys, scores);
+    } else {
+      multiply_transposed(scale, queries, keys, scores);
+    }
     for (std::int64_t i = 0; i < count; ++i) {
       softmax(part(scores_, i * tokens, tokens));
     }
@@ -192,13 +226,20 @@ void Encoder::attend_head(std::int64_t first_row, std::int64_t tokens, std::int6
   }
 }
 
-void Encoder::attend(const States& states) {
+void Encoder::attend(const LayerWeights& layer, const States& states) {
+  if (is_xlnet()) {
+    std::int64_t longest = 1;
+    for (std::size_t i = 0; i + 1 < states.offsets.size(); ++i) {
+      longest = std::max(longest, states.offsets[i + 1] - states.offsets[i]);
+    }
+    relative_.start_layer(layer.relative, longest);
+  }
   for (std::size_t sequence = 0; sequence + 1 < states.offsets.size(); ++sequence) {
     const std::int64_t first_row = states.offsets[sequence];
     const std::int64_t tokens = states.offsets[sequence + 1] - first_row;
     scores_.resize(std::max(scores_.size(), usize(std::min(kQueryBlock, tokens) * tokens)));
     for (std::int64_t head = 0; head < config().heads; ++head) {
-      attend_head(first_row, tokens, head);
+      attend_head(first_row, tokens, states.first_texts[sequence], head);
     }
   }
 }
@@ -242,7 +283,7 @@ void Encoder::apply_layer(const LayerWeights& layer, States& states, OperationTi
   context_.resize(usize(tokens * d));
   dense(states.rows, tokens, layer.qkv.weight, layer.qkv.bias, qkv_);
   finished("qkv");
-  attend(states);
+  attend(layer, states);
   finished("attention");
   for (std::int64_t first = 0; first < tokens; first += kRowBlock) {
     const std::int64_t count = std::min(kRowBlock, tokens - first);
@@ -269,6 +310,7 @@ States Encoder::join(Order order, const Shape& shape, const States& questions,
   const std::int64_t d = config().d_model;
   States joint;
   joint.offsets = cumulative_tokens(shape, Segment::joint);
+  joint.first_texts = first_text_tokens(Segment::joint, order, shape);
   joint.rows.reserve(usize(joint.tokens() * d));
   const auto add = [&](const States& texts, std::int64_t index) {
     const auto begin = texts.rows.begin();
@@ -298,17 +340,19 @@ std::vector<double> Encoder::head(const States& states) const {
     dense(states.rows, states.tokens(), top.weight, top.bias, result);
     return result;
   }
-  // A sequence is classified by its first token, through the pooler.
+  // A sequence is classified by one token, through the pooler.
   const DenseWeights pooler = read_dense(Role::pooler_weight, Role::pooler_bias, -1);
   const std::int64_t d = config().d_model;
   const auto sequences = static_cast<std::int64_t>(states.offsets.size()) - 1;
-  std::vector<double> first_rows;
+  std::vector<double> chosen;
   for (std::int64_t i = 0; i < sequences; ++i) {
-    const auto begin = states.rows.begin() + states.offsets[usize(i)] * d;
-    first_rows.insert(first_rows.end(), begin, begin + d);
+    const std::int64_t row = config().classifies_by_last_token() ? states.offsets[usize(i) + 1] - 1
+                                                                 : states.offsets[usize(i)];
+    const auto begin = states.rows.begin() + row * d;
+    chosen.insert(chosen.end(), begin, begin + d);
   }
-  std::vector<double> pooled(first_rows.size());
-  dense(first_rows, sequences, pooler.weight, pooler.bias, pooled);
+  std::vector<double> pooled(chosen.size());
+  dense(chosen, sequences, pooler.weight, pooler.bias, pooled);
   std::ranges::transform(pooled, pooled.begin(), [](double x) { return std::tanh(x); });
   std::vector<double> result(usize(sequences * outputs));
   dense(pooled, sequences, top.weight, top.bias, result);
@@ -319,24 +363,38 @@ std::int64_t Encoder::scratch_bytes(std::int64_t tokens, std::int64_t longest_se
   const std::int64_t d = config().d_model;
   const std::int64_t scores = std::min(kQueryBlock, longest_sequence) * longest_sequence;
   const std::int64_t block = std::min(kRowBlock, tokens) * (d + config().d_ff);
-  return (tokens * 4 * d + scores + block) * static_cast<std::int64_t>(sizeof(double));
+  const std::int64_t relative =
+      is_xlnet() ? RelativeAttention::scratch_bytes(config(), longest_sequence, kQueryBlock) : 0;
+  return (tokens * 4 * d + scores + block) * static_cast<std::int64_t>(sizeof(double)) + relative;
 }
 
 std::int64_t Encoder::layer_bytes() const {
   const std::int64_t d = config().d_model;
   const std::int64_t ff = config().d_ff;
-  return (4 * d * d + 2 * d * ff + 9 * d + ff) * static_cast<std::int64_t>(sizeof(double));
+  const std::int64_t relative = is_xlnet() ? d * d + 5 * d : 0;
+  return (4 * d * d + 2 * d * ff + 9 * d + ff + relative) *
+         static_cast<std::int64_t>(sizeof(double));
 }
 
 std::optional<std::string> encoder_why_not(const ModelConfig& config) {
-  if (config.family == Family::xlnet) {
-    return "XLNet is not supported yet";
-  }
   if (config.type_vocab_size < 2) {
     return fmt::format("a pair of texts needs 2 token types, the model has {}",
                        config.type_vocab_size);
   }
   return std::nullopt;
+}
+
+std::vector<std::int64_t> first_text_tokens(Segment segment, Order order, const Shape& shape) {
+  if (segment != Segment::joint) {
+    return sequence_tokens(shape, segment);
+  }
+  std::vector<std::int64_t> tokens;
+  for (std::int64_t pair = 0; pair < shape.pairs(); ++pair) {
+    tokens.push_back(order == Order::question_first
+                         ? shape.question_tokens[usize(shape.question_of_pair(pair))]
+                         : shape.passage_tokens[usize(shape.passage_of_pair(pair))]);
+  }
+  return tokens;
 }
 
 void check_positions(const ModelConfig& config, const Plan& plan, const Shape& shape) {

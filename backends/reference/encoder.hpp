@@ -1,6 +1,6 @@
 #pragma once
-/// A BERT encoder in float64: embeddings, one layer at a time, join, head. What the reference
-/// session and `reference_outputs` are both made of.
+/// An encoder (BERT, XLNet) in float64: embeddings, one layer at a time, join, head. What the
+/// reference session and `reference_outputs` are both made of.
 
 #include <cstdint>
 #include <optional>
@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "backends/backend.hpp"
+#include "backends/reference/relative_attention.hpp"
 #include "model/config.hpp"
 #include "model/plan.hpp"
 #include "model/shape.hpp"
@@ -18,10 +19,11 @@
 namespace deformer::reference {
 
 /// Hidden states of packed sequences: rows [tokens, d_model]; sequence i is rows
-/// [offsets[i], offsets[i + 1]).
+/// [offsets[i], offsets[i + 1]), of which the first `first_texts[i]` are its first text.
 struct States {
   std::vector<double> rows;
   std::vector<std::int64_t> offsets;
+  std::vector<std::int64_t> first_texts;
 
   std::int64_t tokens() const { return offsets.empty() ? 0 : offsets.back(); }
 };
@@ -40,6 +42,7 @@ struct NormWeights {
 /// One layer, widened. Query, key and value are one product, stacked in this order.
 struct LayerWeights {
   DenseWeights qkv;
+  RelativeWeights relative;  ///< XLNet only
   DenseWeights attention_out;
   NormWeights attention_norm;
   DenseWeights ffn1;
@@ -67,12 +70,13 @@ class OperationTimes {
 class Encoder {
  public:
   /// The weights must outlive the encoder.
-  explicit Encoder(const WeightSource& weights) : weights_(weights) {}
+  explicit Encoder(const WeightSource& weights) : weights_(weights), relative_(weights.config()) {}
 
   const ModelConfig& config() const { return weights_.config(); }
 
-  /// Rows of word, position and type embeddings of a segment's texts, normalised. Embedding the
-  /// joint segment lets positions run on; the texts of the other two start at 0.
+  /// BERT: rows of word, position and type embeddings of a segment's texts, normalised. Embedding
+  /// the joint segment lets positions run on; the texts of the other two start at 0. XLNet: rows of
+  /// word embeddings; positions and segments enter in every layer.
   States embed(Segment segment, Order order, const Shape& shape, const Inputs& inputs) const;
 
   LayerWeights read_layer(std::int64_t layer) const;
@@ -95,17 +99,24 @@ class Encoder {
   DenseWeights read_dense(Role weight, Role bias, std::int64_t layer) const;
   NormWeights read_norm(Role weight, Role bias, std::int64_t layer) const;
   void append(std::vector<double>& values, TensorId id) const;
-  void attend(const States& states);
-  void attend_head(std::int64_t first_row, std::int64_t tokens, std::int64_t head);
+  bool is_xlnet() const { return config().family == Family::xlnet; }
+  RelativeWeights read_relative(std::int64_t layer) const;
+  void attend(const LayerWeights& layer, const States& states);
+  void attend_head(std::int64_t first_row, std::int64_t tokens, std::int64_t first_text,
+                   std::int64_t head);
   void add_and_norm(std::span<const double> branch, std::span<double> rows,
                     const NormWeights& norm) const;
 
   const WeightSource& weights_;
+  RelativeAttention relative_;
   std::vector<double> qkv_, context_, scores_, hidden_, branch_;  ///< scratch of apply_layer
 };
 
 /// Why the reference can't compute this architecture, or nullopt when it can.
 std::optional<std::string> encoder_why_not(const ModelConfig& config);
+
+/// Tokens of the first text of every sequence of a segment, in packed order.
+std::vector<std::int64_t> first_text_tokens(Segment segment, Order order, const Shape& shape);
 
 /// @throws BadInput when a sequence that is embedded as one is longer than the position table.
 void check_positions(const ModelConfig& config, const Plan& plan, const Shape& shape);

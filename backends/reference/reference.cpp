@@ -131,6 +131,7 @@ class ReferenceSession final : public Session {
     States& passages = states(Segment::passage);
     const std::int64_t d = encoder_.config().d_model;
     passages.offsets = cumulative_tokens(shape_, Segment::passage);
+    passages.first_texts = shape_.passage_tokens;
     passages.rows.clear();
     std::vector<float> decoded;
     for (std::size_t i = 0; i < inputs.cached_passages.size(); ++i) {

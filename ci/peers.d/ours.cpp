@@ -78,9 +78,16 @@ class Worker {
     options.threads = message.at("threads");
     session_ = model_->prepare(plan, shape, options);
     trial_ns_ = trial();
-    return {{"settings", "backend cpu, variant full"},
-            {"trial_ns", trial_ns_},
-            {"tried", json::array()}};
+    return {{"settings", settings()}, {"trial_ns", trial_ns_}, {"tried", json::array()}};
+  }
+
+  /// "full; qkv panels, out panels, ffn1 onednn, ffn2 panels".
+  std::string settings() const {
+    std::string text = "variant full";
+    for (const auto& [product, engine] : model_->engines()) {
+      text += (text.ends_with("full") ? "; " : ", ") + product + " " + engine;
+    }
+    return text;
   }
 
   void load(const std::string& checkpoint, deformer::DType dtype, int threads) {

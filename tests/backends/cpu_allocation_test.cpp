@@ -1,47 +1,12 @@
-/// Counts what `run` asks the heap for. oneDNN's shared library keeps its own books; only requests
-/// made by code of this program, which our rooms are linked into, count.
+/// Counts what `run` asks the heap for.
 
-#include <dlfcn.h>
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <cstdlib>
-#include <functional>
-#include <new>
 #include <numeric>
 #include <vector>
 
 #include "backends/cpu/cpu.hpp"
-
-namespace {
-
-std::atomic<bool> counting{false};
-std::atomic<int> allocations{0};
-
-const void* module_of(const void* address) {
-  Dl_info info{};
-  return dladdr(address, &info) != 0 ? info.dli_fbase : nullptr;
-}
-
-}  // namespace
-
-// Not inlined, so that the return address is the place that allocates.
-[[gnu::noinline]] void* operator new(std::size_t size) {
-  if (counting.load(std::memory_order_relaxed) &&
-      module_of(__builtin_return_address(0)) == module_of(&counting)) {
-    allocations.fetch_add(1);
-  }
-  if (void* memory = std::malloc(size == 0 ? 1 : size)) {
-    return memory;
-  }
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept {
-  std::free(memory);
-}
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept {
-  std::free(memory);
-}
+#include "support/allocation_count.hpp"
 
 namespace deformer {
 namespace {
@@ -50,14 +15,6 @@ std::vector<std::int32_t> ids(std::int64_t count) {
   std::vector<std::int32_t> result(static_cast<std::size_t>(count));
   std::iota(result.begin(), result.end(), 0);
   return result;
-}
-
-int allocations_during(const std::function<void()>& action) {
-  allocations = 0;
-  counting = true;
-  action();
-  counting = false;
-  return allocations;
 }
 
 TEST(CpuAllocation, ARunAllocatesNothing) {

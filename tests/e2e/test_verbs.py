@@ -150,6 +150,8 @@ class Sweep(support.TestCase):
         self.assertAlmostEqual(record["achieved"]["gflops"], record["cost"]["flops"] / record["time"]["median"], places=6)
         for name in ("peak_bytes", "requested_bytes", "rss_peak_bytes"):
             self.assertIn(name, record["memory"])
+        self.assertEqual(set(record["engines"]), {"qkv", "out", "ffn1", "ffn2"})
+        self.assertLessEqual(set(record["engines"].values()), {"panels", "onednn"})
         self.assertEqual(sum(phase["flops"] for phase in record["phases"]), record["cost"]["flops"])
         for name in "against sequences max_abs cosine_min tolerance ok".split():
             self.assertIn(name, record["parity"])

@@ -303,14 +303,6 @@ TEST(Checkpoint, SaysWhatToDoAboutOtherLayouts) {
               AllOf(HasSubstr("model.safetensors"), HasSubstr("No such file")));
 }
 
-TEST(Checkpoint, OfXlnetIsUnavailable) {
-  const TempDir dir;
-  dir.write("config.json",
-            R"({"model_type":"xlnet","n_layer":1,"d_model":8,"n_head":2,"d_inner":8,)"
-            R"("ff_activation":"gelu","vocab_size":9})");
-  EXPECT_THROW(open_checkpoint(dir.path(), dir.path()), Unavailable);
-}
-
 TEST(Checkpoint, TakesConfigAndWeightsFromTwoFolders) {
   Files files;
   files.open();

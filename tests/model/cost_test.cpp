@@ -128,10 +128,42 @@ TEST(Cost, XlnetGivesNominalAndNeededCounts) {
   const Plan full = make_plan(xlnet, Variant::full, 0, Order::passage_first);
   const PlanCost cost = cost_of(xlnet, full, squad);
   EXPECT_DOUBLE_EQ(rounded(gigaflops(cost.total.flops_nominal), 1), 71.0);
+  EXPECT_DOUBLE_EQ(rounded(gigaflops(cost.total.flops_precomputed), 1), 62.0);
   EXPECT_DOUBLE_EQ(rounded(gigaflops(cost.total.flops()), 1), 60.0);
   EXPECT_DOUBLE_EQ(rounded(ratio(xlnet, Variant::cached, 8, squad), 2), 2.60);
   EXPECT_DOUBLE_EQ(rounded(ratio(xlnet, Variant::cached, 8, uniform_shape(1, 32, 480)), 2), 2.71);
   EXPECT_DOUBLE_EQ(rounded(ratio(xlnet, Variant::cached, 8, uniform_shape(1, 17, 303)), 2), 2.74);
+}
+
+TEST(Cost, XlnetIssuesABandAroundTheNeededPositionScores) {
+  // One block of 8 queries of a sequence of s scores s + 7 distances, of which each query needs s.
+  const ModelConfig xlnet = model("xlnet-base");
+  const Shape squad = uniform_shape(1, 27, 293);
+  const Plan full = make_plan(xlnet, Variant::full, 0, Order::passage_first);
+  const Cost cost = cost_of(xlnet, full, squad).total;
+  EXPECT_EQ(cost.flops_issued - cost.flops(), std::int64_t{12} * 2 * 320 * 768 * 7);
+}
+
+TEST(Cost, BertIsCountedAlikeByAllFour) {
+  const Plan full = make_plan(model("bert-base"), Variant::full, 0, Order::question_first);
+  const Cost cost = cost_of(model("bert-base"), full, uniform_shape(2, 27, 293)).total;
+  EXPECT_EQ(cost.flops_nominal, cost.flops());
+  EXPECT_EQ(cost.flops_precomputed, cost.flops());
+  EXPECT_EQ(cost.flops_issued, cost.flops());
+}
+
+TEST(Cost, XlnetReadsTheProjectedPositionsInsteadOfTheProjection) {
+  const ModelConfig xlnet = model("xlnet-base");
+  const auto layer_bytes = [&](std::int64_t question, std::int64_t passage) {
+    const Plan full = make_plan(xlnet, Variant::full, 0, Order::passage_first);
+    return cost_of(xlnet, full, uniform_shape(1, question, passage))
+        .phases[1]
+        .layers[0]
+        .bytes_weights;
+  };
+  EXPECT_EQ(layer_bytes(27, 293) - layer_bytes(27, 193), 200 * 768 * 4);
+  EXPECT_EQ(position_key_bytes(xlnet, 320, DType::f32), std::int64_t{12} * 639 * 768 * 4);
+  EXPECT_EQ(position_key_bytes(model("bert-base"), 320, DType::f32), 0);
 }
 
 TEST(Cost, CachedBytesDoNotDependOnTheSplit) {
@@ -214,6 +246,12 @@ TEST(Cost, CountsThatWouldNotFitAreRefused) {
   huge.d_ff = 65536;
   const Plan plan = make_plan(huge, Variant::full, 0, Order::question_first);
   EXPECT_THROW(cost_of(huge, plan, uniform_shape(4096, 4096, 4096)), BadInput);
+}
+
+/// Hugging Face's XLNetModel of xlnet-base-cased has 116 718 336 parameters, mask_emb's 768 among
+/// them, which nothing here reads.
+TEST(WeightBytes, CountEveryParameterOfXlnetBaseOnce) {
+  EXPECT_EQ(total_weight_bytes(*builtin_model("xlnet-base"), DType::f32), (116'718'336 - 768) * 4);
 }
 
 }  // namespace

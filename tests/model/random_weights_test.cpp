@@ -157,8 +157,39 @@ TEST(RandomWeights, RefuseTensorsTheModelLacksAndWrongRoom) {
                std::invalid_argument);
 }
 
-TEST(RandomWeights, OfXlnetAreUnavailable) {
-  EXPECT_THROW(random_weights(*builtin_model("xlnet-base"), 1), Unavailable);
+ModelConfig tiny_xlnet() {
+  ModelConfig config = *builtin_model("xlnet-base");
+  config.layers = 2;
+  config.d_model = 128;
+  config.heads = 2;
+  config.d_ff = 512;
+  return config;
+}
+
+TEST(RandomWeights, OfXlnetHaveItsTensorsAndNoOthers) {
+  const auto source = random_weights(tiny_xlnet(), 1);
+  std::vector<std::string> first_layer;
+  for (const TensorId id : needed_tensors(source->config())) {
+    if (id.layer == 0) first_layer.push_back(to_string(id).substr(8));
+    EXPECT_NO_THROW(read(*source, id)) << to_string(id);
+  }
+  EXPECT_EQ(first_layer,
+            (std::vector<std::string>{
+                "query_weight", "key_weight", "value_weight", "position_weight", "content_bias",
+                "position_bias", "segment_bias", "segment_embedding", "attention_out_weight",
+                "attention_norm_weight", "attention_norm_bias", "ffn1_weight", "ffn1_bias",
+                "ffn2_weight", "ffn2_bias", "ffn_norm_weight", "ffn_norm_bias"}));
+}
+
+TEST(RandomWeights, OfXlnetHaveVisibleBiasesAndSegmentEmbeddings) {
+  const auto source = random_weights(tiny_xlnet(), 1);
+  for (const Role role :
+       {Role::content_bias, Role::position_bias, Role::segment_bias, Role::segment_embedding}) {
+    const auto [mean, deviation] = moments(read(*source, {role, 1}));
+    EXPECT_NEAR(deviation, 0.1, 0.025) << to_string({role, 1});
+  }
+  const auto [mean, deviation] = moments(read(*source, {Role::position_weight, 1}));
+  EXPECT_NEAR(deviation, 0.02, 0.001);
 }
 
 }  // namespace
