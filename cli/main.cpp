@@ -76,6 +76,9 @@ int dispatch(const std::vector<std::string>& arguments) {
     print_result(version());
     return kDone;
   }
+  if (word == "sample-memory") {  // started by `profile`, for itself
+    return run_sample_memory({arguments.begin() + 1, arguments.end()});
+  }
   const auto verb = std::ranges::find(kVerbs, word, &Verb::name);
   if (verb == kVerbs.end()) {
     std::vector<std::string> names;
