@@ -31,7 +31,7 @@ struct SetContext {
   std::string common_options;  ///< options that the reproducer must repeat, e.g. "--max-time 5"
   Processors processors;       ///< [instance][thread]; empty when left to the scheduler
   SetMemory memory;
-  std::string injected;             ///< the slowdown that was planted; empty when none was
+  std::string injected;  ///< the slowdown that was planted; empty when none was
   std::vector<std::pair<std::string, std::string>> engines;  ///< Model::engines
   const RunRoofs* roofs = nullptr;  ///< never null where something was measured
 };
