@@ -2,12 +2,16 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
+#include <cmath>
 #include <cstdio>
 #include <fstream>
 #include <numeric>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "model/error.hpp"
 #include "records/run_file.hpp"
@@ -65,6 +69,40 @@ std::string toml_fault(const std::string& path) {
   return open_brackets == 0 ? "" : fmt::format("{}: expected every [ to be closed", path);
 }
 
+/// The choices that an option's text lists: "... : console, markdown" and "on | off: ...".
+std::vector<std::string> choices_in(const std::string& text) {
+  const auto words_between = [](const std::string& list, const std::string& separator) {
+    std::vector<std::string> words;
+    std::size_t begin = 0;
+    while (true) {
+      const std::size_t end = list.find(separator, begin);
+      words.push_back(list.substr(begin, end == std::string::npos ? end : end - begin));
+      if (words.back().empty() || words.back().find_first_of(" <>=()") != std::string::npos) {
+        return std::vector<std::string>{};
+      }
+      if (end == std::string::npos) {
+        return words;
+      }
+      begin = end + separator.size();
+    }
+  };
+  const std::size_t colon = text.find(": ");
+  const std::string head = text.substr(0, colon);
+  if (head.find(" | ") != std::string::npos) {
+    return words_between(head, " | ");
+  }
+  const std::string tail = colon == std::string::npos ? "" : text.substr(colon + 2);
+  return tail.find(", ") == std::string::npos ? std::vector<std::string>{}
+                                              : words_between(tail, ", ");
+}
+
+/// Columns of the terminal that stdout is; 0 when it is none.
+std::size_t terminal_columns() {
+  winsize size{};
+  const bool known = isatty(STDOUT_FILENO) != 0 && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0;
+  return known ? size.ws_col : 0;
+}
+
 /// "--max-time" -> "DEFORMER_BENCH_MAX_TIME".
 std::string environment_name(const std::string& long_name) {
   std::string name = "DEFORMER_BENCH_" + long_name;
@@ -85,6 +123,30 @@ App::App(const std::string& verb, const std::string& summary, const std::string&
   option_defaults()->always_capture_default();  // the run line records what was resolved
   allow_config_extras(CLI::config_extras_mode::error);
   get_formatter()->column_width(34);
+}
+
+bool App::describe_only = false;
+
+VerbDescription App::description() const {
+  VerbDescription description{get_description(), {}};
+  for (const CLI::Option* option : get_options()) {
+    VerbDescription::Option entry;
+    entry.positional = option->get_positional();
+    for (const std::string& name : option->get_snames()) {
+      entry.names.push_back("-" + name);
+    }
+    for (const std::string& name : option->get_lnames()) {
+      entry.names.push_back("--" + name);
+    }
+    if (entry.positional) {
+      entry.names = {option->get_name()};
+    }
+    entry.takes_value = option->get_items_expected_max() > 0;
+    entry.text = option->get_description();
+    entry.choices = choices_in(entry.text);
+    description.options.push_back(std::move(entry));
+  }
+  return description;
 }
 
 void App::add_environment_twins() {
@@ -108,6 +170,9 @@ std::vector<std::string> App::long_options() const {
 
 std::optional<int> App::read(std::vector<std::string> arguments) {
   add_environment_twins();
+  if (describe_only) {
+    throw description();
+  }
   std::ranges::reverse(arguments);  // CLI11 takes them last first
   try {
     parse(arguments);
@@ -172,6 +237,20 @@ void add_format(CLI::App& app, std::string& format, const std::vector<std::strin
       ->check(CLI::IsMember(choices));
 }
 
+double parse_seconds(const std::string& option, const std::string& text) {
+  double value = 0;
+  const char* end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, value);
+  const std::string unit(rest, end);
+  const double scale = unit.empty() || unit == "s" ? 1 : unit == "m" ? 60 : unit == "h" ? 3600 : 0;
+  const double seconds = value * scale;
+  if (error != std::errc{} || !std::isfinite(seconds) || seconds <= 0 || seconds > 1e7) {
+    throw BadInput(
+        fmt::format("{}: expected a time above 0 as 90s, 10m or 2h, found '{}'", option, text));
+  }
+  return seconds;
+}
+
 std::vector<std::string> split_list(const std::vector<std::string>& values) {
   std::vector<std::string> pieces;
   for (const std::string& value : values) {
@@ -193,6 +272,52 @@ void print_result(const std::string& text) {
   if (!written || std::fflush(stdout) != 0) {
     throw BadInput("stdout: expected to write the result there, found it full or closed");
   }
+}
+
+void print_piece(std::string_view text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) {
+    throw BadInput("stdout: expected to write the result there, found it full or closed");
+  }
+}
+
+void finish_result() {
+  print_result("");
+}
+
+const std::vector<std::string>& table_formats() {
+  static const std::vector<std::string> formats = {"console", "markdown", "latex", "csv", "json"};
+  return formats;
+}
+
+TableFormat table_format(const std::string& name) {
+  const auto& formats = table_formats();
+  return static_cast<TableFormat>(std::ranges::find(formats, name) - formats.begin());
+}
+
+void print_tables(const std::string& verb, const std::vector<Table>& tables,
+                  const std::string& format, bool standalone) {
+  const PrintOptions options{.format = table_format(format),
+                             .width = format == "console" ? terminal_columns() : 0,
+                             .standalone = standalone};
+  if (format == "json") {
+    std::vector<nlohmann::ordered_json> rows;
+    for (const Table& table : tables) {
+      for (std::size_t r = 0; r < table.rows.size(); ++r) {
+        rows.push_back(row_json(table, r));
+        if (tables.size() > 1) {
+          rows.back()["table"] = table.title;
+        }
+      }
+    }
+    return print_json(verb, rows);
+  }
+  for (std::size_t i = 0; i < tables.size(); ++i) {
+    if (i > 0) {
+      print_piece("\n");
+    }
+    print_table(tables[i], options, print_piece);
+  }
+  finish_result();
 }
 
 void print_json(const std::string& verb, const std::vector<nlohmann::ordered_json>& rows) {

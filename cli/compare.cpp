@@ -42,7 +42,13 @@ int run_compare_verb(const std::vector<std::string>& arguments) {
   std::string format;
   app.add_option("A", path_a, "Run file, the base")->required();
   app.add_option("B", path_b, "Run file, compared with it")->required();
-  add_format(app, format, {"console", "markdown", "json"});
+  CompareOptions options;
+  bool standalone = false;
+  app.add_flag("--unpaired", options.unpaired,
+               "Ratio of the medians even where rounds of one set could be compared one by one");
+  app.add_flag("--phases", options.phases, "A row for each phase under its point");
+  app.add_flag("--standalone", standalone, "latex: a document that compiles by itself");
+  add_format(app, format, table_formats());
   if (const auto code = app.read(arguments)) {
     return *code;
   }
@@ -51,7 +57,7 @@ int run_compare_verb(const std::vector<std::string>& arguments) {
   warn_of_machines(a, b);
   const auto records_a = merged_records({a}, true);
   const auto records_b = merged_records({b}, true);
-  const std::vector<Comparison> rows = compare_records(records_a, records_b);
+  const std::vector<Comparison> rows = compare_records(records_a, records_b, options);
   const std::vector<NamedAttribution> attributions = attribute_records(records_a, records_b);
   if (format == "json") {
     std::vector<nlohmann::ordered_json> json;
@@ -65,12 +71,18 @@ int run_compare_verb(const std::vector<std::string>& arguments) {
     print_json("compare", json);
   } else {
     constexpr std::size_t kMostRanges = 3;
-    const TableFormat style = format == "console" ? TableFormat::console : TableFormat::markdown;
-    std::string text = print_table(comparison_table(rows), style);
-    if (!attributions.empty()) {
-      text += "\n" + print_table(attribution_table(attributions, kMostRanges), style);
+    Table table = comparison_table(rows, options);
+    if (!a.runs.empty() && !b.runs.empty()) {
+      for (const std::string& line : fingerprint_differences(a.runs.back(), b.runs.back())) {
+        table.notes.push_back("differs: " + line);
+      }
     }
-    print_result(text);
+    std::vector<Table> tables = {std::move(table)};
+    // A csv has one header row, so one table; a latex page could hold it, but nobody prints it.
+    if (!attributions.empty() && (format == "console" || format == "markdown")) {
+      tables.push_back(attribution_table(attributions, kMostRanges));
+    }
+    print_tables("compare", tables, format, standalone);
   }
   const bool paired =
       std::ranges::any_of(rows, [](const Comparison& row) { return row.ratio.has_value(); });

@@ -82,6 +82,30 @@ Cell number(const ordered_json& row, const char* object, const char* field,
   return format((*found)[field].get<double>());
 }
 
+/// Whether the ways of counting FLOPs differ anywhere (model/cost.hpp): XLNet's do.
+bool counts_differ(const std::vector<ordered_json>& rows) {
+  return std::ranges::any_of(rows, [](const ordered_json& row) {
+    return !row["cost"].is_null() && row["cost"]["flops_nominal"] != row["cost"]["flops"];
+  });
+}
+
+/// The other counts, behind the column of FLOPs.
+void add_counts(const std::vector<ordered_json>& rows, Table& table) {
+  constexpr std::size_t kPlace = 2;
+  const std::vector<Column> columns = {
+      {"flops_nominal", "nominal", "FLOP", "As the formulas say, nothing computed ahead", false},
+      {"flops_precomputed", "precomputed", "FLOP", "Positions projected ahead", false},
+      {"flops_issued", "issued", "FLOP", "With the band that a tiled shift computes", false}};
+  table.columns.insert(table.columns.begin() + kPlace, columns.begin(), columns.end());
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    std::vector<Cell> cells;
+    for (const Column& column : columns) {
+      cells.push_back(number(rows[i], "cost", column.name.c_str(), human_flops));
+    }
+    table.rows[i].insert(table.rows[i].begin() + kPlace, cells.begin(), cells.end());
+  }
+}
+
 Table table_of(const std::vector<ordered_json>& rows, double rate_gflops) {
   Table table;
   table.columns = {
@@ -96,16 +120,17 @@ Table table_of(const std::vector<ordered_json>& rows, double rate_gflops) {
       {"status", "status", "", "ok, or why not", true}};
   for (const ordered_json& row : rows) {
     const bool ok = row["status"] == "ok";
-    Cell bandwidth = number(row, "crossover", "critical_bandwidth_bytes_per_s", human_bytes);
-    if (bandwidth) {
-      *bandwidth += "/s";
-    }
+    const Cell bandwidth = number(row, "crossover", "critical_bandwidth_bytes_per_s",
+                                  [](double value) { return human_bytes(value) + "/s"; });
     table.rows.push_back({row["name"].get<std::string>(), number(row, "cost", "flops", human_flops),
                           number(row, "speedup", "flop_ratio", human_ratio),
                           number(row, "cost", "bytes_weights", human_bytes),
                           number(row, "memory", "peak_bytes", human_bytes),
                           number(row, "cost", "bytes_cache_passage", human_bytes), bandwidth,
                           ok ? "ok" : "skipped: " + row["reason"].get<std::string>()});
+  }
+  if (counts_differ(rows)) {
+    add_counts(rows, table);
   }
   table.notes.push_back(fmt::format("BW*: critical bandwidth at {} GFLOP/s (--rate)", rate_gflops));
   return table;

@@ -17,6 +17,7 @@
 #include "backends/registry.hpp"
 #include "build_id.hpp"
 #include "cli/app.hpp"
+#include "cli/describe.hpp"
 #include "cli/verbs.hpp"
 #include "model/error.hpp"
 
@@ -26,13 +27,16 @@ namespace {
 constexpr std::array kVerbs{
     Verb{"sweep", "measure every point of the axes given, append records, print the table",
          run_sweep_verb},
-    Verb{"report", "run files as console, markdown or json", run_report_verb},
+    Verb{"report", "run files as console, markdown, latex, csv, html, gbench or json",
+         run_report_verb},
     Verb{"compare", "two run files side by side, paired by key", run_compare_verb},
     Verb{"verify", "parity of a backend with golden data", run_verify_verb},
     Verb{"cost", "the cost model alone: FLOPs, bytes, predicted crossover", run_cost_verb},
     Verb{"profile", "one shape, opened up: phases, operations, roofs, what bounds each",
          run_profile_verb},
     Verb{"machine", "fingerprint and measured roofs", run_machine_verb},
+    Verb{"paper", "the paper's numbers: published, from the cost model, measured here",
+         run_paper_verb},
     Verb{"list", "models, tasks, backends, dtypes, counters", run_list_verb},
 };
 
@@ -78,6 +82,10 @@ int dispatch(const std::vector<std::string>& arguments) {
   }
   if (word == "sample-memory") {  // started by `profile`, for itself
     return run_sample_memory({arguments.begin() + 1, arguments.end()});
+  }
+  if (word == "describe") {  // hidden: what the package's man page and completions are made with
+    print_result(describe_program(kVerbs, arguments.size() > 1 ? arguments[1] : ""));
+    return kDone;
   }
   const auto verb = std::ranges::find(kVerbs, word, &Verb::name);
   if (verb == kVerbs.end()) {

@@ -14,7 +14,9 @@
 #include "harness/sweep.hpp"
 #include "model/cost.hpp"
 #include "model/error.hpp"
+#include "reports/plot.hpp"
 #include "reports/speedup.hpp"
+#include "reports/splits.hpp"
 
 namespace deformer::cli {
 namespace {
@@ -35,6 +37,8 @@ struct SweepArguments {
   std::string inject;
   double max_time_s = 10;
   std::int64_t rounds = 0;
+  std::string budget;
+  bool plot = false;
   bool fresh = false, allow_mixed = false, dry_run = false, quiet = false;
   std::string format;
 };
@@ -46,6 +50,10 @@ void add_options(App& app, SweepArguments& arguments) {
   app.add_option("--max-time", arguments.max_time_s, "Seconds a point, at most")
       ->capture_default_str();
   app.add_option("--rounds", arguments.rounds, "Fixed number of rounds (default: until precise)");
+  app.add_option("--budget", arguments.budget,
+                 "Time for the whole command, as 90s, 10m or 2h: rounds go where intervals are "
+                 "widest or k can't be told apart (default: --max-time a point)");
+  app.add_flag("--plot", arguments.plot, "Speedup against k, drawn under the table");
   app.add_option("--parity", arguments.parity, "on | off: check every point against the reference")
       ->check(CLI::IsMember({"on", "off"}));
   app.add_option("--pin", arguments.pin,
@@ -77,6 +85,12 @@ void check(const SweepArguments& arguments, const App& app) {
   }
   if (app.count("--rounds") > 0 && (arguments.rounds < 1 || arguments.rounds > 10'000'000)) {
     throw BadInput(fmt::format("--rounds: expected 1 to 10000000, found {}", arguments.rounds));
+  }
+  if (!arguments.budget.empty()) {
+    (void)parse_seconds("--budget", arguments.budget);
+    if (app.count("--rounds") > 0) {
+      throw BadInput("--budget, --rounds: expected one of them, found both");
+    }
   }
 }
 
@@ -153,12 +167,24 @@ std::vector<std::string> take_benchmark_flags(std::vector<std::string>& argument
 }
 
 void print_table_of(const SweepResult& result, const SweepArguments& arguments) {
+  const std::vector<std::string> findings =
+      arguments.budget.empty() ? std::vector<std::string>{} : split_findings(result.records);
   if (arguments.format == "json") {
     print_json("sweep", result.records);
-  } else {
-    print_result(print_table(speedup_table(result.records, true), arguments.format == "console"
-                                                                      ? TableFormat::console
-                                                                      : TableFormat::markdown));
+    for (const std::string& finding : findings) {
+      fmt::print(stderr, "deformer-bench: {}\n", finding);
+    }
+    return;
+  }
+  Table table = speedup_table(result.records, true);
+  table.notes.insert(table.notes.end(), findings.begin(), findings.end());
+  print_tables("sweep", {table}, arguments.format);
+  if (arguments.plot) {
+    std::vector<RecordRow> rows;
+    for (const ordered_json& record : result.records) {
+      rows.push_back(make_row(record, {}));
+    }
+    print_result("\n" + plot_splits(rows));
   }
 }
 
@@ -167,6 +193,10 @@ int verdict(const SweepResult& result, const SweepArguments& arguments) {
   if (skipped > 0 && !arguments.quiet) {
     warn(
         fmt::format("{} of {} points were skipped; their records say why", skipped, result.points));
+  }
+  if (result.beyond_budget > 0) {
+    warn(fmt::format("{} of {} points were not measured: the budget of {} did not reach",
+                     result.beyond_budget, result.points, arguments.budget));
   }
   const auto fail = [](int code, const std::string& message) {
     fmt::print(stderr, "deformer-bench: {}\n", message);
@@ -253,6 +283,7 @@ int run_sweep_verb(const std::vector<std::string>& given) {
       check_injection(sweep.inject, group.config);
     }
   }
+  sweep.budget_s = options.budget.empty() ? 0 : parse_seconds("--budget", options.budget);
   sweep.measure = {.max_time_s = options.max_time_s, .rounds = options.rounds, .seed = spec.seed};
   sweep.command = {"deformer-bench", "sweep"};
   sweep.command.insert(sweep.command.end(), given.begin(), given.end());

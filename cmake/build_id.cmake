@@ -6,7 +6,8 @@ file(GLOB_RECURSE build_id_sources CONFIGURE_DEPENDS
      ${CMAKE_SOURCE_DIR}/backends/*.[ch]pp ${CMAKE_SOURCE_DIR}/cache/*.[ch]pp
      ${CMAKE_SOURCE_DIR}/workloads/*.[ch]pp ${CMAKE_SOURCE_DIR}/records/*.[ch]pp
      ${CMAKE_SOURCE_DIR}/harness/*.[ch]pp ${CMAKE_SOURCE_DIR}/reports/*.[ch]pp
-     ${CMAKE_SOURCE_DIR}/cli/*.[ch]pp)
+     ${CMAKE_SOURCE_DIR}/cli/*.[ch]pp
+     ${CMAKE_SOURCE_DIR}/reports/web/*)
 list(SORT build_id_sources)
 string(JOIN "|" DEFORMER_BUILD_FLAGS ${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION}
        ${CMAKE_BUILD_TYPE} "${CMAKE_CXX_FLAGS}" "sanitize=${DEFORMER_SANITIZE}")

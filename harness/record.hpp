@@ -31,8 +31,8 @@ struct SetContext {
   std::string common_options;  ///< options that the reproducer must repeat, e.g. "--max-time 5"
   Processors processors;       ///< [instance][thread]; empty when left to the scheduler
   SetMemory memory;
-  std::string injected;  ///< the slowdown that was planted; empty when none was
   std::vector<std::pair<std::string, std::string>> engines;  ///< Model::engines
+  std::string injected;  ///< the slowdown that was planted; empty when none was
   const RunRoofs* roofs = nullptr;  ///< never null where something was measured
 };
 
@@ -57,10 +57,10 @@ nlohmann::ordered_json unmeasured_record(const PlannedGroup& group, const Planne
 ///   "throughput": {"items_per_s": instances x batch / median, "tokens_per_s": the same in tokens
 ///   of
 ///                  all pairs (question + passage), nothing padded}
-///   "ranges", "operations": see range_record.hpp
-///   "injected": the planted slowdown, absent where there is none
 ///   "processors": [[0,1],...] those the threads of each instance were bound to, or null
 ///   "engines": {"qkv": "panels", ...} what served each product, or null where there is no choice
+///   "ranges", "operations": see range_record.hpp
+///   "injected": the planted slowdown, absent otherwise
 nlohmann::ordered_json measured_record(const PlannedGroup& group, const Runner& runner,
                                        const Meter& meter, const Runner* full,
                                        const ParityRecord* parity, const ParityRecord* full_parity,

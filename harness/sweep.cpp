@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "harness/budget_state.hpp"
 #include "harness/done.hpp"
 #include "harness/interrupt.hpp"
 #include "harness/model_shelf.hpp"
@@ -45,6 +46,9 @@ MachineStore::Identity choices_identity(const Machine& machine, const std::strin
   identity.emplace_back("build", build);
   return identity;
 }
+
+/// Before anything was measured; the first set corrects it.
+constexpr double kBudgetFlopsPerSecond = 3e10;
 
 class Sweep {
  public:
@@ -91,7 +95,11 @@ class Sweep {
     if (missing > 0) {
       roofs_.measure(pending);
       writer_.append({run_line()});
-      measure_groups();
+      if (options_.budget_s > 0) {
+        spend_budget();
+      } else {
+        measure_groups();
+      }
       writer_.append({end_line()});
     }
     collect_records();
@@ -101,8 +109,8 @@ class Sweep {
  private:
   std::string common_options() const {
     std::string text;
-    if (options_.measure.rounds > 0) {
-      text += fmt::format(" --rounds {}", options_.measure.rounds);
+    if (measure_options_.rounds > 0) {
+      text += fmt::format(" --rounds {}", measure_options_.rounds);
     } else if (options_.measure.max_time_s != MeasureOptions{}.max_time_s) {
       text += fmt::format(" --max-time {}", options_.measure.max_time_s);
     }
@@ -157,6 +165,75 @@ class Sweep {
         return;
       }
     }
+  }
+
+  /// Set after set where the budget does most good; see harness/budget.hpp.
+  void spend_budget() {
+    std::vector<BudgetGroup> states;
+    std::vector<std::vector<const PlannedPoint*>> points;
+    for (const PlannedGroup& group : groups_) {
+      write_skipped(group);
+      points.push_back(choose(group));
+      states.push_back(unmeasured_budget(points.back(), group.config, kBudgetFlopsPerSecond));
+    }
+    const auto seconds_left = [this] {
+      return options_.budget_s - static_cast<double>(now_ns() - started_ns_) * 1e-9;
+    };
+    while (const auto step = next_budget_step(states, seconds_left())) {
+      const PlannedGroup& group = groups_[step->group];
+      std::vector<const PlannedPoint*> chosen;
+      for (const std::size_t p : step->points) {
+        chosen.push_back(points[step->group][p]);
+      }
+      measure_options_.rounds = step->rounds;
+      measure_options_.max_time_s = std::max(1.0, seconds_left());
+      context_.common_options = common_options();
+      const std::int64_t begin_ns = now_ns();
+      const std::size_t written = written_.size();
+      observer_.group_started(group_name(group), step->group, groups_.size(),
+                              points_before(step->group), result_.points);
+      measure_group(group, chosen);
+      observer_.group_finished();
+      if (interrupted()) {
+        result_.interrupted = true;
+        return;
+      }
+      const std::vector<ordered_json> records(
+          written_.begin() + static_cast<std::ptrdiff_t>(written), written_.end());
+      update_budget(states[step->group], points[step->group], records);
+      const double took_s = static_cast<double>(now_ns() - begin_ns) * 1e-9;
+      states[step->group].setup_s = std::max(0.0, took_s - measured_s_);
+    }
+    count_budget_outcomes(points);
+  }
+
+  /// Points that a budget measured several times are counted once, by their last record.
+  void count_budget_outcomes(const std::vector<std::vector<const PlannedPoint*>>& points) {
+    std::map<std::string, std::string> last;
+    for (const ordered_json& record : written_) {
+      last[record.at("key").get<std::string>()] = record.at("status").get<std::string>();
+    }
+    result_.ok = result_.failed = result_.invalid = 0;
+    for (const auto& group : points) {
+      for (const PlannedPoint* planned : group) {
+        const auto found = last.find(planned->key);
+        if (found == last.end()) {
+          result_.beyond_budget += done_before(*planned) ? 0 : 1;
+          continue;
+        }
+        result_.ok += found->second == "ok" ? 1 : 0;
+        result_.failed += found->second == "failed" ? 1 : 0;
+        result_.invalid += found->second == "invalid" ? 1 : 0;
+      }
+    }
+  }
+
+  bool done_before(const PlannedPoint& planned) const {
+    return std::ranges::any_of(groups_, [&](const PlannedGroup& group) {
+      return std::ranges::any_of(group.points, [&](const PlannedPoint& point) {
+        return &point == &planned && done_.contains(group, planned);
+      });
+    });
   }
 
   std::size_t points_before(std::size_t index) const {
@@ -262,12 +339,14 @@ class Sweep {
     }
     roofs_.refresh(point);
     Probe probe(point.threads);
-    Meter meter(prepared.runners(), team, probe, options_.measure);
+    Meter meter(prepared.runners(), team, probe, measure_options_);
+    const std::int64_t begin_ns = now_ns();
     measure(group, prepared, meter);
+    measured_s_ = static_cast<double>(now_ns() - begin_ns) * 1e-9;
     roofs_.saw_f32(point.threads * point.instances, meter.fastest_burst());
     context_.processors = team.processors();
-    context_.injected = options_.inject.text;
     context_.engines = model.engines();
+    context_.injected = options_.inject.text;
     context_.memory = {.rss_anon_bytes = rss_anon_bytes(),
                        .huge_page_bytes = huge_page_bytes(),
                        .weights_bytes = model.weight_bytes(),
@@ -388,6 +467,8 @@ class Sweep {
   RunRoofs roofs_;
   ParityChecker parity_;
   SetContext context_;
+  MeasureOptions measure_options_ = options_.measure;  ///< a budget changes the rounds
+  double measured_s_ = 0;                              ///< of the last set, without its preparation
   std::size_t sets_ = 0;
   std::int64_t started_ns_;
   std::vector<ordered_json> written_;

@@ -45,6 +45,7 @@ struct SweepOptions {
   Detail detail = Detail::phase;  ///< how far down records tell where the time goes
   Injection inject;               ///< a slowdown to plant; needs Detail::op
   SetExaminer* examiner = nullptr;
+  double budget_s = 0;  ///< for all that is measured; 0: each point has its own time
   MeasureOptions measure;
   std::vector<std::string> command;
   nlohmann::ordered_json resolved_options;
@@ -71,6 +72,7 @@ struct SweepResult {
   std::size_t done_before = 0;
   std::size_t ok = 0, skipped = 0, failed = 0, invalid = 0;
   std::size_t skipped_before = 0;  ///< of done_before
+  std::size_t beyond_budget = 0;   ///< not measured: the budget did not reach
   bool interrupted = false;
   /// Latest records of every point asked for, those of earlier runs included, for the table.
   std::vector<nlohmann::ordered_json> records;

@@ -16,11 +16,11 @@ void check_vocabulary(const std::vector<std::vector<std::int32_t>>& texts,
   for (const auto& text : texts) {
     for (const std::int32_t id : text) {
       if (id < 0 || id >= group.config.vocab_size) {
-        throw BadInput(
-            fmt::format("{}: vocab.txt has id {}, beyond the {} rows of the word table; expected "
-                        "the vocabulary "
-                        "of these weights",
-                        group.config.name, id, group.config.vocab_size));
+        throw BadInput(fmt::format(
+            "{}: the vocabulary has id {}, beyond the {} rows of the word table; expected "
+            "the vocabulary "
+            "of these weights",
+            group.config.name, id, group.config.vocab_size));
       }
     }
   }
@@ -43,9 +43,9 @@ GroupTexts::GroupTexts(const SweepSpec& spec, const PlannedGroup& group, std::in
 void GroupTexts::cut(const SweepSpec& spec, const PlannedGroup& group, std::int64_t sets_wanted) {
   const ModelChoice& model = spec.models[group.model];
   const auto per_set = static_cast<std::int64_t>(point_.shape.passage_tokens.size());
-  TextTokens tokens =
-      cut_text(WordPieceTokenizer::open(model.directory), spec.text_file, spec.questions_file,
-               point_.question, point_.passage, sets_wanted * per_set, point_.order);
+  TextTokens tokens = cut_text(*open_tokenizer(model.directory, group.config.family),
+                               spec.text_file, spec.questions_file, point_.question, point_.passage,
+                               sets_wanted * per_set, point_.order);
   check_vocabulary(tokens.questions, group);
   check_vocabulary(tokens.passages, group);
   for (std::size_t i = 0; i < point_.shape.question_tokens.size(); ++i) {

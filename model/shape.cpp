@@ -84,6 +84,20 @@ std::vector<std::int64_t> cumulative_tokens(const Shape& shape, Segment segment)
   return offsets;
 }
 
+std::vector<std::int64_t> first_text_tokens(const Shape& shape, Segment segment, Order order) {
+  if (segment != Segment::joint) {
+    return sequence_tokens(shape, segment);
+  }
+  std::vector<std::int64_t> tokens;
+  for (std::int64_t pair = 0; pair < shape.pairs(); ++pair) {
+    tokens.push_back(
+        order == Order::question_first
+            ? shape.question_tokens[static_cast<std::size_t>(shape.question_of_pair(pair))]
+            : shape.passage_tokens[static_cast<std::size_t>(shape.passage_of_pair(pair))]);
+  }
+  return tokens;
+}
+
 Shape pair_shape(const Shape& shape, std::int64_t pair) {
   Shape one;
   one.question_tokens = {

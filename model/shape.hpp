@@ -35,6 +35,10 @@ std::vector<std::int64_t> sequence_tokens(const Shape& shape, Segment segment);
 /// Offsets of the sequences in the packed rows: size sequences + 1, first 0, last the total.
 std::vector<std::int64_t> cumulative_tokens(const Shape& shape, Segment segment);
 
+/// Tokens of the first text of every sequence of a segment, in packed order: a pair's by `order`,
+/// all of a text that is alone.
+std::vector<std::int64_t> first_text_tokens(const Shape& shape, Segment segment, Order order);
+
 /// The shape of one pair alone (batch 1, r = c = 1): for parity of sequences out of a batch.
 Shape pair_shape(const Shape& shape, std::int64_t pair);
 

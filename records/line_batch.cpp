@@ -32,11 +32,22 @@ void LineBatch::parse(const std::function<void(Entry&)>& take) {
   bytes_ = 0;
 }
 
+void LineBatch::digest(Entry& entry) const {
+  const auto length = static_cast<std::int64_t>(entry.text.size());
+  nlohmann::ordered_json& record = entry.line.json;
+  entry.digest = digester_(record, {entry.offset, length});
+  nlohmann::ordered_json kept;
+  for (const char* name : {"run", "set", "set_size"})
+    if (const auto found = record.find(name); found != record.end()) kept[name] = *found;
+  record = std::move(kept);
+}
+
 void LineBatch::parse_part(std::size_t first, std::size_t last) {
   for (std::size_t i = first; i < last; ++i) {
     Entry& entry = entries_[i];
     try {
       entry.line = parse_line(entry.text, {file_, entry.number});
+      if (digester_ && entry.line.type == LineType::record) digest(entry);
     } catch (...) {
       entry.error = std::current_exception();
       return;

@@ -6,12 +6,14 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "records/line_check.hpp"
 #include "records/line_reader.hpp"
+#include "records/record_digest.hpp"
 
 namespace deformer {
 
@@ -23,10 +25,13 @@ class LineBatch {
     std::int64_t number = 0;
     std::int64_t offset = 0;
     CheckedLine line = {};
-    std::exception_ptr error = {};  ///< what parse_line threw
+    std::unique_ptr<RecordDigest> digest = {};  ///< of a record, where a digester was given
+    std::exception_ptr error = {};              ///< what parse_line threw
   };
 
-  explicit LineBatch(std::string file) : file_(std::move(file)) {}
+  /// With a digester, a record's line keeps only what tells a torn set (run, set, set_size).
+  explicit LineBatch(std::string file, Digester digester = {})
+      : file_(std::move(file)), digester_(std::move(digester)) {}
 
   void add(const LineReader::Line& line);
   bool full() const { return bytes_ >= kEnoughBytes; }
@@ -36,11 +41,13 @@ class LineBatch {
   void parse(const std::function<void(Entry&)>& take);
 
  private:
-  static constexpr std::size_t kEnoughBytes = std::size_t{8} << 20;
+  static constexpr std::size_t kEnoughBytes = std::size_t{4} << 20;
 
+  void digest(Entry& entry) const;
   void parse_part(std::size_t first, std::size_t last);
 
   std::string file_;
+  Digester digester_;
   std::vector<Entry> entries_;
   std::size_t bytes_ = 0;
 };

@@ -26,6 +26,7 @@
 #include "records/line_check.hpp"
 #include "records/line_parser.hpp"
 #include "records/line_reader.hpp"
+#include "records/record_digest.hpp"
 #include "records/run_reader.hpp"
 
 namespace deformer {
@@ -72,10 +73,12 @@ class TrailingSet {
 
 class Reader {
  public:
-  Reader(int descriptor, const std::filesystem::path& path)
-      : name_(path.string()), lines_(descriptor, name_), batch_(name_) {
+  Reader(int descriptor, const std::filesystem::path& path, Digester digester = {})
+      : name_(path.string()), lines_(descriptor, name_), batch_(name_, std::move(digester)) {
     file_.path = path;
   }
+
+  std::vector<std::unique_ptr<RecordDigest>> take_digests() { return std::move(digests_); }
 
   RunFile read() {
     LineReader::Line line;
@@ -96,7 +99,10 @@ class Reader {
     Json& json = entry.line.json;
     if (entry.line.type == LineType::record) {
       tail_.see_record(json, entry);
-      file_.records.push_back(std::move(json));
+      if (entry.digest)
+        digests_.push_back(std::move(entry.digest));
+      else
+        file_.records.push_back(std::move(json));
       return;
     }
     tail_.see_other();
@@ -131,7 +137,8 @@ class Reader {
   }
 
   void leave_out_unfinished_set() {
-    file_.records.resize(file_.records.size() - tail_.count());
+    if (!digests_.empty()) digests_.resize(digests_.size() - tail_.count());
+    if (!file_.records.empty()) file_.records.resize(file_.records.size() - tail_.count());
     file_.good_bytes = tail_.offset();
     file_.torn_tail = fmt::format(
         "{}:{}: the last set is torn ({} of its {} records were written); it is left out", name_,
@@ -142,6 +149,7 @@ class Reader {
   LineReader lines_;
   LineBatch batch_;
   RunFile file_;
+  std::vector<std::unique_ptr<RecordDigest>> digests_;
   TrailingSet tail_;
   std::unordered_set<std::string> run_ids_;
 };
@@ -152,20 +160,66 @@ RunFile read_open_run_file(int descriptor, const std::filesystem::path& path) {
   return Reader(descriptor, path).read();
 }
 
+namespace {
+
+/// An open file that closes itself.
+class OpenFile {
+ public:
+  explicit OpenFile(const std::filesystem::path& path)
+      : descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+    if (descriptor_ < 0)
+      throw BadInput(fmt::format("{}: cannot be opened as a run file: {}", path.string(),
+                                 std::strerror(errno)));
+    struct stat status {};
+    if (::fstat(descriptor_, &status) == 0 && S_ISDIR(status.st_mode)) {
+      ::close(descriptor_);
+      throw BadInput(fmt::format("{}: expected a run file, found a directory; name a file in it",
+                                 path.string()));
+    }
+  }
+  ~OpenFile() { ::close(descriptor_); }
+  OpenFile(const OpenFile&) = delete;
+  OpenFile& operator=(const OpenFile&) = delete;
+  int descriptor() const { return descriptor_; }
+
+ private:
+  int descriptor_;
+};
+
+}  // namespace
+
 RunFile read_run_file(const std::filesystem::path& path) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0)
-    throw BadInput(
-        fmt::format("{}: cannot be opened as a run file: {}", path.string(), std::strerror(errno)));
-  struct Closer {
-    int descriptor;
-    ~Closer() { ::close(descriptor); }
-  } closer{descriptor};
-  struct stat status {};
-  if (::fstat(descriptor, &status) == 0 && S_ISDIR(status.st_mode))
-    throw BadInput(fmt::format("{}: expected a run file, found a directory; name a file in it",
-                               path.string()));
-  return read_open_run_file(descriptor, path);
+  const OpenFile file(path);
+  return read_open_run_file(file.descriptor(), path);
+}
+
+DigestedFile digest_run_file(const std::filesystem::path& path, const Digester& digester) {
+  const OpenFile file(path);
+  Reader reader(file.descriptor(), path, digester);
+  RunFile read = reader.read();
+  return {path, std::move(read.runs), reader.take_digests(), std::move(read.torn_tail)};
+}
+
+void read_lines_at(const std::filesystem::path& path, const std::vector<RecordPlace>& places,
+                   const std::function<void(std::string_view)>& take) {
+  const OpenFile file(path);
+  std::string line;
+  for (const RecordPlace& place : places) {
+    line.resize(static_cast<std::size_t>(place.length));
+    std::size_t have = 0;
+    while (have < line.size()) {
+      const ssize_t got = ::pread(file.descriptor(), line.data() + have, line.size() - have,
+                                  place.offset + static_cast<std::int64_t>(have));
+      if (got < 0 && errno == EINTR) continue;
+      if (got <= 0)
+        throw BadInput(
+            fmt::format("{}: became shorter while it was read; try again when nothing "
+                        "writes to it",
+                        path.string()));
+      have += static_cast<std::size_t>(got);
+    }
+    take(line);
+  }
 }
 
 }  // namespace deformer

@@ -9,6 +9,7 @@
 #include <span>
 
 #include "profilers/statistics.hpp"
+#include "records/run_file.hpp"
 #include "reports/fields.hpp"
 
 namespace deformer {
@@ -98,7 +99,55 @@ std::string pair_status(const Json* a, const Json* b) {
   return in_a + " in A, " + in_b + " in B";
 }
 
-Comparison compare_pair(const Json* a, const Json* b) {
+// ---- rounds and phases
+// -----------------------------------------------------------------------------
+
+/// Time of b over a of each round, where one set of one run measured both; empty otherwise.
+std::vector<double> round_ratios(const Json& a, const Json& b) {
+  const auto set = text_field(a, "set");
+  if (!set || set != text_field(b, "set") || text_field(a, "run") != text_field(b, "run"))
+    return {};
+  const Json* of_a = field(a, "time.samples");
+  const Json* of_b = field(b, "time.samples");
+  const Json* rounds_a = field(a, "time.round");
+  const Json* rounds_b = field(b, "time.round");
+  if (of_a == nullptr || of_b == nullptr || rounds_a == nullptr || rounds_b == nullptr ||
+      *rounds_a != *rounds_b || !of_a->is_array() || !of_b->is_array() ||
+      of_a->size() != of_b->size()) {
+    return {};
+  }
+  std::vector<double> ratios;
+  for (std::size_t i = 0; i < of_a->size(); ++i) {
+    const Json& x = (*of_a)[i];
+    const Json& y = (*of_b)[i];
+    if (!x.is_number() || !y.is_number() || x.get<double>() <= 0 || y.get<double>() <= 0) return {};
+    ratios.push_back(y.get<double>() / x.get<double>());
+  }
+  return ratios;
+}
+
+std::vector<PhaseComparison> compare_phases(const Json& a, const Json& b) {
+  std::map<std::string, double> times;
+  const auto each = [](const Json& record, const auto& take) {
+    const Json* phases = field(record, "phases");
+    if (phases == nullptr || !phases->is_array()) return;
+    for (const Json& phase : *phases) {
+      const auto name = text_field(phase, "name");
+      const auto ns = positive_field(phase, "median_ns");
+      if (name && ns) take(*name, *ns);
+    }
+  };
+  each(a, [&times](const std::string& name, double ns) { times[name] = ns; });
+  std::vector<PhaseComparison> phases;
+  each(b, [&](const std::string& name, double ns) {
+    if (const auto found = times.find(name); found != times.end()) {
+      phases.push_back({name, found->second, ns});
+    }
+  });
+  return phases;
+}
+
+Comparison compare_pair(const Json* a, const Json* b, const CompareOptions& options) {
   const Json& either = a != nullptr ? *a : *b;
   Comparison row;
   row.key = text_field(either, "key").value_or("");
@@ -109,7 +158,18 @@ Comparison compare_pair(const Json* a, const Json* b) {
   if (time_a) row.a_median_ns = time_a->median_ns;
   if (time_b) row.b_median_ns = time_b->median_ns;
   if (!time_a || !time_b) return row;
+  row.phases = compare_phases(*a, *b);
   row.ratio = std::exp(time_b->middle - time_a->middle);
+  if (!options.unpaired) {
+    const auto ratios = round_ratios(*a, *b);
+    if (const auto interval = median_interval(ratios)) {
+      row.paired = true;
+      row.ratio = median(ratios);
+      row.ci_low = interval->low;
+      row.ci_high = interval->high;
+      return row;
+    }
+  }
   if (time_a->interval && time_b->interval) {
     const Interval difference = difference_interval(*time_a, *time_b);
     row.ci_low = std::exp(difference.low);
@@ -141,21 +201,31 @@ Cell change_text(const Comparison& row) {
          (known ? "" : " ?");
 }
 
-Cell interval_text(const Comparison& row) {
-  if (!row.ci_low || !row.ci_high) return std::nullopt;
-  return fmt::format("[{}, {}]", ratio_text(*row.ci_low), ratio_text(*row.ci_high));
+Cell interval_cell(const Comparison& row) {
+  return Cell::interval(row.ratio, row.ci_low, row.ci_high);
 }
 
-Cell time_text(const std::optional<double>& ns) {
-  return ns ? Cell(human_time(*ns)) : std::nullopt;
+/// No interval is known, so no difference is claimed: the factor alone.
+std::vector<Cell> phase_row(const PhaseComparison& phase) {
+  const double ratio = phase.ratio();
+  const std::string words =
+      ratio == 1 ? "~"
+                 : factor_text(ratio > 1 ? ratio : 1 / ratio) + (ratio > 1 ? " slower" : " faster");
+  return {"    " + phase.name,
+          Cell::number(phase.a_ns),
+          Cell::number(phase.b_ns),
+          Cell::number(ratio, ratio_text(ratio)),
+          Cell(),
+          words + " ?",
+          "phase"};
 }
 
 std::vector<Cell> table_row(const Comparison& row) {
   return {row.name,
-          time_text(row.a_median_ns),
-          time_text(row.b_median_ns),
-          row.ratio ? Cell(ratio_text(*row.ratio)) : std::nullopt,
-          interval_text(row),
+          Cell::number(row.a_median_ns),
+          Cell::number(row.b_median_ns),
+          row.ratio ? Cell::number(*row.ratio, ratio_text(*row.ratio)) : Cell(),
+          interval_cell(row),
           change_text(row),
           row.status};
 }
@@ -221,31 +291,37 @@ Json number_or_null(const std::optional<double>& value) {
 
 }  // namespace
 
-std::vector<Comparison> compare_records(const std::vector<Json>& a, const std::vector<Json>& b) {
+std::vector<Comparison> compare_records(const std::vector<Json>& a, const std::vector<Json>& b,
+                                        const CompareOptions& options) {
   const Side side_a(a);
   const Side side_b(b);
   std::vector<Comparison> rows;
   for (const auto& id : side_a.order) {
-    rows.push_back(compare_pair(side_a.find(id), side_b.find(id)));
+    rows.push_back(compare_pair(side_a.find(id), side_b.find(id), options));
   }
   for (const auto& id : side_b.order) {
-    if (side_a.find(id) == nullptr) rows.push_back(compare_pair(nullptr, side_b.find(id)));
+    if (side_a.find(id) == nullptr) rows.push_back(compare_pair(nullptr, side_b.find(id), options));
   }
   return rows;
 }
 
-Table comparison_table(const std::vector<Comparison>& rows) {
+Table comparison_table(const std::vector<Comparison>& rows, const CompareOptions& options) {
   Table table;
   table.columns = {
       {"name", "point", "", "Name of the point", true},
-      {"a_median_ns", "A", "ns", "Median time in A"},
-      {"b_median_ns", "B", "ns", "Median time in B"},
-      {"ratio", "B/A", "x", "Time in B over time in A"},
-      {"interval", "95 % interval", "x", "95 % interval of the ratio"},
+      {"a_median_ns", "A", "ns", "Median time in A", false, Hint::duration},
+      {"b_median_ns", "B", "ns", "Median time in B", false, Hint::duration},
+      {"ratio", "B/A", "x", "Time in B over time in A", false, Hint::ratio},
+      {"interval", "95 % interval", "x", "95 % interval of the ratio", false,
+       Hint::closer_interval},
       {"change", "change", "", "The ratio in words", true},
       {"status", "status", "", "ok, or why there is no ratio", true},
   };
-  for (const Comparison& row : rows) table.rows.push_back(table_row(row));
+  for (const Comparison& row : rows) {
+    table.rows.push_back(table_row(row));
+    if (!options.phases) continue;
+    for (const PhaseComparison& phase : row.phases) table.rows.push_back(phase_row(phase));
+  }
   if (const auto mean = mean_row(rows)) {
     table.rows.push_back(table_row(*mean));
     table.rows.back()[1] = table.rows.back()[2] = "";
@@ -256,6 +332,13 @@ Table comparison_table(const std::vector<Comparison>& rows) {
 
 Json comparison_json(const Comparison& row) {
   const Cell change = change_text(row);
+  Json phases = Json::array();
+  for (const PhaseComparison& phase : row.phases) {
+    phases.push_back({{"name", phase.name},
+                      {"a_median_ns", phase.a_ns},
+                      {"b_median_ns", phase.b_ns},
+                      {"ratio", number_or_null(phase.ratio())}});
+  }
   return {{"key", row.key},
           {"name", row.name},
           {"status", row.status},
@@ -264,7 +347,57 @@ Json comparison_json(const Comparison& row) {
           {"ci_high", number_or_null(row.ci_high)},
           {"a_median_ns", number_or_null(row.a_median_ns)},
           {"b_median_ns", number_or_null(row.b_median_ns)},
-          {"change", change ? Json(*change) : Json(nullptr)}};
+          {"change", change ? Json(change.text()) : Json(nullptr)},
+          {"paired", row.paired},
+          {"phases", std::move(phases)}};
+}
+
+std::vector<std::string> fingerprint_differences(const Json& run_a, const Json& run_b) {
+  std::vector<std::string> lines;
+  const auto compare = [&](const std::string& name, const Json* a, const Json* b) {
+    const auto words = [](const Json* value) {
+      return value == nullptr
+                 ? std::string("not given")
+                 : "'" + (value->is_string() ? value->get<std::string>() : to_line(*value)) + "'";
+    };
+    if (words(a) != words(b)) {
+      lines.push_back(fmt::format("{}: {} in A, {} in B", name, words(a), words(b)));
+    }
+  };
+  const auto compare_objects = [&](const std::string& prefix, std::string_view path) {
+    std::vector<std::string> names;
+    for (const Json* run : {&run_a, &run_b}) {
+      const Json* object = field(*run, path);
+      if (object == nullptr || !object->is_object()) continue;
+      for (const auto& [name, value] : object->items()) {
+        // Libraries and caches stand under deciding, where they decide.
+        const bool repeated = path == "machine" && (name == "deciding" || name == "libraries");
+        if (!repeated && std::ranges::find(names, name) == names.end()) names.push_back(name);
+      }
+    }
+    for (const std::string& name : names) {
+      const auto member = [&](const Json& run) -> const Json* {
+        const Json* object = field(run, path);
+        if (object == nullptr || !object->is_object()) return nullptr;
+        const auto found = object->find(name);
+        return found == object->end() ? nullptr : &*found;
+      };
+      compare(prefix + name, member(run_a), member(run_b));
+    }
+  };
+  compare_objects("", "machine.deciding");
+  const std::size_t deciding = lines.size();
+  for (const char* path : {"version", "build", "flags"})
+    compare(path, field(run_a, path), field(run_b, path));
+  compare_objects("machine ", "machine");
+  // What decides is also a field of the machine: said once.
+  std::vector<std::string> kept(lines.begin(),
+                                lines.begin() + static_cast<std::ptrdiff_t>(deciding));
+  for (std::size_t i = deciding; i < lines.size(); ++i) {
+    const std::string bare = lines[i].starts_with("machine ") ? lines[i].substr(8) : lines[i];
+    if (std::ranges::find(kept, bare) == kept.end()) kept.push_back(lines[i]);
+  }
+  return kept;
 }
 
 }  // namespace deformer

@@ -1,5 +1,6 @@
 #include "reports/fields.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 namespace deformer {
@@ -11,9 +12,12 @@ const Json* field(const Json& record, std::string_view path) {
   while (true) {
     if (!at->is_object()) return nullptr;
     const std::size_t dot = path.find('.');
-    const auto found = at->find(std::string(path.substr(0, dot)));
-    if (found == at->end() || found->is_null()) return nullptr;
-    at = &*found;
+    // Not find(): it would want a string made of each step.
+    const std::string_view step = path.substr(0, dot);
+    const auto& members = at->get_ref<const Json::object_t&>();
+    const auto found = std::ranges::find(members, step, &Json::object_t::value_type::first);
+    if (found == members.end() || found->second.is_null()) return nullptr;
+    at = &found->second;
     if (dot == std::string_view::npos) return at;
     path.remove_prefix(dot + 1);
   }

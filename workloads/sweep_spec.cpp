@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <regex>
 #include <set>
 #include <tuple>
@@ -182,10 +183,11 @@ class Expander {
     }
     auto tokenizer = tokenizers_.find(model);
     if (tokenizer == tokenizers_.end()) {
+      const ModelChoice& choice = spec_.models[model];
       tokenizer =
-          tokenizers_.emplace(model, WordPieceTokenizer::open(spec_.models[model].directory)).first;
+          tokenizers_.emplace(model, open_tokenizer(choice.directory, choice.config.family)).first;
     }
-    const TextTokens tokens = cut_text(tokenizer->second, spec_.text_file, spec_.questions_file,
+    const TextTokens tokens = cut_text(*tokenizer->second, spec_.text_file, spec_.questions_file,
                                        point.question, point.passage, 1, point.order);
     std::vector<std::int64_t> lengths;
     for (const auto& question : tokens.questions) {
@@ -348,7 +350,7 @@ class Expander {
   std::set<std::string> seen_groups_;
   std::size_t points_ = 0;
   std::string text_fingerprint_;
-  std::map<std::size_t, WordPieceTokenizer> tokenizers_;
+  std::map<std::size_t, std::unique_ptr<Tokenizer>> tokenizers_;
   std::map<std::tuple<std::size_t, std::int64_t, std::int64_t, Order>, std::vector<std::int64_t>>
       question_lengths_;
 };

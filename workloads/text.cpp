@@ -28,32 +28,22 @@ std::string read_text(const fs::path& file) {
   return text;
 }
 
-// What stands around a text in its place of a pair: `[CLS] text [SEP]` first, `text [SEP]` second.
-struct Frame {
-  bool first;
-  std::int32_t cls, sep;
+Ids framed(const TextFrame& frame, std::span<const std::int32_t> body) {
+  Ids ids = frame.before;
+  ids.insert(ids.end(), body.begin(), body.end());
+  ids.insert(ids.end(), frame.after.begin(), frame.after.end());
+  return ids;
+}
 
-  std::int64_t specials() const { return first ? 2 : 1; }
-
-  Ids around(std::span<const std::int32_t> body) const {
-    Ids ids;
-    ids.reserve(body.size() + 2);
-    if (first) ids.push_back(cls);
-    ids.insert(ids.end(), body.begin(), body.end());
-    ids.push_back(sep);
-    return ids;
+std::int64_t body_tokens(const TextFrame& frame, std::int64_t total, std::string_view option) {
+  if (total <= frame.specials()) {
+    throw BadInput(
+        fmt::format("{} {}: expected at least {} with --text ({} special tokens and one of "
+                    "the text); give a longer length",
+                    option, total, frame.specials() + 1, frame.specials()));
   }
-
-  std::int64_t body_tokens(std::int64_t total, std::string_view option) const {
-    if (total <= specials()) {
-      throw BadInput(
-          fmt::format("{} {}: expected at least {} with --text ({} special tokens and one of "
-                      "the text); give a longer length",
-                      option, total, specials() + 1, specials()));
-    }
-    return total - specials();
-  }
-};
+  return total - frame.specials();
+}
 
 // Offsets of windows in a text: side by side first, then the same shifted by 1/2, 1/4, 3/4, 1/8,
 // ... of a window, so that windows overlap as little as their number allows. Every offset comes
@@ -80,18 +70,18 @@ std::vector<std::int64_t> window_offsets(std::int64_t tokens, std::int64_t windo
   return offsets;
 }
 
-std::vector<Ids> cut_windows(const Ids& text, const Frame& frame, std::int64_t window,
+std::vector<Ids> cut_windows(const Ids& text, const TextFrame& frame, std::int64_t window,
                              std::int64_t wanted) {
   std::vector<Ids> windows;
   for (const std::int64_t at : window_offsets(std::ssize(text), window, wanted)) {
-    windows.push_back(frame.around(
-        std::span(text).subspan(static_cast<std::size_t>(at), static_cast<std::size_t>(window))));
+    windows.push_back(framed(frame, std::span(text).subspan(static_cast<std::size_t>(at),
+                                                            static_cast<std::size_t>(window))));
   }
   return windows;
 }
 
-std::vector<Ids> cut_questions(const WordPieceTokenizer& tokenizer, std::string_view lines,
-                               const Frame& frame, std::int64_t most_tokens) {
+std::vector<Ids> cut_questions(const Tokenizer& tokenizer, std::string_view lines,
+                               const TextFrame& frame, std::int64_t most_tokens) {
   std::vector<Ids> questions;
   while (!lines.empty()) {
     const std::size_t end = std::min(lines.find('\n'), lines.size());
@@ -99,21 +89,21 @@ std::vector<Ids> cut_questions(const WordPieceTokenizer& tokenizer, std::string_
     lines.remove_prefix(std::min(end + 1, lines.size()));
     if (ids.empty()) continue;
     ids.resize(static_cast<std::size_t>(std::min<std::int64_t>(std::ssize(ids), most_tokens)));
-    questions.push_back(frame.around(ids));
+    questions.push_back(framed(frame, ids));
   }
   return questions;
 }
 
 }  // namespace
 
-TextTokens cut_text(const WordPieceTokenizer& tokenizer, const fs::path& text_file,
+TextTokens cut_text(const Tokenizer& tokenizer, const fs::path& text_file,
                     const fs::path& questions_file, std::int64_t question_tokens,
                     std::int64_t passage_tokens, std::int64_t windows_wanted, Order order) {
   const bool question_first = order == Order::question_first;
-  const Frame question{question_first, tokenizer.cls(), tokenizer.sep()};
-  const Frame passage{!question_first, tokenizer.cls(), tokenizer.sep()};
-  const std::int64_t question_body = question.body_tokens(question_tokens, "--question");
-  const std::int64_t window = passage.body_tokens(passage_tokens, "--passage");
+  const TextFrame question = tokenizer.frame(question_first);
+  const TextFrame passage = tokenizer.frame(!question_first);
+  const std::int64_t question_body = body_tokens(question, question_tokens, "--question");
+  const std::int64_t window = body_tokens(passage, passage_tokens, "--passage");
 
   TextTokens tokens;
   tokens.questions = cut_questions(tokenizer, read_text(questions_file), question, question_body);

@@ -8,6 +8,8 @@
 
 #include "model/error.hpp"
 #include "model/json_input.hpp"
+#include "workloads/json_field.hpp"
+#include "workloads/sentence_piece.hpp"
 #include "workloads/text.hpp"
 
 namespace deformer {
@@ -20,18 +22,6 @@ constexpr std::string_view kContinues = "##";
 std::string_view without_trailing_blanks(std::string_view line) {
   const std::size_t last = line.find_last_not_of(" \t\r\v\f");
   return last == std::string_view::npos ? std::string_view{} : line.substr(0, last + 1);
-}
-
-// The field as a truth value; `neutral` where it is absent.
-bool json_bool(const nlohmann::json& config, const char* key, bool neutral,
-               const std::filesystem::path& file) {
-  const auto found = config.find(key);
-  if (found == config.end()) return neutral;
-  if (!found->is_boolean()) {
-    throw BadInput(fmt::format("{}: expected true or false for \"{}\", found {}; correct the file",
-                               file.string(), key, describe(*found)));
-  }
-  return found->get<bool>();
 }
 
 bool is_character_start(char byte) {
@@ -125,6 +115,15 @@ std::vector<std::int32_t> WordPieceTokenizer::encode(std::string_view utf8) cons
     }
   });
   return ids;
+}
+
+TextFrame WordPieceTokenizer::frame(bool first) const {
+  return first ? TextFrame{{cls_}, {sep_}} : TextFrame{{}, {sep_}};
+}
+
+std::unique_ptr<Tokenizer> open_tokenizer(const std::filesystem::path& model_dir, Family family) {
+  if (family == Family::xlnet) return std::make_unique<SentencePieceTokenizer>(model_dir);
+  return std::make_unique<WordPieceTokenizer>(WordPieceTokenizer::open(model_dir));
 }
 
 }  // namespace deformer

@@ -5,6 +5,7 @@
 #include "backends/cpu/kernels.hpp"
 #include "backends/cpu/linear.hpp"
 #include "backends/cpu/pages.hpp"
+#include "backends/cpu/tile_walk.hpp"
 
 namespace deformer {
 namespace {
@@ -23,24 +24,10 @@ void transpose_queries(const float* queries, std::int64_t stride, std::int64_t c
   }
 }
 
-/// Runs `tile` down `rows` rows of A and C, as many at a time as the registers hold.
-template <typename TileOf>
-void run_down(TileArgs args, std::int64_t rows, std::int64_t most_rows, const TileOf& tile_of) {
-  const std::int64_t tiles = (rows + most_rows - 1) / most_rows;
-  const TileArgs top = args;
-  for (std::int64_t tile = 0; tile < tiles; ++tile) {
-    const std::int64_t first = rows * tile / tiles;
-    const std::int64_t count = rows * (tile + 1) / tiles - first;
-    args.a = top.a + first * top.a_row;
-    args.c = top.c + first * top.c_row;
-    args.row_scale = top.row_scale == nullptr ? nullptr : top.row_scale + first;
-    tile_of(static_cast<std::size_t>(count))(args);
-  }
-}
-
 }  // namespace
 
-Attention::Attention(std::span<const std::int64_t> cumulative, std::int64_t heads,
+Attention::Attention(std::span<const std::int64_t> cumulative,
+                     std::span<const std::int64_t> first_texts, std::int64_t heads,
                      std::int64_t d_head, int threads)
     : set_(tiles()),
       heads_(heads),
@@ -51,39 +38,55 @@ Attention::Attention(std::span<const std::int64_t> cumulative, std::int64_t head
   for (std::size_t sequence = 0; sequence + 1 < cumulative.size(); ++sequence) {
     const std::int64_t tokens = cumulative[sequence + 1] - cumulative[sequence];
     longest_ = std::max(longest_, tokens);
-    add_sequence(cumulative[sequence], tokens);
+    add_sequence(cumulative[sequence], tokens,
+                 first_texts.empty() ? tokens : first_texts[sequence]);
+  }
+  if (!first_texts.empty()) {
+    relative_.emplace(set_, d_head, longest_);
   }
 }
 
-void Attention::add_sequence(std::int64_t row, std::int64_t tokens) {
+void Attention::add_sequence(std::int64_t row, std::int64_t tokens, std::int64_t first_text) {
   const std::int64_t block = set_.panel_columns();
   for (std::int64_t head = 0; head < heads_; ++head) {
     for (std::int64_t query = 0; query < tokens; query += block) {
-      tasks_.push_back({row, tokens, query, std::min(block, tokens - query), head});
+      tasks_.push_back({row, tokens, first_text, query, std::min(block, tokens - query), head});
     }
   }
 }
 
 std::int64_t Attention::scratch_floats() const {
-  return round_up(set_.panel_columns() * (1 + d_head_ + longest_), 16);
+  const std::int64_t relative = relative_ ? relative_->scratch_floats() : 0;
+  return round_up(set_.panel_columns() * (3 + d_head_ + longest_) + relative, 16);
 }
 
 std::int64_t Attention::scratch_bytes() const {
   return threads_ * scratch_floats() * static_cast<std::int64_t>(sizeof(float));
 }
 
-void Attention::work(const float* qkv, float* context, float* scratch, const Worker& worker) const {
-  float* own = scratch + worker.index() * scratch_floats();
+Attention::Scratch Attention::cut(float* own) const {
   const std::int64_t widest = set_.panel_columns();
-  const Scratch buffers{own, own + widest, own + widest * (1 + d_head_)};
+  Scratch scratch{};
+  scratch.inverse_sums = own;
+  scratch.segments[0] = own + widest;
+  scratch.segments[1] = own + 2 * widest;
+  scratch.queries = own + 3 * widest;
+  scratch.scores = scratch.queries + d_head_ * widest;
+  scratch.relative = scratch.scores + longest_ * widest;
+  return scratch;
+}
+
+void Attention::work(const float* qkv, float* context, float* scratch, const RelativeKeys* relative,
+                     const Worker& worker) const {
+  const Scratch buffers = cut(scratch + worker.index() * scratch_floats());
   const auto count = static_cast<std::int64_t>(tasks_.size());
   for (std::int64_t task = worker.next(); task < count; task = worker.next()) {
-    run_task(tasks_[static_cast<std::size_t>(task)], qkv, context, buffers);
+    run_task(tasks_[static_cast<std::size_t>(task)], qkv, context, relative, buffers);
   }
 }
 
 void Attention::run_task(const Task& task, const float* qkv, float* context,
-                         const Scratch& scratch) const {
+                         const RelativeKeys* relative, const Scratch& scratch) const {
   const std::int64_t d = heads_ * d_head_;
   const std::int64_t width = round_up(task.queries, set_.lanes);
   const float* rows = qkv + task.sequence_row * qkv_stride_ + task.head * d_head_;
@@ -91,24 +94,45 @@ void Attention::run_task(const Task& task, const float* qkv, float* context,
       context + (task.sequence_row + task.first_query) * context_stride_ + task.head * d_head_;
   transpose_queries(rows + task.first_query * qkv_stride_, qkv_stride_, task.queries, d_head_,
                     width, scratch.queries);
-  score(task, rows + d, width, scratch);
+  score(task, rows + d, width, relative, scratch);
   kernels::softmax_columns(scratch.scores, task.tokens, width, scratch.inverse_sums);
   mix(task, rows + 2 * d, width, scratch, out);
 }
 
-/// scores [tokens, width] = keys [tokens, d_head] queries [d_head, width].
+/// scores [tokens, width] = keys [tokens, d_head] queries [d_head, width], and what is relative.
 void Attention::score(const Task& task, const float* keys, std::int64_t width,
-                      const Scratch& scratch) const {
+                      const RelativeKeys* relative, const Scratch& scratch) const {
+  if (relative == nullptr) {
+    multiply_keys(keys, task.tokens, width, scratch.queries, nullptr, scratch.scores);
+    return;
+  }
+  const ScoreBlock block{task.head,   task.first_query, task.queries,    width,
+                         task.tokens, task.first_text,  scratch.queries, scratch.scores};
+  if (relative_->segment_terms(*relative, block, scratch.segments[0], scratch.segments[1])) {
+    const std::int64_t first = task.first_text;
+    multiply_keys(keys, first, width, scratch.queries, scratch.segments[0], scratch.scores);
+    multiply_keys(keys + first * qkv_stride_, task.tokens - first, width, scratch.queries,
+                  scratch.segments[1], scratch.scores + first * width);
+  } else {
+    multiply_keys(keys, task.tokens, width, scratch.queries, nullptr, scratch.scores);
+  }
+  relative_->add_positions(*relative, block, scratch.relative);
+}
+
+/// `bias` [width] is added to every key's scores; may be null.
+void Attention::multiply_keys(const float* keys, std::int64_t count, std::int64_t width,
+                              const float* queries, const float* bias, float* scores) const {
   const auto vectors = static_cast<std::size_t>(width / set_.lanes);
   TileArgs args;
   args.a = keys;
   args.a_row = qkv_stride_;
-  args.b = scratch.queries;
+  args.b = queries;
   args.b_k = width;
   args.k = d_head_;
-  args.c = scratch.scores;
+  args.c = scores;
   args.c_row = width;
-  run_down(args, task.tokens, set_.most_rows[vectors],
+  args.bias = bias;
+  run_down(args, count, set_.most_rows[vectors],
            [&](std::size_t rows) { return set_.tile[vectors][rows]; });
 }
 

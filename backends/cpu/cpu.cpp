@@ -81,11 +81,8 @@ BackendInfo CpuBackend::info() const {
           ""};
 }
 
-std::optional<std::string> CpuBackend::why_not(const ModelConfig& config, DType dtype,
+std::optional<std::string> CpuBackend::why_not(const ModelConfig& /*config*/, DType dtype,
                                                DType cache_dtype) const {
-  if (config.family == Family::xlnet) {
-    return "XLNet is not supported by the cpu backend yet";
-  }
   if (dtype != DType::f32) {
     return fmt::format("dtype {} is not supported by the cpu backend yet (supported: f32)",
                        to_string(dtype));

@@ -16,15 +16,19 @@ constexpr std::int64_t kNormRows = 4;
 
 }  // namespace
 
-Encoder::Encoder(const PackedModel& model, std::span<const std::int64_t> cumulative, int threads,
-                 ArenaPlan& plan, int hidden, std::int64_t first_tick)
+Encoder::Encoder(const PackedModel& model, std::span<const std::int64_t> cumulative,
+                 std::span<const std::int64_t> first_texts, int threads, ArenaPlan& plan,
+                 int hidden, std::int64_t first_tick)
     : model_(model),
       rows_(cumulative.back()),
       qkv_(model.engines().qkv->prepare(rows_)),
       attention_out_(model.engines().attention_out->prepare(rows_)),
       ffn1_(model.engines().ffn1->prepare(rows_)),
       ffn2_(model.engines().ffn2->prepare(rows_)),
-      attention_(cumulative, model.config().heads, model.config().d_head(), threads),
+      attention_(
+          cumulative,
+          model.config().family == Family::xlnet ? first_texts : std::span<const std::int64_t>{},
+          model.config().heads, model.config().d_head(), threads),
       hidden_slot_(hidden) {
   plan_steps(model.config().family);
   // Ticks of a layer: 0 QKV, 1 attention, 2 output projection, 3 feed-forward.
@@ -115,8 +119,8 @@ void Encoder::run_layer(std::int64_t layer, Team& team, RangeCursor* cursor) con
   }
 }
 
-void Encoder::attend(const LayerWeights& /*weights*/, const Worker& worker) const {
-  attention_.work(qkv_rows_, context_, attention_scratch_, worker);
+void Encoder::attend(const LayerWeights& weights, const Worker& worker) const {
+  attention_.work(qkv_rows_, context_, attention_scratch_, weights.relative.keys(), worker);
 }
 
 void Encoder::attention_norm(const LayerWeights& weights, const Worker& worker) const {

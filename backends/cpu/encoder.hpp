@@ -20,10 +20,12 @@ namespace deformer {
 
 class Encoder {
  public:
-  /// `hidden` is the slot of the segment's rows, row_stride(d_model) floats apart. Asks `plan` for
-  /// scratch alive during ticks [first_tick, first_tick + kTicks).
-  Encoder(const PackedModel& model, std::span<const std::int64_t> cumulative, int threads,
-          ArenaPlan& plan, int hidden, std::int64_t first_tick);
+  /// `hidden` is the slot of the segment's rows, row_stride(d_model) floats apart; `cumulative` its
+  /// sequences, `first_texts` the tokens of each one's first text. Asks `plan` for scratch alive
+  /// during ticks [first_tick, first_tick + kTicks).
+  Encoder(const PackedModel& model, std::span<const std::int64_t> cumulative,
+          std::span<const std::int64_t> first_texts, int threads, ArenaPlan& plan, int hidden,
+          std::int64_t first_tick);
 
   static constexpr std::int64_t kTicks = 4;
 

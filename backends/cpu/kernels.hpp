@@ -26,6 +26,11 @@ void embed_row(const float* word, const float* position, const float* type, std:
 /// `width` is a multiple of the vector length (tiles.hpp).
 void softmax_columns(float* scores, std::int64_t keys, std::int64_t width, float* inverse_sums);
 
+/// scores [keys, width] += rows^T, rows [queries, keys] with `stride` floats between them, queries
+/// <= width. Whole vectors of a row are read, those beyond its keys are not used.
+void add_transposed(const float* rows, std::int64_t stride, std::int64_t queries, std::int64_t keys,
+                    float* scores, std::int64_t width);
+
 /// x <- GELU(x) for rows `stride` floats apart, in place: x Phi(x), or its tanh form
 /// (Hendrycks and Gimpel, arXiv 1606.08415). Absolute error below 5e-6 and 2e-6, below 5e-7 for
 /// |x| < 3. `columns` is a multiple of the vector length (tiles.hpp).

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <memory>
 #include <optional>
 
@@ -66,6 +67,25 @@ std::unique_ptr<LinearWeights> read_linear(const WeightSource& source, const Lin
                      [&](std::span<float> out) { source.read(bias, out); }, slab);
 }
 
+/// XLNet's output projection has no bias.
+std::unique_ptr<LinearWeights> read_attention_out(const WeightSource& source,
+                                                  const LinearEngine& engine, std::int64_t layer,
+                                                  Slab& slab) {
+  const TensorId weight{Role::attention_out_weight, layer};
+  if (source.config().family == Family::bert) {
+    return read_linear(source, engine, weight, {Role::attention_out_bias, layer}, slab);
+  }
+  return engine.pack([&](std::span<float> out) { source.read(weight, out); },
+                     [](std::span<float> out) { std::ranges::fill(out, 0.0F); }, slab);
+}
+
+void scale_queries(const ModelConfig& config, std::span<float> queries) {
+  const auto scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(config.d_head())));
+  for (float& value : queries) {
+    value *= scale;
+  }
+}
+
 /// Reads three tensors one after the other and scales the first, the query's.
 void read_qkv(const WeightSource& source, const Role (&roles)[3], std::int64_t layer,
               std::span<float> out) {
@@ -73,39 +93,49 @@ void read_qkv(const WeightSource& source, const Role (&roles)[3], std::int64_t l
   for (std::size_t i = 0; i < 3; ++i) {
     source.read({roles[i], layer}, out.subspan(i * part, part));
   }
-  const auto scale =
-      static_cast<float>(1.0 / std::sqrt(static_cast<double>(source.config().d_head())));
-  for (float& value : out.first(part)) {
-    value *= scale;
-  }
+  scale_queries(source.config(), out.first(part));
 }
 
-LayerWeights read_layer(const WeightSource& source, const LayerEngines& engines, std::int64_t layer,
-                        Slab& slab) {
-  static constexpr Role kWeights[] = {Role::query_weight, Role::key_weight, Role::value_weight};
+/// XLNet has no biases here, but every query meets the keys as q + r_w.
+void read_qkv_bias(const WeightSource& source, std::int64_t layer, std::span<float> out) {
   static constexpr Role kBiases[] = {Role::query_bias, Role::key_bias, Role::value_bias};
+  if (source.config().family == Family::bert) {
+    read_qkv(source, kBiases, layer, out);
+    return;
+  }
+  const std::span<float> queries = out.first(out.size() / 3);
+  std::ranges::fill(out, 0.0F);
+  source.read({Role::content_bias, layer}, queries);
+  scale_queries(source.config(), queries);
+}
+
+LayerWeights read_layer(const WeightSource& source, const LayerEngines& engines,
+                        const PositionTable& positions, std::int64_t layer, Slab& slab) {
+  static constexpr Role kWeights[] = {Role::query_weight, Role::key_weight, Role::value_weight};
   return {
-      .qkv = engines.qkv->pack(
-          [&](std::span<float> out) { read_qkv(source, kWeights, layer, out); },
-          [&](std::span<float> out) { read_qkv(source, kBiases, layer, out); }, slab),
-      .attention_out =
-          read_linear(source, *engines.attention_out, {Role::attention_out_weight, layer},
-                      {Role::attention_out_bias, layer}, slab),
+      .qkv =
+          engines.qkv->pack([&](std::span<float> out) { read_qkv(source, kWeights, layer, out); },
+                            [&](std::span<float> out) { read_qkv_bias(source, layer, out); }, slab),
+      .attention_out = read_attention_out(source, *engines.attention_out, layer, slab),
       .ffn1 = read_linear(source, *engines.ffn1, {Role::ffn1_weight, layer},
                           {Role::ffn1_bias, layer}, slab),
       .ffn2 = read_linear(source, *engines.ffn2, {Role::ffn2_weight, layer},
                           {Role::ffn2_bias, layer}, slab),
       .attention_norm = read_norm(source, {Role::attention_norm_weight, layer},
                                   {Role::attention_norm_bias, layer}),
-      .ffn_norm = read_norm(source, {Role::ffn_norm_weight, layer}, {Role::ffn_norm_bias, layer})};
+      .ffn_norm = read_norm(source, {Role::ffn_norm_weight, layer}, {Role::ffn_norm_bias, layer}),
+      .relative = source.config().family == Family::xlnet
+                      ? RelativeWeights(source, layer, positions, slab)
+                      : RelativeWeights()};
 }
 
 std::vector<LayerWeights> read_layers(const WeightSource& source, const LayerEngines& engines,
-                                      int threads, Slab& slab) {
+                                      const PositionTable& positions, int threads, Slab& slab) {
   const std::int64_t count = source.config().layers;
   std::vector<std::optional<LayerWeights>> read(static_cast<std::size_t>(count));
   parallel_for_throwing(count, threads, [&](std::int64_t layer) {
-    read[static_cast<std::size_t>(layer)].emplace(read_layer(source, engines, layer, slab));
+    read[static_cast<std::size_t>(layer)].emplace(
+        read_layer(source, engines, positions, layer, slab));
   });
   std::vector<LayerWeights> layers;
   for (std::optional<LayerWeights>& layer : read) {
@@ -117,7 +147,7 @@ std::vector<LayerWeights> read_layers(const WeightSource& source, const LayerEng
 std::int64_t layer_bytes(const LayerWeights& layer) {
   return layer.qkv->bytes() + layer.attention_out->bytes() + layer.ffn1->bytes() +
          layer.ffn2->bytes() + layer.attention_norm.parameters.bytes() +
-         layer.ffn_norm.parameters.bytes();
+         layer.ffn_norm.parameters.bytes() + layer.relative.bytes();
 }
 
 }  // namespace
@@ -142,10 +172,15 @@ PackedModel::PackedModel(const WeightSource& source, const LoadOptions& options,
   omp_set_num_threads(options.threads);
   engines_ = layer_engines(config_, options, choice);
   words_ = read_table(source, Role::word_embedding, config_.vocab_size, d, options.threads);
-  position_table_ = read_table(source, Role::position_embedding, positions_, d, options.threads);
-  types_ = read_table(source, Role::type_embedding, config_.type_vocab_size, d, options.threads);
-  embedding_norm_ = read_norm(source, {Role::embedding_norm_weight}, {Role::embedding_norm_bias});
-  layers_ = read_layers(source, engines_, options.threads, slab_);
+  PositionTable relative_positions;
+  if (config_.family == Family::bert) {
+    position_table_ = read_table(source, Role::position_embedding, positions_, d, options.threads);
+    types_ = read_table(source, Role::type_embedding, config_.type_vocab_size, d, options.threads);
+    embedding_norm_ = read_norm(source, {Role::embedding_norm_weight}, {Role::embedding_norm_bias});
+  } else {
+    relative_positions = PositionTable(positions_, d);
+  }
+  layers_ = read_layers(source, engines_, relative_positions, options.threads, slab_);
   if (config_.head == HeadKind::classes) {
     pooler_weight_ = read_tensor(source, {Role::pooler_weight}, d * d);
     pooler_bias_ = read_tensor(source, {Role::pooler_bias}, d);
@@ -154,6 +189,18 @@ PackedModel::PackedModel(const WeightSource& source, const LoadOptions& options,
     head_weight_ = read_tensor(source, {Role::head_weight}, outputs * d);
     head_bias_ = read_tensor(source, {Role::head_bias}, outputs);
   }
+}
+
+void PackedModel::embed(std::int64_t id, std::int64_t position, std::int64_t type,
+                        float* out) const {
+  const std::int64_t d = config_.d_model;
+  const float* word = words_.floats() + id * d;
+  if (config_.family == Family::xlnet) {
+    std::memcpy(out, word, static_cast<std::size_t>(d * kFloatBytes));
+    return;
+  }
+  kernels::embed_row(word, position_table_.floats() + position * d, types_.floats() + type * d, d,
+                     embedding_norm_.norm, out);
 }
 
 std::int64_t PackedModel::weight_bytes() const {

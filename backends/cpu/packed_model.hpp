@@ -10,6 +10,7 @@
 #include "backends/cpu/engine_choice.hpp"
 #include "backends/cpu/kernels.hpp"
 #include "backends/cpu/linear.hpp"
+#include "backends/cpu/relative_weights.hpp"
 
 namespace deformer {
 
@@ -28,13 +29,14 @@ struct NormWeights {
 };
 
 struct LayerWeights {
-  /// [3 d, d]: query (with its bias, divided by sqrt(d_head)), key, value.
+  /// [3 d, d]: query (with its bias, XLNet: r_w, divided by sqrt(d_head)), key, value.
   std::unique_ptr<LinearWeights> qkv;
   std::unique_ptr<LinearWeights> attention_out;
   std::unique_ptr<LinearWeights> ffn1;
   std::unique_ptr<LinearWeights> ffn2;
   NormWeights attention_norm;
   NormWeights ffn_norm;
+  RelativeWeights relative;  ///< empty for BERT
 };
 
 class PackedModel {
@@ -50,14 +52,8 @@ class PackedModel {
   std::int64_t positions() const { return positions_; }
   std::int64_t weight_bytes() const;
 
-  const float* word_row(std::int64_t id) const { return words_.floats() + id * config_.d_model; }
-  const float* position_row(std::int64_t position) const {
-    return position_table_.floats() + position * config_.d_model;
-  }
-  const float* type_row(std::int64_t type) const {
-    return types_.floats() + type * config_.d_model;
-  }
-  const kernels::Norm& embedding_norm() const { return embedding_norm_.norm; }
+  /// Writes the row that a token enters the first layer with, d floats.
+  void embed(std::int64_t id, std::int64_t position, std::int64_t type, float* out) const;
   /// [outputs, d] and [outputs]; the pooler's are empty without a `classes` head.
   const float* pooler_weight() const { return pooler_weight_.floats(); }
   const float* pooler_bias() const { return pooler_bias_.floats(); }
@@ -69,7 +65,7 @@ class PackedModel {
   LayerEngines engines_;
   std::int64_t positions_;
   AlignedBuffer words_;
-  AlignedBuffer position_table_;
+  AlignedBuffer position_table_;  ///< this and the next two are empty for XLNet
   AlignedBuffer types_;
   NormWeights embedding_norm_;
   Slab slab_;  ///< holds what layers_ refer to

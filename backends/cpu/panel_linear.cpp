@@ -132,10 +132,14 @@ class PanelLinear final : public Linear {
       const float* next = last ? next_panel(weights, panel, threads) : args.b + args.k * width;
       run_rows(args, rows, width, next);
     }
+  }
+
+  /// What follows a finished tile.
+  void finish(float* tile, std::int64_t rows, std::int64_t width, std::int64_t stride) const {
     if (kind_.epilogue == Epilogue::bias_gelu_erf) {
-      kernels::gelu_erf(result, rows, width, args.c_row);
+      kernels::gelu_erf(tile, rows, width, stride);
     } else if (kind_.epilogue == Epilogue::bias_gelu_tanh) {
-      kernels::gelu_tanh(result, rows, width, args.c_row);
+      kernels::gelu_tanh(tile, rows, width, stride);
     }
   }
 
@@ -159,6 +163,9 @@ class PanelLinear final : public Linear {
       const bool fetches = next != nullptr && tile * kLineFloats < width;
       args.prefetch = fetches ? next + tile * args.k * kLineFloats : nullptr;
       set_.tile[vectors][static_cast<std::size_t>(count)](args);
+      if (args.bias != nullptr) {
+        finish(args.c, count, width, args.c_row);
+      }
     }
   }
 

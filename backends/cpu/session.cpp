@@ -91,8 +91,9 @@ void CpuSession::plan_phase(std::size_t index) {
       requested_bytes_ += hidden_bytes;
       break;
     case PhaseKind::encode:
-      target.encoder.emplace(*model_, target.cumulative, options_.threads, memory_, target.hidden,
-                             tick(index));
+      target.encoder.emplace(*model_, target.cumulative,
+                             first_text_tokens(shape_, phase.segment, plan_.order),
+                             options_.threads, memory_, target.hidden, tick(index));
       requested_bytes_ +=
           (phase.last_layer - phase.first_layer) * target.encoder->requested_bytes_per_layer();
       break;
@@ -109,10 +110,15 @@ void CpuSession::plan_phase(std::size_t index) {
 }
 
 void CpuSession::check_positions() const {
+  const bool relative = model_->config().family == Family::xlnet;
   std::int64_t needed = 0;
   for (const Part& any : parts_) {
     for (const EmbeddedToken& token : any.tokens) {
       needed = std::max(needed, token.position + 1);
+    }
+    // Relative positions reach from one end of a sequence to the other, whoever embedded it.
+    for (std::size_t i = 0; relative && i + 1 < any.cumulative.size(); ++i) {
+      needed = std::max(needed, any.cumulative[i + 1] - any.cumulative[i]);
     }
   }
   if (needed <= model_->positions()) {
@@ -305,14 +311,12 @@ void CpuSession::work_phase(const Phase& phase, const Inputs& inputs, const Work
 }
 
 void CpuSession::embed(const Part& target, const Inputs& inputs, const Worker& worker) const {
-  const std::int64_t d = model_->config().d_model;
   const auto share = worker.share(static_cast<std::int64_t>(target.tokens.size()));
   for (std::int64_t row = share.first; row < share.last; ++row) {
     const EmbeddedToken& token = target.tokens[static_cast<std::size_t>(row)];
     const auto ids = token.from_passage ? inputs.passage_ids : inputs.question_ids;
-    kernels::embed_row(model_->word_row(ids[static_cast<std::size_t>(token.index)]),
-                       model_->position_row(token.position), model_->type_row(token.type), d,
-                       model_->embedding_norm(), target.rows + row * stride_);
+    model_->embed(ids[static_cast<std::size_t>(token.index)], token.position, token.type,
+                  target.rows + row * stride_);
   }
 }
 
@@ -372,6 +376,7 @@ void CpuSession::classes_head(const Worker& worker) const {
   const std::int64_t d = model_->config().d_model;
   const std::int64_t classes = model_->config().classes;
   const std::int64_t pairs = shape_.pairs();
+  const bool last = model_->config().classifies_by_last_token();
   const Part& joint = part(Segment::joint);
   float* pooled = floats(pooled_);
   float* out = floats(head_);
@@ -379,10 +384,11 @@ void CpuSession::classes_head(const Worker& worker) const {
   for (std::int64_t i = features.first; i < features.last; ++i) {
     const float* weight = model_->pooler_weight() + i * d;
     for (std::int64_t pair = 0; pair < pairs; ++pair) {
-      const float* first_row =
-          joint.rows + joint.cumulative[static_cast<std::size_t>(pair)] * stride_;
+      const auto sequence = static_cast<std::size_t>(pair);
+      const std::int64_t row =
+          last ? joint.cumulative[sequence + 1] - 1 : joint.cumulative[sequence];
       pooled[pair * d + i] =
-          std::tanh(kernels::dot(first_row, weight, d) + model_->pooler_bias()[i]);
+          std::tanh(kernels::dot(joint.rows + row * stride_, weight, d) + model_->pooler_bias()[i]);
     }
   }
   worker.barrier();

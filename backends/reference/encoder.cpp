@@ -182,7 +182,7 @@ States Encoder::embed(Segment segment, Order order, const Shape& shape,
                       const Inputs& inputs) const {
   States states;
   states.offsets = cumulative_tokens(shape, segment);
-  states.first_texts = first_text_tokens(segment, order, shape);
+  states.first_texts = first_text_tokens(shape, segment, order);
   states.rows.reserve(usize(states.tokens() * config().d_model));
   Embedder embedder(weights_, longest(shape, segment));
   for (const Text& text : texts_of(segment, order, shape, inputs)) {
@@ -310,7 +310,7 @@ States Encoder::join(Order order, const Shape& shape, const States& questions,
   const std::int64_t d = config().d_model;
   States joint;
   joint.offsets = cumulative_tokens(shape, Segment::joint);
-  joint.first_texts = first_text_tokens(Segment::joint, order, shape);
+  joint.first_texts = first_text_tokens(shape, Segment::joint, order);
   joint.rows.reserve(usize(joint.tokens() * d));
   const auto add = [&](const States& texts, std::int64_t index) {
     const auto begin = texts.rows.begin();
@@ -382,19 +382,6 @@ std::optional<std::string> encoder_why_not(const ModelConfig& config) {
                        config.type_vocab_size);
   }
   return std::nullopt;
-}
-
-std::vector<std::int64_t> first_text_tokens(Segment segment, Order order, const Shape& shape) {
-  if (segment != Segment::joint) {
-    return sequence_tokens(shape, segment);
-  }
-  std::vector<std::int64_t> tokens;
-  for (std::int64_t pair = 0; pair < shape.pairs(); ++pair) {
-    tokens.push_back(order == Order::question_first
-                         ? shape.question_tokens[usize(shape.question_of_pair(pair))]
-                         : shape.passage_tokens[usize(shape.passage_of_pair(pair))]);
-  }
-  return tokens;
 }
 
 void check_positions(const ModelConfig& config, const Plan& plan, const Shape& shape) {

@@ -115,9 +115,6 @@ class Encoder {
 /// Why the reference can't compute this architecture, or nullopt when it can.
 std::optional<std::string> encoder_why_not(const ModelConfig& config);
 
-/// Tokens of the first text of every sequence of a segment, in packed order.
-std::vector<std::int64_t> first_text_tokens(Segment segment, Order order, const Shape& shape);
-
 /// @throws BadInput when a sequence that is embedded as one is longer than the position table.
 void check_positions(const ModelConfig& config, const Plan& plan, const Shape& shape);
 

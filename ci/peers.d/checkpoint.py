@@ -33,18 +33,35 @@ def bert_shapes(config):
     return shapes
 
 
-def bert_tensors(config, seed):
+def xlnet_shapes(config):
+    """Parameters without a suffix come as they are, the others as a weight and a bias."""
+    d, ff, heads = config["d_model"], config["d_inner"], config["n_head"]
+    apart = (d, heads, d // heads)
+    shapes = {"word_embedding.weight": (config["vocab_size"], d), "mask_emb": (1, 1, d)}
+    for layer in range(config["n_layer"]):
+        at = f"layer.{layer}.rel_attn."
+        shapes |= {at + name: apart for name in "qkvor"}
+        shapes |= {at + name: apart[1:] for name in ("r_r_bias", "r_s_bias", "r_w_bias")}
+        shapes[at + "seg_embed"] = (2, *apart[1:])
+        shapes[at + "layer_norm"] = (d,)
+        shapes[f"layer.{layer}.ff.layer_norm"] = (d,)
+        shapes[f"layer.{layer}.ff.layer_1"] = (ff, d)
+        shapes[f"layer.{layer}.ff.layer_2"] = (d, ff)
+    return shapes
+
+
+def tensors_of(shapes, seed):
     random = numpy.random.default_rng(seed)
 
     def normal(shape, kind, centre=0.0):
         return (random.standard_normal(shape, dtype=numpy.float32) * DEVIATION[kind] + centre).astype(numpy.float32)
 
     tensors = {}
-    for name, shape in bert_shapes(config).items():
-        if name.endswith(".weight"):
-            tensors[name] = normal(shape, "matrix")
+    for name, shape in shapes.items():
+        if name.endswith((".weight", "mask_emb")) or ".rel_attn." in name and not name.endswith("layer_norm"):
+            tensors[name] = normal(shape, "bias" if name.endswith(("_bias", "seg_embed")) else "matrix")
             continue
-        is_norm = name.endswith("LayerNorm")
+        is_norm = name.endswith(("LayerNorm", "layer_norm"))
         tensors[name + ".weight"] = normal(shape, "norm", 1.0) if is_norm else normal(shape, "matrix")
         tensors[name + ".bias"] = normal(shape[:1], "bias")
     return tensors
@@ -60,7 +77,8 @@ def make(folder, model):
     if done.exists() and done.read_text() == text:
         return path
     path.mkdir(parents=True, exist_ok=True)
-    save_file(bert_tensors(config, SEED), str(path / "model.safetensors"), metadata={"format": "pt"})
+    shapes = {"bert": bert_shapes, "xlnet": xlnet_shapes}[config["model_type"]](config)
+    save_file(tensors_of(shapes, SEED), str(path / "model.safetensors"), metadata={"format": "pt"})
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     words += [f"word{index}" for index in range(config["vocab_size"] - len(words))]
     (path / "vocab.txt").write_text("\n".join(words) + "\n")
@@ -82,5 +100,5 @@ def read_ids(path, row):
     """(ids, token types), int64 [batch, length], from what the worker was told."""
     ids = numpy.fromfile(path, numpy.int32).reshape(row["batch"], row["length"]).astype(numpy.int64)
     types = numpy.zeros_like(ids)
-    types[:, row["question"]:] = 1
+    types[:, row["first"]:] = 1
     return ids, types

@@ -53,7 +53,10 @@ class CTranslate2:
         return {"ctranslate2": ctranslate2.__version__}
 
     def open(self, message):
+        from worker import CannotRun
         self.threads = message["threads"]
+        if message["row"]["family"] == "xlnet":
+            raise CannotRun("XLNet: its converter and its layers know no relative attention of this kind")
         self.folder = converted(message["checkpoint"], pathlib.Path(message["work"]))
         self.encoders = {}
 

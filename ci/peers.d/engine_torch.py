@@ -1,6 +1,8 @@
-"""PyTorch: `eager`, and `compile` (TorchInductor), on Hugging Face's own BertModel."""
+"""PyTorch: `eager`, and `compile` (TorchInductor), on Hugging Face's own BertModel and XLNetModel."""
 
+import json
 import os
+import pathlib
 
 import torch
 import transformers
@@ -19,6 +21,17 @@ class Runner:
         return self.hidden.detach().numpy()
 
 
+def load(checkpoint):
+    """{name of its attention: model}, the quickest first. XLNet's relative attention has one implementation."""
+    config = json.loads((pathlib.Path(checkpoint) / "config.json").read_text())
+    if config["model_type"] == "xlnet":
+        return {"its own": transformers.XLNetModel.from_pretrained(
+            checkpoint, dtype=torch.float32, use_mems_eval=False).eval()}
+    return {kind: transformers.BertModel.from_pretrained(
+        checkpoint, dtype=torch.float32, attn_implementation=kind, add_pooling_layer=False).eval()
+        for kind in ("sdpa", "eager")}
+
+
 class Torch:
     def __init__(self, kind):
         self.kind = kind
@@ -33,9 +46,7 @@ class Torch:
         torch.set_num_threads(message["threads"])
         # f32 is f32: oneDNN must not round to bf16 or TF32 on the way.
         torch.set_float32_matmul_precision("highest")
-        self.models = {kind: transformers.BertModel.from_pretrained(
-            message["checkpoint"], dtype=torch.float32, attn_implementation=kind, add_pooling_layer=False).eval()
-            for kind in ("sdpa", "eager")}
+        self.models = load(message["checkpoint"])
 
     def release(self):
         torch._dynamo.reset()  # compiled rows hold packed copies of the weights
@@ -48,7 +59,7 @@ class Torch:
 
     def eager(self):
         return [(f"inference_mode, {kind} attention", lambda ids, types, kind=kind:
-                 Runner(self.models[kind], ids, types, torch.inference_mode)) for kind in ("sdpa", "eager")]
+                 Runner(self.models[kind], ids, types, torch.inference_mode)) for kind in self.models]
 
     def compiled(self, row):
         settings = {"inductor, default": {}, "inductor, freezing": {"freezing": True}}
@@ -56,7 +67,7 @@ class Torch:
             settings["inductor, freezing, max-autotune"] = {"freezing": True, "max_autotune": True}
         # Freezing folds the weights under no_grad only; each shape is compiled for itself.
         return [(name, lambda ids, types, options=options: Runner(
-            torch.compile(self.models["sdpa"], dynamic=False, options=options), ids, types, torch.no_grad))
+            torch.compile(next(iter(self.models.values())), dynamic=False, options=options), ids, types, torch.no_grad))
             for name, options in settings.items()]
 
 

@@ -69,10 +69,12 @@ class Worker {
     const std::int64_t batch = row.at("batch");
     const std::int64_t length = row.at("length");
     const std::int64_t question = row.at("question");
+    const auto order = model_->config().family == deformer::Family::xlnet
+                           ? deformer::Order::passage_first
+                           : deformer::Order::question_first;
     split_ids(read_ids(message.at("ids"), static_cast<std::size_t>(batch * length)), length,
-              question);
-    const auto plan = deformer::make_plan(model_->config(), deformer::Variant::full, 0,
-                                          deformer::Order::question_first);
+              row.at("first"), order);
+    const auto plan = deformer::make_plan(model_->config(), deformer::Variant::full, 0, order);
     const auto shape = deformer::uniform_shape(batch, question, length - question);
     deformer::SessionOptions options;
     options.threads = message.at("threads");
@@ -98,20 +100,25 @@ class Worker {
     if (const auto why = backend.why_not(weights->config(), dtype, deformer::DType::f32)) {
       throw deformer::Unavailable(*why);
     }
-    model_ = backend.load(
-        *weights,
-        {.dtype = dtype, .threads = threads, .positions = weights->config().max_positions});
+    model_ = backend.load(*weights, {.dtype = dtype,
+                                     .threads = threads,
+                                     .positions = std::max(weights->config().max_positions,
+                                                           deformer::LoadOptions{}.positions)});
     checkpoint_ = checkpoint;
     dtype_ = dtype;
   }
 
   /// Rows of the joint sequences to the packed questions and passages of `Inputs`.
-  void split_ids(const std::vector<std::int32_t>& ids, std::int64_t length, std::int64_t question) {
+  void split_ids(const std::vector<std::int32_t>& ids, std::int64_t length, std::int64_t first,
+                 deformer::Order order) {
     questions_.clear();
     passages_.clear();
+    const bool question_first = order == deformer::Order::question_first;
+    auto& firsts = question_first ? questions_ : passages_;
+    auto& seconds = question_first ? passages_ : questions_;
     for (auto row = ids.begin(); row != ids.end(); row += length) {
-      questions_.insert(questions_.end(), row, row + question);
-      passages_.insert(passages_.end(), row + question, row + length);
+      firsts.insert(firsts.end(), row, row + first);
+      seconds.insert(seconds.end(), row + first, row + length);
     }
   }
 

@@ -108,11 +108,11 @@ void expect_attention(const AttentionCase& c) {
   const auto qkv = noise(rows * row_stride(3 * d), 0.7F);
   const auto expected = plain_attention(c, qkv);
   std::vector<float> found(static_cast<std::size_t>(rows * row_stride(d)), 99.0F);
-  const Attention attention(c.cumulative, c.heads, c.d_head, 3);
+  const Attention attention(c.cumulative, {}, c.heads, c.d_head, 3);
   std::vector<float> scratch(static_cast<std::size_t>(attention.scratch_bytes()) / sizeof(float));
   Team team(3, {});
   team.run([&](const Worker& worker) {
-    attention.work(qkv.data(), found.data(), scratch.data(), worker);
+    attention.work(qkv.data(), found.data(), scratch.data(), nullptr, worker);
   });
   for (std::int64_t row = 0; row < rows; ++row) {
     for (std::int64_t column = 0; column < row_stride(d); ++column) {

@@ -2,40 +2,18 @@
 /// best one: an AVX-512 machine runs the AVX2 paths too.
 
 #include <gtest/gtest.h>
-#include <hwy/targets.h>
 
 #include <cmath>
-#include <cstdio>
-#include <functional>
 #include <vector>
 
 #include "backends/cpu/attention.hpp"
 #include "backends/cpu/kernels.hpp"
 #include "backends/cpu/linear.hpp"
 #include "backends/cpu/tiles.hpp"
+#include "tests/backends/targets.hpp"
 
 namespace deformer {
 namespace {
-
-/// Runs `check` with the processor reduced to each instruction set the tiles are compiled for.
-void on_every_target(const std::function<void()>& check) {
-  int run = 0;
-  for (const auto target : {HWY_EMU128, HWY_AVX2, HWY_AVX3}) {
-    if ((hwy::SupportedTargets() & target) == 0) {
-      std::printf("SKIPPED: this processor has no %s\n", hwy::TargetName(target));
-      continue;
-    }
-    hwy::SetSupportedTargetsForTest(target);
-    SCOPED_TRACE(tiles().isa);
-    if (target != HWY_EMU128) {  // where Highway can't emulate vectors it has single floats
-      EXPECT_STREQ(tiles().isa, hwy::TargetName(target));
-    }
-    check();
-    ++run;
-    hwy::SetSupportedTargetsForTest(0);
-  }
-  EXPECT_GT(run, 0);
-}
 
 float value_at(std::int64_t i) {
   return static_cast<float>(i * 37 % 101) / 101.0F - 0.5F;
@@ -110,7 +88,7 @@ TEST(Targets, AttentionOfEqualKeysIsTheMeanOfValuesOnEveryInstructionSet) {
     constexpr std::int64_t kTokens = 61;
     constexpr std::int64_t kHead = 43;
     const std::vector<std::int64_t> cumulative{0, kTokens};
-    const Attention attention(cumulative, 1, kHead, 1);
+    const Attention attention(cumulative, {}, 1, kHead, 1);
     auto qkv = values(kTokens * row_stride(3 * kHead));
     std::vector<double> means(kHead, 0.0);
     for (std::int64_t row = 0; row < kTokens; ++row) {
@@ -124,7 +102,7 @@ TEST(Targets, AttentionOfEqualKeysIsTheMeanOfValuesOnEveryInstructionSet) {
     std::vector<float> scratch(static_cast<std::size_t>(attention.scratch_bytes()) / sizeof(float));
     Team team(1, {});
     team.run([&](const Worker& worker) {
-      attention.work(qkv.data(), context.data(), scratch.data(), worker);
+      attention.work(qkv.data(), context.data(), scratch.data(), nullptr, worker);
     });
     for (std::int64_t row = 0; row < kTokens; ++row) {
       for (std::int64_t i = 0; i < kHead; ++i) {

@@ -111,9 +111,7 @@ std::filesystem::path golden_dir(const std::string& name) {
   return std::filesystem::path(DEFORMER_TEST_DATA) / "golden" / name;
 }
 
-/// A key's bias adds the same to every score of a query, so softmax does not see it; nor XLNet's
-/// bias on segments where both are one, which is why it is dropped where it counts, above the
-/// split.
+/// A key's bias adds the same to every score of a query, so softmax does not see it.
 std::vector<Role> biases_that_count(const ModelConfig& config) {
   std::vector<Role> roles = {Role::attention_norm_bias, Role::ffn1_bias, Role::ffn2_bias,
                              Role::ffn_norm_bias};

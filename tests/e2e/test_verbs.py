@@ -119,6 +119,15 @@ class Cost(support.TestCase):
         self.assertRegex(self.run_ok(args + ["--format", "markdown"]).out, r"(?m)^\|.*3\.23")
 
 
+    def test_xlnet_is_counted_in_four_ways(self):
+        out = self.run_ok(["cost", "--model", "xlnet-base", "--task", "squad", "--split", "8", "--variant", "full"]).out
+        for title in ("nominal", "precomputed", "issued"):
+            self.assertIn(title, out)
+        self.assertIn("71.0 GFLOP", out)
+        self.assertIn("62.0 GFLOP", out)
+        self.assertNotIn("nominal", self.run_ok(["cost", "--model", "bert-base", "--task", "squad"]).out)
+
+
 class Sweep(support.TestCase):
     def sweep(self, *more, code=0, **kwargs):
         args = ["sweep", *TINY, "-o", "out.jsonl", *more]
@@ -431,6 +440,17 @@ class Unavailable(support.TestCase):
         self.run_ok(["sweep", *TINY, "--question", "4", "--passage", "16", "--split", "1:3", "-o", "out.jsonl"])
         skipped = [r for r in records(self.path("out.jsonl")) if r["status"] == "skipped"]
         self.assertEqual({r["point"]["split"] for r in skipped}, {3})
+
+    def test_xlnet_checkpoint(self):
+        folder = os.path.join(support.OPTIONS.source, "tests/data/golden/xlnet-span")
+        self.run_ok(["sweep", "--rounds", "10", "--model", folder, "--question", "7", "--passage", "15", "--split", "0:3",
+                     "-o", "out.jsonl"])
+        found = self.records()
+        self.assertEqual(len(found), 9)
+        for record in found:
+            self.assertEqual(record["status"], "ok", record["reason"])
+            self.assertEqual(record["point"]["order"], "passage-first")
+            self.assertTrue(record["parity"]["ok"])
 
     def test_xlnet_question_first(self):
         result = self.run_ok(["sweep", *TINY, *SHAPE, "--model", "bert-tiny,xlnet-base", "--order", "question-first", "-o", "out.jsonl"])

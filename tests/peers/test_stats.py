@@ -49,13 +49,21 @@ class Ratios(unittest.TestCase):
 
 class Rows(unittest.TestCase):
     def test_the_table_is_every_length_with_every_batch(self):
-        self.assertEqual(len(rows.select()), 12)
+        self.assertEqual(len(rows.select("^bert-base/")), 12)
+        self.assertEqual(len(rows.select("^xlnet-base/")), 4)
+        self.assertEqual(len(rows.select()), 16)
         self.assertEqual([row.name for row in rows.select(rows.QUICK)], ["bert-base/f32/L27/b1", "bert-base/f32/L320/b1"])
 
     def test_flops_are_the_cost_models(self):
         d, layers, length, batch = 768, 12, 320, 8
         self.assertEqual(rows.Row("bert-base", "f32", length, batch).flops,
                          layers * batch * (24 * d * d * length + 4 * d * length * length))
+        self.assertEqual(rows.Row("xlnet-base", "f32", length, batch).flops,
+                         layers * batch * (24 * d * d * length + 6 * d * length * length))
+
+    def test_xlnet_reads_the_passage_first(self):
+        self.assertEqual(rows.Row("bert-base", "f32", 320, 1).first, 27)
+        self.assertEqual(rows.Row("xlnet-base", "f32", 320, 1).first, 293)
 
     def test_both_texts_have_tokens(self):
         for row in rows.select(""):

@@ -31,7 +31,8 @@ std::vector<std::string> column_names(const Table& table) {
 /// The cell of a named column; "(no column)" when it is not shown.
 std::string cell(const Table& table, std::size_t row, const std::string& name) {
   for (std::size_t i = 0; i < table.columns.size(); ++i) {
-    if (table.columns[i].name == name) return table.rows.at(row).at(i).value_or("-");
+    if (table.columns[i].name == name)
+      return human_cell(table.columns[i], table.rows.at(row).at(i));
   }
   return "(no column)";
 }
@@ -222,10 +223,10 @@ TEST(SpeedupTable, EverySpeedupRowShowsTheRoofOfItsFull) {
   EXPECT_EQ(cell(speedup_table(records, false), 2, "full_roof_fraction"), "-");
 }
 
-TEST(SpeedupTable, ReproducersFollowAsNotesOnlyWhenAsked) {
-  EXPECT_THAT(speedup_table(small_group(), true).notes,
+TEST(SpeedupTable, ReproducersFollowOnlyWhenAsked) {
+  EXPECT_THAT(speedup_table(small_group(), true).commands,
               Contains("#3  deformer-bench sweep --variant cached"));
-  EXPECT_TRUE(speedup_table(small_group(), false).notes.empty());
+  EXPECT_TRUE(speedup_table(small_group(), false).commands.empty());
 }
 
 /// Every way to spoil one field of a record.

@@ -1,0 +1,102 @@
+#include <fmt/format.h>
+
+#include <array>
+#include <charconv>
+#include <regex>
+
+#include "model/error.hpp"
+#include "reports/report.hpp"
+
+namespace deformer {
+namespace {
+
+enum class Relation { equal, unequal, below, at_most, above, at_least };
+
+struct Sign {
+  std::string_view text;
+  Relation relation;
+};
+constexpr std::array<Sign, 6> kSigns = {{{"!=", Relation::unequal},
+                                         {"<=", Relation::at_most},
+                                         {">=", Relation::at_least},
+                                         {"=", Relation::equal},
+                                         {"<", Relation::below},
+                                         {">", Relation::above}}};
+
+template <typename Value>
+bool holds(Relation relation, const Value& a, const Value& b) {
+  switch (relation) {
+    case Relation::equal:
+      return a == b;
+    case Relation::unequal:
+      return a != b;
+    case Relation::below:
+      return a < b;
+    case Relation::at_most:
+      return a <= b;
+    case Relation::above:
+      return a > b;
+    case Relation::at_least:
+      return a >= b;
+  }
+  return false;
+}
+
+std::optional<double> as_number(std::string_view text) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+}  // namespace
+
+struct RowFilter::Parts {
+  std::optional<std::regex> name;
+  std::size_t column = 0;
+  Relation relation = Relation::equal;
+  std::string text;
+  std::optional<double> number;
+};
+
+RowFilter::RowFilter(const std::string& text) {
+  auto parts = std::make_shared<Parts>();
+  const std::size_t at = text.find_first_of("!<>=");
+  for (const Sign& sign : kSigns) {
+    if (at == std::string::npos || text.compare(at, sign.text.size(), sign.text) != 0) continue;
+    const auto column = find_record_column(text.substr(0, at));
+    if (!column) break;
+    parts->column = *column;
+    parts->relation = sign.relation;
+    parts->text = text.substr(at + sign.text.size());
+    parts->number = as_number(parts->text);
+    parts_ = parts;
+    return;
+  }
+  try {
+    parts->name.emplace(text);
+  } catch (const std::regex_error& error) {
+    throw BadInput(fmt::format(
+        "--filter {}: expected a regular expression on names, or a condition on a column as in "
+        "speedup>2, found: {}",
+        text, error.what()));
+  }
+  parts_ = parts;
+}
+
+std::optional<std::size_t> RowFilter::column() const {
+  return parts_->name ? std::nullopt : std::optional(parts_->column);
+}
+
+bool RowFilter::keeps(const RecordRow& row) const {
+  if (parts_->name) return std::regex_search(row.name, *parts_->name);
+  const Cell& cell = row.cell(parts_->column);
+  if (cell.is_number() && parts_->number) {
+    return holds(parts_->relation, cell.value(), *parts_->number);
+  }
+  const std::string text = human_cell(record_columns()[parts_->column].column, cell);
+  return cell.has_value() ? holds(parts_->relation, text, parts_->text)
+                          : parts_->relation == Relation::unequal;
+}
+
+}  // namespace deformer

@@ -1,0 +1,34 @@
+#pragma once
+/// Running a check on every instruction set that this processor has.
+
+#include <gtest/gtest.h>
+#include <hwy/targets.h>
+
+#include <cstdio>
+#include <functional>
+
+#include "backends/cpu/tiles.hpp"
+
+namespace deformer {
+
+/// Runs `check` with the processor reduced to each instruction set the tiles are compiled for.
+inline void on_every_target(const std::function<void()>& check) {
+  int run = 0;
+  for (const auto target : {HWY_EMU128, HWY_AVX2, HWY_AVX3}) {
+    if ((hwy::SupportedTargets() & target) == 0) {
+      std::printf("SKIPPED: this processor has no %s\n", hwy::TargetName(target));
+      continue;
+    }
+    hwy::SetSupportedTargetsForTest(target);
+    SCOPED_TRACE(tiles().isa);
+    if (target != HWY_EMU128) {  // where Highway can't emulate vectors it has single floats
+      EXPECT_STREQ(tiles().isa, hwy::TargetName(target));
+    }
+    check();
+    ++run;
+    hwy::SetSupportedTargetsForTest(0);
+  }
+  EXPECT_GT(run, 0);
+}
+
+}  // namespace deformer
