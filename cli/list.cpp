@@ -7,6 +7,9 @@
 #include "cli/app.hpp"
 #include "cli/verbs.hpp"
 #include "model/config.hpp"
+#include "profilers/counters.hpp"
+#include "profilers/energy.hpp"
+#include "profilers/nvtx_ranges.hpp"
 #include "reports/table.hpp"
 #include "workloads/tasks.hpp"
 
@@ -39,6 +42,26 @@ std::string unsupported(const ModelConfig& config, DType dtype) {
   return reason;
 }
 
+/// Each group with its events, found by trying.
+void add_counters(std::vector<ordered_json>& rows) {
+  for (const CounterGroup& group : counter_groups()) {
+    std::string reason;
+    for (const CounterStatus& event : try_counters(group.events)) {
+      reason += event.missing.empty() ? "" : event.name + " ";
+      rows.push_back(
+          row("counter", event.name,
+              fmt::format("{}{}{}", group.name, event.source.empty() ? "" : ": ", event.source),
+              event.missing));
+    }
+    rows.push_back(row("counter-group", group.name, group.description,
+                       reason.empty() ? "" : "missing: " + reason.substr(0, reason.size() - 1)));
+  }
+  rows.push_back(row("profiler", "PAPI", papi_version(), papi_missing()));
+  rows.push_back(row("profiler", "NVTX", "v3, domain deformer-bench", nvtx_missing()));
+  rows.push_back(
+      row("profiler", "energy", "processor packages (RAPL by powercap)", EnergyMeter().missing()));
+}
+
 std::vector<ordered_json> all_rows() {
   std::vector<ordered_json> rows;
   for (const std::string& name : builtin_model_names()) {
@@ -67,8 +90,7 @@ std::vector<ordered_json> all_rows() {
     rows.push_back(
         row("cache-dtype", to_string(dtype), "stored passages", codec_why_not(dtype).value_or("")));
   }
-  rows.push_back(row("counter", "none", "hardware and software counters",
-                     "no counters are part of this build"));
+  add_counters(rows);
   return rows;
 }
 

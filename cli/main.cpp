@@ -80,6 +80,9 @@ int dispatch(const std::vector<std::string>& arguments) {
     print_result(version());
     return kDone;
   }
+  if (word == "sample-memory") {  // started by `profile`, for itself
+    return run_sample_memory({arguments.begin() + 1, arguments.end()});
+  }
   if (word == "describe") {  // hidden: what the package's man page and completions are made with
     print_result(describe_program(kVerbs, arguments.size() > 1 ? arguments[1] : ""));
     return kDone;

@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "build_id.hpp"
 #include "cli/app.hpp"
@@ -27,7 +28,8 @@ using nlohmann::ordered_json;
 
 struct ProfileArguments {
   PointOptions points;
-  std::string out, detail = "op", inject, roofline, parity = "on", pin = "auto";
+  std::vector<std::string> counters;
+  std::string out, detail = "op", inject, roofline, trace, parity = "on", pin = "auto";
   double max_time_s = 10;
   std::int64_t rounds = 0;
   bool quiet = false;
@@ -43,6 +45,11 @@ void add_options(App& app, ProfileArguments& arguments) {
                  "Seconds a point for the rounds, and as many for looking closer");
   app.add_option("--rounds", arguments.rounds, "Fixed number of rounds (default: until precise)");
   app.add_option("--roofline", arguments.roofline, "Write the rooflines to this file, as SVG");
+  app.add_option("--trace", arguments.trace,
+                 "Write some forwards to this file, in the Chrome/Perfetto JSON format");
+  app.add_option("--counters", arguments.counters,
+                 "Groups or events to count, see `list` (default: software)")
+      ->allow_extra_args(false);
   app.add_option("--inject", arguments.inject,
                  "Fault hook for tests: op=NAME[,layer=L],slowdown=P% of the whole forward");
   app.add_option("--parity", arguments.parity, "on | off: check against the reference")
@@ -101,6 +108,26 @@ void write_file(const std::string& path, const std::string& text) {
   if (!file) {
     throw BadInput(path + ": expected to write there, found it can't be");
   }
+}
+
+std::vector<CounterGroup> counters_of(const std::vector<std::string>& asked) {
+  std::vector<CounterGroup> groups;
+  for (const std::string& word :
+       asked.empty() ? std::vector<std::string>{"software"} : split_list(asked)) {
+    const auto found = find_counters(word);
+    if (!found) {
+      std::vector<std::string> names;
+      for (const CounterGroup& group : counter_groups()) {
+        names.push_back(group.name);
+      }
+      throw BadInput(fmt::format(
+          "--counters: expected groups ({}), their events, or PAPI's names, found '{}'; see "
+          "`deformer-bench list`",
+          fmt::join(names, " "), word));
+    }
+    groups.push_back(*found);
+  }
+  return groups;
 }
 
 std::vector<PlannedGroup> plan_groups(const SweepSpec& spec) {
@@ -206,6 +233,9 @@ int run_profile_verb(const std::vector<std::string>& given) {
   catch_interrupts();
   ProfileOptions profile_options;
   SweepResult result;
+  std::string trace;
+  profile_options.counters = counters_of(options.counters);
+  profile_options.sampler = "/proc/self/exe";
   {
     Progress progress(options.quiet);
     const Machine machine = this_machine();
@@ -220,6 +250,10 @@ int run_profile_verb(const std::vector<std::string>& given) {
     sweep.examiner = &profile;
     BenchmarkDriver driver({});
     result = run_sweep(spec, groups, sweep, driver, progress);
+    trace = profile.trace().json();
+  }
+  if (!options.trace.empty()) {
+    write_file(options.trace, trace);
   }
   if (!options.roofline.empty()) {
     std::vector<Roofline> rooflines;

@@ -30,6 +30,8 @@ int run_cost_verb(const std::vector<std::string>& arguments);
 int run_verify_verb(const std::vector<std::string>& arguments);
 int run_profile_verb(const std::vector<std::string>& arguments);
 int run_machine_verb(const std::vector<std::string>& arguments);
+/// PID PERIOD_US: memory of another process, line by line; for `profile` alone.
+int run_sample_memory(const std::vector<std::string>& arguments);
 int run_paper_verb(const std::vector<std::string>& arguments);
 int run_list_verb(const std::vector<std::string>& arguments);
 

@@ -236,7 +236,23 @@ ordered_json between_json(const ordered_json& record) {
 
 }  // namespace
 
-void Profile::look_closer(PreparedGroup& group, std::vector<ordered_json>& records) {
+void Profile::hang_on(Look& look, const Runner& runner, const ModelConfig& config,
+                      ordered_json& record) {
+  const Point& point = runner.planned->point;
+  const PlanCost cost = plan_cost(config, point);
+  record["counters"] = count_operations(look, cost, options_.counters, point);
+  watch_memory(look, options_.sampler, record);
+  record["energy"] = measure_energy(look, point, std::min(options_.limit_s, 2.0));
+  record["nvtx"] = run_under_nvtx(look, cost);
+  trace_runs(look, cost, record.at("name").get<std::string>(), trace_);
+  if (record.contains("injected")) {
+    trace_.add_note("NOT A MEASUREMENT",
+                    "a slowdown was planted, --inject " + record["injected"].get<std::string>());
+  }
+}
+
+void Profile::look_closer(PreparedGroup& group, std::vector<ordered_json>& records,
+                          const StepProgress& progress) {
   std::vector<Runner>& runners = group.runners();
   std::vector<Look> looks;
   std::vector<RunnerLooks> at;
@@ -273,6 +289,9 @@ void Profile::look_closer(PreparedGroup& group, std::vector<ordered_json>& recor
       }
     }
     record["between_ns"] = between_json(record);
+    progress("counters, memory, trace", static_cast<std::int64_t>(i) + 1,
+             static_cast<std::int64_t>(runners.size()));
+    hang_on(looks[at[i].operations], runners[i], group.group().config, record);
     record["waterfall"] = nullptr;
     if (full != runners.end() && !runners[i].is_full() && !record.at("speedup").is_null() &&
         !record["speedup"].at("median").is_null()) {
@@ -288,7 +307,7 @@ void Profile::look_closer(PreparedGroup& group, std::vector<ordered_json>& recor
 void Profile::examine(PreparedGroup& group, const RunRoofs& /*roofs*/,
                       std::vector<ordered_json>& records, const StepProgress& progress) {
   progress("looking closer", 0, 0);
-  group.team().run_on(0, [&](int) { look_closer(group, records); });
+  group.team().run_on(0, [&](int) { look_closer(group, records, progress); });
 }
 
 }  // namespace deformer

@@ -9,7 +9,7 @@
 ///               "roof_gflops"
 ///   between_ns  what the run holds beyond its operations: entering and leaving parallel regions
 ///   waterfall   from the FLOP ratio to the measured one, see waterfall_json
-///   counters, memory, energy: see profile_passes.hpp
+///   counters, memory, energy, nvtx: see profile_passes.hpp
 
 #include <string>
 #include <vector>
@@ -17,6 +17,7 @@
 #include <nlohmann/json.hpp>
 
 #include "harness/looks.hpp"
+#include "harness/profile_passes.hpp"
 #include "harness/sweep.hpp"
 #include "profilers/roofs.hpp"
 
@@ -63,6 +64,8 @@ struct ProfileOptions {
   double limit_s = 10;  ///< for the looks of one point
   Roofs roofs;
   std::int64_t last_level_cache_bytes = 0;
+  std::vector<CounterGroup> counters;
+  std::string sampler;  ///< program that can `sample-memory`; empty samples nothing
 };
 
 class Profile final : public SetExaminer {
@@ -71,10 +74,17 @@ class Profile final : public SetExaminer {
   void examine(PreparedGroup& group, const RunRoofs& roofs,
                std::vector<nlohmann::ordered_json>& records, const StepProgress& progress) override;
 
+  /// Some forwards of each point.
+  const Trace& trace() const { return trace_; }
+
  private:
-  void look_closer(PreparedGroup& group, std::vector<nlohmann::ordered_json>& records);
+  void look_closer(PreparedGroup& group, std::vector<nlohmann::ordered_json>& records,
+                   const StepProgress& progress);
+  void hang_on(Look& look, const Runner& runner, const ModelConfig& config,
+               nlohmann::ordered_json& record);
 
   ProfileOptions options_;
+  Trace trace_;
 };
 
 }  // namespace deformer

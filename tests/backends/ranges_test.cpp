@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <numeric>
 
 #include "backends/cpu/cpu.hpp"
@@ -159,6 +160,17 @@ TEST(CpuRanges, EveryThreadIsKnownAtEveryOperation) {
   Recorded recorded(panels(), Variant::cached, Detail::op, 2);
   for (int thread = 0; thread < 2; ++thread) {
     EXPECT_GE(recorded.log().busy_ns(thread, 0), 0);
+  }
+}
+
+TEST(CpuMemory, TheArenaIsWhatWasPlanned) {
+  for (const Variant variant : {Variant::full, Variant::decomposed, Variant::cached}) {
+    Recorded recorded(panels(), variant, Detail::phase, 2);
+    const SessionMemory memory = recorded.session().memory();
+    EXPECT_EQ(memory.allocated_bytes, memory.peak_bytes);
+    ASSERT_EQ(memory.phase_bytes.size(), recorded.session().phase_ns().size());
+    EXPECT_LE(std::ranges::max(memory.phase_bytes), memory.peak_bytes);
+    EXPECT_GE(std::ranges::max(memory.phase_bytes), memory.peak_bytes * 9 / 10);
   }
 }
 

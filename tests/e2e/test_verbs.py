@@ -602,6 +602,92 @@ class Machine(support.TestCase):
             self.assertIn("--threads", self.run_ok(["machine", "--threads", axis], code=2).err)
 
 
+class Profile(support.TestCase):
+    ARGS = ["profile", *TINY, *SHAPE, "--variant", "full,cached", "--max-time", "0.2"]
+
+    def test_operations_add_up_and_every_phase_is_told(self):
+        rows = self.json_ok([*self.ARGS, "--format", "json"])
+        self.assertEqual([row["point"]["variant"] for row in rows], ["full", "cached"])
+        for row in rows:
+            whole = row["ranges"][0]["median_ns"]
+            names = [operation["name"] for operation in row["operations"]]
+            for name in ("embed", "qkv", "attention", "out", "norm1", "ffn1", "ffn2", "norm2"):
+                self.assertIn(name, names)
+            self.assertEqual("load" in names, row["point"]["variant"] == "cached")
+            parts = sum(operation["median_ns"] for operation in row["operations"])
+            self.assertLessEqual(parts, 1.05 * whole)
+            flops = sum(operation["flops"] for operation in row["operations"])
+            self.assertEqual(flops, row["cost"]["flops"])
+            for phase in row["phases"]:
+                self.assertEqual(phase["allocations"], 0)
+                self.assertGreater(phase["arena_bytes"], 0)
+            self.assertIn("ratio", row["overhead"]["op"])
+            self.assertNotIn("injected", row)
+        steps = [step["step"] for step in rows[1]["waterfall"]["steps"]]
+        self.assertEqual(steps, ["FLOP ratio", "small products", "weight bandwidth", "load", "fixed cost",
+                                 "remainder", "measured ratio"])
+
+    def test_counters_are_there_or_say_why_not(self):
+        row = self.json_ok([*self.ARGS, "--counters", "software,flops,PAPI_NO_SUCH",
+                            "--format", "json"])[0]
+        for event in row["counters"]["events"]:
+            self.assertNotEqual(event["source"] is None, event["missing"] is None, event)
+        self.assertIn("PAPI_NO_SUCH", [e["name"] for e in row["counters"]["events"] if e["missing"]])
+        self.assertGreater(row["counters"]["total"]["task_clock"], 0)
+        energy = row["energy"]
+        self.assertNotEqual(energy["joules_per_example"] is None, energy["missing"] is None)
+
+    def test_trace_and_roofline_are_written(self):
+        trace, svg = self.path("trace.json"), self.path("roofline.svg")
+        result = self.run_ok([*self.ARGS, "--trace", trace, "--roofline", svg])
+        for word in ("phases", "operations", "lost time", "from the FLOP ratio", "FLOPs a byte"):
+            self.assertIn(word, result.out)
+        with open(trace, encoding="utf-8") as file:
+            events = support.parse(file.read())["traceEvents"]
+        complete = [event for event in events if event["ph"] == "X"]
+        self.assertTrue(complete)
+        self.assertTrue(all(event["dur"] >= 0 and event["ts"] >= 0 for event in complete))
+        tracks = {}
+        for event in complete:
+            tracks.setdefault((event["pid"], event["tid"]), []).append(event)
+        for track in tracks.values():  # nested: none reaches over the end of one it began in
+            open_ends = []
+            for event in sorted(track, key=lambda e: (e["ts"], -e["dur"])):
+                end = event["ts"] + event["dur"]
+                while open_ends and open_ends[-1] <= event["ts"] + 1e-6:
+                    open_ends.pop()
+                self.assertTrue(not open_ends or end <= open_ends[-1] + 1e-6, event)
+                open_ends.append(end)
+        self.assertTrue(any(event["ph"] == "C" for event in events))
+        import xml.etree.ElementTree as tree
+        self.assertTrue(tree.parse(svg).getroot().tag.endswith("svg"))
+
+    def test_a_planted_slowdown_is_told_everywhere(self):
+        trace = self.path("trace.json")
+        plant = ["--inject", "op=ffn1,layer=1,slowdown=50%"]
+        self.assertIn("NOT A MEASUREMENT", self.run_ok([*self.ARGS, *plant, "--trace", trace]).out)
+        with open(trace, encoding="utf-8") as file:
+            self.assertIn("NOT A MEASUREMENT", file.read())
+        rows = self.json_ok([*self.ARGS, *plant, "--format", "json"])
+        self.assertTrue(all(row["injected"] == plant[1] for row in rows))
+        a, b = self.path("a.jsonl"), self.path("b.jsonl")
+        sweep = ["sweep", *TINY, *SHAPE, "--variant", "full", "--detail", "op"]
+        self.run_ok([*sweep, "-o", a])
+        self.assertIn("NOT A MEASUREMENT", self.run_ok([*sweep, *plant, "-o", b]).out)
+        found = self.json_ok(["compare", a, b, "--format", "json"])[0]["attribution"]
+        self.assertTrue(found["ranges"][0]["path"].endswith("layer 1/ffn1"), found["ranges"][:3])
+        self.assertIn("NOT A MEASUREMENT", self.run_ok(["compare", a, b]).out)
+        # It is no measurement, so the same sweep without it measures again.
+        self.run_ok([*sweep, "-o", b])
+        self.assertEqual(len(support.records(b)), 2)
+
+    def test_what_makes_no_sense_is_refused(self):
+        for bad in (["--inject", "op=nothing,slowdown=3%"], ["--inject", "op=ffn1,layer=9,slowdown=3%"],
+                    ["--inject", "ffn1"], ["--counters", "nonsense"], ["--batch", "1,2"], ["--detail", "deep"],
+                    ["--trace", "/nonexistent/trace.json"]):
+            self.run_ok([*self.ARGS, *bad], code=2)
+
+
 class Reports(support.TestCase):
     def setUp(self):
         super().setUp()

@@ -1,0 +1,94 @@
+#include "profilers/trace.hpp"
+
+#include <algorithm>
+#include <limits>
+
+namespace deformer {
+namespace {
+
+using nlohmann::ordered_json;
+
+constexpr int kRangesTrack = 1;  // threads follow
+
+ordered_json metadata(int process, const char* what, const std::string& name) {
+  return {{"name", what}, {"ph", "M"}, {"pid", process}, {"args", {{"name", name}}}};
+}
+
+}  // namespace
+
+int Trace::add_process(const std::string& name, int threads) {
+  const int process = ++processes_;
+  events_.push_back(metadata(process, "process_name", name));
+  for (int track = kRangesTrack; track <= kRangesTrack + threads; ++track) {
+    ordered_json event =
+        metadata(process, "thread_name",
+                 track == kRangesTrack ? std::string("ranges")
+                                       : "thread " + std::to_string(track - kRangesTrack - 1));
+    event["tid"] = track;
+    events_.push_back(std::move(event));
+  }
+  return process;
+}
+
+void Trace::add_complete(int process, int track, const std::string& name, std::int64_t start_ns,
+                         std::int64_t end_ns, const ordered_json& arguments) {
+  ordered_json event{
+      {"name", name},   {"cat", "range"},          {"ph", "X"}, {"pid", process}, {"tid", track},
+      {"ts", start_ns}, {"dur", end_ns - start_ns}};
+  if (!arguments.is_null()) {
+    event["args"] = arguments;
+  }
+  events_.push_back(std::move(event));
+}
+
+void Trace::add_run(int process, const RangeLog& log, const std::vector<ordered_json>& arguments) {
+  const RangeTree& tree = log.tree();
+  for (int range = 0; range < tree.size(); ++range) {
+    const auto at = static_cast<std::size_t>(range);
+    add_complete(process, kRangesTrack, tree[range].name, log.start_ns(range), log.end_ns(range),
+                 at < arguments.size() ? arguments[at] : ordered_json());
+  }
+  for (int thread = 0; thread < log.threads(); ++thread) {
+    for (int leaf = 0; leaf < tree.leaves(); ++leaf) {
+      const RangeStamp& stamp = log.stamp(thread, leaf);
+      if (stamp.worked_ns >= 0) {
+        add_complete(process, kRangesTrack + 1 + thread, tree[tree.leaf_range(leaf)].name,
+                     stamp.start_ns, stamp.worked_ns, ordered_json());
+      }
+    }
+  }
+}
+
+void Trace::add_counter(int process, const std::string& name, std::int64_t at_ns, double value) {
+  events_.push_back(
+      {{"name", name}, {"ph", "C"}, {"pid", process}, {"ts", at_ns}, {"args", {{"value", value}}}});
+}
+
+void Trace::add_note(const std::string& name, const std::string& text) {
+  notes_[name] = text;
+}
+
+std::string Trace::json() const {
+  std::int64_t first_ns = std::numeric_limits<std::int64_t>::max();
+  for (const ordered_json& event : events_) {
+    first_ns =
+        event.contains("ts") ? std::min(first_ns, event["ts"].get<std::int64_t>()) : first_ns;
+  }
+  std::string text = "{\"traceEvents\":[";
+  const char* separator = "\n";
+  for (ordered_json event : events_) {
+    // The format counts in microseconds; fractions keep the nanoseconds.
+    for (const char* field : {"ts", "dur"}) {
+      if (event.contains(field)) {
+        const std::int64_t ns =
+            event[field].get<std::int64_t>() - (std::string_view(field) == "ts" ? first_ns : 0);
+        event[field] = static_cast<double>(ns) / 1000;
+      }
+    }
+    text += separator + event.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+    separator = ",\n";
+  }
+  return text + "\n],\"displayTimeUnit\":\"ns\",\"otherData\":" + notes_.dump() + "}\n";
+}
+
+}  // namespace deformer

@@ -1,0 +1,122 @@
+#include "profilers/trace.hpp"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <set>
+
+#include "profilers/energy.hpp"
+#include "profilers/memory_sampler.hpp"
+#include "profilers/nvtx_ranges.hpp"
+
+#include <unistd.h>
+
+namespace deformer {
+namespace {
+
+using Json = nlohmann::json;
+
+RangeLog recorded() {
+  RangeTree tree;
+  const int run = tree.add(-1, "run");
+  const int phase = tree.add(run, "encode \"x\"\n");
+  tree.add(phase, "a");
+  tree.add(phase, "b");
+  RangeLog log(std::move(tree), 2);
+  log.open(run);
+  log.open(phase);
+  for (int thread = 0; thread < 2; ++thread) {
+    RangeCursor cursor = log.cursor(thread, phase);
+    cursor.begin();
+    cursor.worked();
+    cursor.met();
+    cursor.worked();
+    cursor.met();
+  }
+  log.close(phase);
+  log.close(run);
+  return log;
+}
+
+TEST(Trace, IsValidJsonWithATrackAThreadAndNothingNegative) {
+  const RangeLog log = recorded();
+  Trace trace;
+  const int process = trace.add_process("bert", 2);
+  trace.add_run(process, log, {});
+  trace.add_counter(process, "GFLOP/s", log.end_ns(0), 12.5);
+  trace.add_note("note", "planted");
+  const Json json = Json::parse(trace.json());
+  std::set<int> tracks;
+  int complete = 0;
+  for (const Json& event : json.at("traceEvents")) {
+    if (event.at("ph") == "X") {
+      ++complete;
+      tracks.insert(event.at("tid").get<int>());
+      EXPECT_GE(event.at("ts").get<double>(), 0);
+      EXPECT_GE(event.at("dur").get<double>(), 0);
+    }
+  }
+  EXPECT_EQ(complete, 4 + 2 * 2);  // the ranges, and each thread's two leaves
+  EXPECT_EQ(tracks, (std::set<int>{1, 2, 3}));
+  EXPECT_EQ(json.at("otherData").at("note"), "planted");
+}
+
+TEST(Energy, AbsentCountersAreMissingWithAReason) {
+  EnergyMeter meter("/nonexistent/powercap");
+  EXPECT_NE(meter.missing(), "");
+  EXPECT_EQ(meter.joules(), std::nullopt);
+}
+
+TEST(Energy, PackagesAddUpAndWrapsAreMended) {
+  const auto root =
+      std::filesystem::temp_directory_path() / ("powercap-" + std::to_string(getpid()));
+  const auto write = [&](const char* zone, const char* file, const std::string& text) {
+    std::filesystem::create_directories(root / zone);
+    std::ofstream(root / zone / file) << text << "\n";
+  };
+  for (const char* zone : {"p0", "p1"}) {
+    write(zone, "name", "package-0");
+    write(zone, "max_energy_range_uj", "10000000");
+    write(zone, "energy_uj", "9000000");
+  }
+  write("core", "name", "core");
+  write("core", "energy_uj", "5");
+  EnergyMeter meter(root.string());
+  EXPECT_EQ(meter.missing(), "");
+  EXPECT_DOUBLE_EQ(*meter.joules(), 18);
+  write("p0", "energy_uj", "1000000");  // past its end, from the beginning
+  EXPECT_DOUBLE_EQ(*meter.joules(), 20);
+  std::filesystem::remove_all(root);
+}
+
+TEST(MemorySampler, SeesWhatTheProcessTouches) {
+  const auto before = sample_memory(getpid());
+  ASSERT_TRUE(before);
+  constexpr std::size_t kBytes = 64 << 20;
+  std::vector<char> touched(kBytes, 1);
+  const auto after = sample_memory(getpid());
+  ASSERT_TRUE(after);
+  EXPECT_GE(after->rss_bytes - before->rss_bytes, static_cast<std::int64_t>(kBytes) * 9 / 10);
+  EXPECT_GT(after->minor_faults, before->minor_faults);
+  EXPECT_FALSE(sample_memory(-1));
+  EXPECT_EQ(touched.back(), 1);
+}
+
+TEST(MemorySampler, AProgramThatIsNotThereIsAReason) {
+  MemorySampler sampler("/nonexistent/program", 1000);
+  EXPECT_TRUE(sampler.stop().empty());
+  EXPECT_NE(sampler.missing(), "");
+}
+
+TEST(Nvtx, ARangeWithoutAToolCostsNanoseconds) {
+  if (nvtx_missing().empty()) {
+    EXPECT_GT(nvtx_ns_per_range(), 0);
+    EXPECT_LT(nvtx_ns_per_range(), 1000);
+  } else {
+    EXPECT_LT(nvtx_ns_per_range(), 0);
+  }
+}
+
+}  // namespace
+}  // namespace deformer
