@@ -32,7 +32,7 @@ struct SetContext {
   Processors processors;       ///< [instance][thread]; empty when left to the scheduler
   SetMemory memory;
   std::vector<std::pair<std::string, std::string>> engines;  ///< Model::engines
-  std::string injected;  ///< the slowdown that was planted; empty when none was
+  std::string injected;             ///< the slowdown that was planted; empty when none was
   const RunRoofs* roofs = nullptr;  ///< never null where something was measured
 };
 

@@ -66,8 +66,7 @@ constexpr Rule kRecordRules[] = {
     {"ranges", Kind::array_or_null},     {"operations", Kind::array_or_null},
     {"injected", Kind::text_or_null},    {"counters", Kind::object_or_null},
     {"parity", Kind::object_or_null},    {"throughput", Kind::object_or_null},
-    {"processors", Kind::array_or_null},
-    {"engines", Kind::object_or_null},
+    {"processors", Kind::array_or_null}, {"engines", Kind::object_or_null},
 };
 constexpr Rule kPointRules[] = {
     {"model", Kind::text, true},      {"question", Kind::count, true},

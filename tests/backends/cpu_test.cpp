@@ -234,7 +234,7 @@ TEST(CpuBackend, SaysWhatItCannotDo) {
   EXPECT_EQ(backend->why_not(*builtin_model("xlnet-base"), DType::f32, DType::bf16), std::nullopt);
   EXPECT_EQ(backend->why_not(bert, DType::bf16, DType::f32).value_or(""),
             "dtype bf16 is not supported by the cpu backend yet (supported: f32)");
-  EXPECT_THAT(backend->why_not(bert, DType::f32, DType::int8).value_or(""), HasSubstr("int8"));
+  EXPECT_THAT(backend->why_not(bert, DType::f32, DType::fp8).value_or(""), HasSubstr("fp8"));
 }
 
 TEST(CpuBackend, NamesItsLibraries) {
