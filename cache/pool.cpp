@@ -115,7 +115,9 @@ PassagePool::PassagePool(const Shape& shape, std::int64_t d_model, DType dtype, 
     throw BadInput(fmt::format("pool: expected at least 1 set, found {}", sets));
   }
   // Zeroed, hence touched: a timed load never faults a page in.
-  bytes_.resize(static_cast<std::size_t>(sets * set_bytes_));
+  // A decoder may read a whole vector's mask bits where a row's last ones stand.
+  constexpr std::int64_t kReadBeyond = 8;
+  bytes_.resize(static_cast<std::size_t>(sets * set_bytes_ + kReadBeyond));
   passages_.reserve(static_cast<std::size_t>(sets) * shape.passage_tokens.size());
   const std::byte* next = bytes_.data();
   for (std::int64_t set = 0; set < sets; ++set) {

@@ -35,7 +35,7 @@ class PassagePool {
   PassagePool(const Shape& shape, std::int64_t d_model, DType dtype, std::int64_t sets);
 
   std::int64_t sets() const { return sets_; }
-  std::int64_t bytes() const { return static_cast<std::int64_t>(bytes_.size()); }
+  std::int64_t bytes() const { return sets_ * set_bytes_; }
   DType dtype() const { return dtype_; }
 
   /// Stores the rows of all passages of a set, [sum of passage tokens, d].

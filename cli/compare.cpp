@@ -71,6 +71,7 @@ int run_compare_verb(const std::vector<std::string>& arguments) {
     print_json("compare", json);
   } else {
     constexpr std::size_t kMostRanges = 3;
+    options.mean = format != "csv";  // a script would take it for a point
     std::vector<Table> tables = {comparison_table(rows, options)};
     if (!a.runs.empty() && !b.runs.empty()) {
       for (const std::string& line : fingerprint_differences(a.runs.back(), b.runs.back())) {

@@ -147,12 +147,22 @@ std::vector<PhaseComparison> compare_phases(const Json& a, const Json& b) {
   return phases;
 }
 
+std::string injected_text(const Json* a, const Json* b) {
+  std::string text;
+  for (const auto& [name, record] : {std::pair{"A", a}, {"B", b}}) {
+    const auto injected = record == nullptr ? std::nullopt : text_field(*record, "injected");
+    if (injected) text += fmt::format("{}{}: {}", text.empty() ? "" : "; ", name, *injected);
+  }
+  return text;
+}
+
 Comparison compare_pair(const Json* a, const Json* b, const CompareOptions& options) {
   const Json& either = a != nullptr ? *a : *b;
   Comparison row;
   row.key = text_field(either, "key").value_or("");
   row.name = text_field(either, "name").value_or(row.key);
   row.status = pair_status(a, b);
+  row.injected = injected_text(a, b);
   const auto time_a = log_time(a);
   const auto time_b = log_time(b);
   if (time_a) row.a_median_ns = time_a->median_ns;
@@ -289,6 +299,25 @@ Json number_or_null(const std::optional<double>& value) {
   return value && std::isfinite(*value) ? Json(*value) : Json(nullptr);
 }
 
+/// A column that every format has, and a note: none of these is a measurement.
+void add_injected(Table& table, const std::vector<Comparison>& rows) {
+  if (std::ranges::all_of(rows, &std::string::empty, &Comparison::injected)) return;
+  table.columns.push_back(
+      {"injected", "injected", "", "Slowdown planted on purpose: not a measurement", true});
+  for (auto& line : table.rows) {
+    const auto row = std::ranges::find_if(rows, [&line](const Comparison& candidate) {
+      return !candidate.injected.empty() && line.front().text() == candidate.name;
+    });
+    line.push_back(row == rows.end() ? Cell() : Cell(row->injected));
+  }
+  for (const Comparison& row : rows) {
+    if (!row.injected.empty()) {
+      table.notes.push_back(fmt::format("{} NOT A MEASUREMENT: a slowdown was planted in {}",
+                                        row.name, row.injected));
+    }
+  }
+}
+
 }  // namespace
 
 std::vector<Comparison> compare_records(const std::vector<Json>& a, const std::vector<Json>& b,
@@ -322,11 +351,12 @@ Table comparison_table(const std::vector<Comparison>& rows, const CompareOptions
     if (!options.phases) continue;
     for (const PhaseComparison& phase : row.phases) table.rows.push_back(phase_row(phase));
   }
-  if (const auto mean = mean_row(rows)) {
+  if (const auto mean = options.mean ? mean_row(rows) : std::nullopt) {
     table.rows.push_back(table_row(*mean));
     table.rows.back()[1] = table.rows.back()[2] = "";
   }
   table.notes = notes_for(rows);
+  add_injected(table, rows);
   return table;
 }
 

@@ -23,11 +23,13 @@ struct CompareOptions {
   /// Rounds of one run and set are compared round by round; `unpaired`: always the medians.
   bool unpaired = false;
   bool phases = false;  ///< a row for each phase under its point
+  bool mean = true;     ///< the table ends with the geometric mean
 };
 
 struct Comparison {
   std::string key;
   std::string name;
+  std::string injected;          ///< slowdowns planted on purpose: "A: ...", "B: ..."
   std::string status;            ///< "ok", "only in A", "only in B", "invalid in B", ...
   std::optional<double> ratio;   ///< time B / time A (ratio of medians): above 1 is slower
   std::optional<double> ci_low;  ///< 95 % interval of the ratio

@@ -72,7 +72,8 @@ void EconomicsTable::add(const Json& record) {
   const auto flops = positive_field(record, "cost.flops");
   const Json* parity = field(record, "parity.ok");
   const bool failed = parity != nullptr && *parity == Json(false);
-  if (text_field(record, "status") != "ok" || failed || !time || !flops) return;
+  const bool planted = text_field(record, "injected").has_value();
+  if (text_field(record, "status") != "ok" || failed || planted || !time || !flops) return;
   Measured measured;
   measured.name = text_field(record, "name").value_or("");
   measured.split = number_field(record, "point.split").value_or(0);

@@ -13,12 +13,16 @@ void add_counter(Json& entry, const char* name, const Json& record, std::string_
 
 Json entry_of(const Json& record, const std::string& name, const std::string& run_name,
               std::size_t samples) {
-  return {
+  Json entry = {
       {"name", name},
       {"run_name", run_name},
       {"run_type", "iteration"},
       {"repetitions", samples},
       {"threads", static_cast<std::int64_t>(number_field(record, "point.threads").value_or(1))}};
+  if (const auto injected = text_field(record, "injected")) {
+    entry["label"] = "NOT A MEASUREMENT: --inject " + *injected;
+  }
+  return entry;
 }
 
 void add_times(Json& entry, double ns) {

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <map>
+#include <ranges>
+#include <utility>
 
 namespace deformer {
 namespace {
@@ -39,11 +41,14 @@ Series series_of(const std::vector<const RecordRow*>& rows, const std::string& n
 
 std::vector<Figure> split_figures(const std::vector<RecordRow>& rows) {
   std::vector<std::uint64_t> order;
-  std::map<std::uint64_t, std::map<int, std::vector<const RecordRow*>>> groups;
+  static const std::size_t cache_dtype = *find_record_column("cache_dtype");
+  // By variant, then by the type of the stored passages.
+  using Curves = std::map<std::pair<int, std::string>, std::vector<const RecordRow*>>;
+  std::map<std::uint64_t, Curves> groups;
   for (const RecordRow& row : rows) {
-    if (row.speedup <= 0 || !row.is_ok()) continue;
+    if (row.speedup <= 0 || !row.is_ok() || !row.injected.empty()) continue;
     if (!groups.contains(row.group)) order.push_back(row.group);
-    groups[row.group][row.variant_rank].push_back(&row);
+    groups[row.group][{row.variant_rank, row.cell(cache_dtype).text()}].push_back(&row);
   }
   std::vector<Figure> figures;
   for (const std::uint64_t group : order) {
@@ -52,13 +57,20 @@ std::vector<Figure> split_figures(const std::vector<RecordRow>& rows) {
                   "speedup over full",
                   {}};
     bool curve = false;
+    const Curves& curves = groups[group];
     for (const Variant variant : {Variant::cached, Variant::decomposed}) {
-      const auto found = groups[group].find(static_cast<int>(variant));
-      if (found == groups[group].end()) continue;
-      curve = curve || found->second.size() > 1;
-      const std::string name(to_string(variant));
-      figure.series.push_back(series_of(found->second, name + ", measured", false));
-      figure.series.push_back(series_of(found->second, name + ", FLOPs", true));
+      const auto of_variant = [variant](const auto& entry) {
+        return entry.first.first == static_cast<int>(variant);
+      };
+      const bool several = std::ranges::count_if(curves, of_variant) > 1;
+      for (const auto& entry : curves | std::views::filter(of_variant)) {
+        const auto& [which, points] = entry;
+        curve = curve || points.size() > 1;
+        const std::string name =
+            std::string(to_string(variant)) + (several ? " " + which.second : "");
+        figure.series.push_back(series_of(points, name + ", measured", false));
+        figure.series.push_back(series_of(points, name + ", FLOPs", true));
+      }
     }
     if (curve) figures.push_back(std::move(figure));
   }

@@ -118,7 +118,7 @@ std::map<std::string, Cell> mean_cells(const std::vector<RecordRow>& rows, Varia
   std::vector<double> flop_ratios;
   for (const RecordRow& row : rows) {
     if (row.variant_rank != static_cast<int>(variant) || !row.is_ok() || row.is_unchecked() ||
-        row.speedup <= 0) {
+        !row.injected.empty() || row.speedup <= 0) {
       continue;
     }
     speedups.push_back(row.speedup);
@@ -159,6 +159,17 @@ void append_means(Table& table, const std::vector<RecordRow>& rows) {
 /// A long report names the first of its rows that are not ok; all of them stand in their cells.
 constexpr std::size_t kMostReasons = 100;
 
+/// What was slowed down on purpose must never pass for a measurement.
+void append_injected(Table& table, const std::vector<RecordRow>& rows, bool numbered) {
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (!rows[i].injected.empty()) {
+      const std::string which = numbered ? fmt::format("#{}", i + 1) : rows[i].name;
+      table.notes.push_back(fmt::format("{} NOT A MEASUREMENT: a slowdown was planted, --inject {}",
+                                        which, rows[i].injected));
+    }
+  }
+}
+
 void append_notes(Table& table, const std::vector<RecordRow>& rows, bool numbered) {
   if (std::ranges::any_of(rows, &RecordRow::by_time)) {
     table.notes.emplace_back("* the time ran out before the 95 % interval was within ±1 %");
@@ -177,14 +188,7 @@ void append_notes(Table& table, const std::vector<RecordRow>& rows, bool numbere
   if (reasons > kMostReasons) {
     table.notes.push_back(fmt::format("{} more rows have a reason", reasons - kMostReasons));
   }
-  // What was slowed down on purpose must never pass for a measurement.
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (!rows[i].injected.empty()) {
-      const std::string which = numbered ? fmt::format("#{}", i + 1) : rows[i].name;
-      table.notes.push_back(fmt::format("{} NOT A MEASUREMENT: a slowdown was planted, --inject {}",
-                                        which, rows[i].injected));
-    }
-  }
+  append_injected(table, rows, numbered);
   // A round is discarded whole, for all variants, so it is counted once a set, not once a record.
   std::unordered_map<std::uint64_t, double> sets;
   double total = 0;
@@ -329,6 +333,10 @@ std::vector<bool> columns_needed(const ReportOptions& options) {
 
 Table report_table(std::vector<RecordRow> rows, const ReportOptions& options) {
   order_rows(rows, options);
+  const std::size_t left_out =
+      options.group_by.empty() ? 0 : std::erase_if(rows, [](const RecordRow& row) {
+        return !row.is_ok() || row.is_unchecked() || !row.injected.empty();
+      });
   std::vector<std::size_t> shown = shown_columns(rows, options);
   std::vector<std::size_t> by;
   for (const std::string& name : options.group_by) {
@@ -367,12 +375,21 @@ Table report_table(std::vector<RecordRow> rows, const ReportOptions& options) {
   }
   if (!by.empty()) {
     for (std::size_t& column : by) column = index_in(table, shown, column);
-    return grouped(table, by);
+    Table groups_table = grouped(table, by);
+    if (left_out > 0) {
+      groups_table.notes.push_back(
+          fmt::format("{} {} unchecked, not ok or slowed down on purpose: in no group", left_out,
+                      left_out == 1 ? "row is" : "rows are"));
+    }
+    return groups_table;
   }
   if (options.pivot) {
-    return pivoted(table, index_in(table, shown, column_or_throw("--pivot", options.pivot->first)),
-                   index_in(table, shown, column_or_throw("--pivot", options.pivot->second)),
-                   index_in(table, shown, value), setting_indices(shown));
+    Table pivot =
+        pivoted(table, index_in(table, shown, column_or_throw("--pivot", options.pivot->first)),
+                index_in(table, shown, column_or_throw("--pivot", options.pivot->second)),
+                index_in(table, shown, value), setting_indices(shown));
+    append_injected(pivot, rows, false);
+    return pivot;
   }
   if (!options.every_column) append_means(table, rows);
   append_notes(table, rows, numbered);

@@ -16,7 +16,8 @@ struct Sign {
   std::string_view text;
   Relation relation;
 };
-constexpr std::array<Sign, 6> kSigns = {{{"!=", Relation::unequal},
+constexpr std::array<Sign, 7> kSigns = {{{"!=", Relation::unequal},
+                                         {"==", Relation::equal},
                                          {"<=", Relation::at_most},
                                          {">=", Relation::at_least},
                                          {"=", Relation::equal},

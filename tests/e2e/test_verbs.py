@@ -677,9 +677,15 @@ class Profile(support.TestCase):
         found = self.json_ok(["compare", a, b, "--format", "json"])[0]["attribution"]
         self.assertTrue(found["ranges"][0]["path"].endswith("layer 1/ffn1"), found["ranges"][:3])
         self.assertIn("NOT A MEASUREMENT", self.run_ok(["compare", a, b]).out)
+        self.assertIn(plant[1], self.run_ok(["compare", a, b, "--format", "csv"]).out)
         # It is no measurement, so the same sweep without it measures again.
-        self.run_ok([*sweep, "-o", b])
+        self.assertNotIn("NOT A MEASUREMENT", self.run_ok([*sweep, "-o", b]).out)
         self.assertEqual(len(support.records(b)), 2)
+        # And replaces none: a report shows both, marked in every format.
+        self.assertEqual(len(self.json_ok(["report", b, "--format", "json"])), 2)
+        for style in ("console", "markdown", "latex", "gbench"):
+            self.assertIn("NOT A MEASUREMENT", self.run_ok(["report", b, "--format", style]).out, style)
+        self.assertIn(plant[1], self.run_ok(["report", b, "--format", "csv"]).out)
 
     def test_what_makes_no_sense_is_refused(self):
         for bad in (["--inject", "op=nothing,slowdown=3%"], ["--inject", "op=ffn1,layer=9,slowdown=3%"],
