@@ -2,8 +2,10 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 
@@ -107,6 +109,27 @@ void write_file(const std::string& path, const std::string& text) {
   file.close();
   if (!file) {
     throw BadInput(path + ": expected to write there, found it can't be");
+  }
+}
+
+/// Before minutes of measuring: that a file can be written where it was asked for. One that was not
+/// there is taken away again.
+void expect_writable(const char* option, const std::string& path) {
+  if (path.empty()) {
+    return;
+  }
+  std::error_code ignored;
+  const bool was_there = std::filesystem::exists(std::filesystem::symlink_status(path, ignored));
+  if (was_there && !std::filesystem::is_regular_file(path, ignored) &&
+      !std::filesystem::is_directory(path, ignored)) {
+    return;  // opening a pipe or a device may wait, or mean something
+  }
+  if (!std::ofstream(path, std::ios::app)) {
+    throw BadInput(fmt::format("{}: expected a file that can be written, found {} can't be: {}",
+                               option, path, std::strerror(errno)));
+  }
+  if (!was_there) {
+    std::filesystem::remove(path, ignored);
   }
 }
 
@@ -228,6 +251,9 @@ int run_profile_verb(const std::vector<std::string>& given) {
   }
   const Point& point = groups.front().points.front().point;
   SweepOptions sweep = sweep_options(options, app, spec, groups, given);
+  expect_writable("--out", options.out);
+  expect_writable("--trace", options.trace);
+  expect_writable("--roofline", options.roofline);
   const ScratchFile scratch(options.out);
   sweep.out = scratch.path();
   catch_interrupts();
@@ -252,6 +278,14 @@ int run_profile_verb(const std::vector<std::string>& given) {
     result = run_sweep(spec, groups, sweep, driver, progress);
     trace = profile.trace().json();
   }
+  // The result first: it is there even if a file can't be written after all.
+  if (options.format == "json") {
+    print_json("profile", result.records);
+  } else {
+    print_result(
+        console(result.records, profile_options.roofs,
+                options.format == "console" ? TableFormat::console : TableFormat::markdown));
+  }
   if (!options.trace.empty()) {
     write_file(options.trace, trace);
   }
@@ -262,13 +296,6 @@ int run_profile_verb(const std::vector<std::string>& given) {
           roofline_of(record, roofline_ceilings(profile_options.roofs, to_string(point.dtype))));
     }
     write_file(options.roofline, roofline_svg(rooflines));
-  }
-  if (options.format == "json") {
-    print_json("profile", result.records);
-  } else {
-    print_result(
-        console(result.records, profile_options.roofs,
-                options.format == "console" ? TableFormat::console : TableFormat::markdown));
   }
   return verdict(result);
 }

@@ -224,7 +224,8 @@ Cost operation_cost(const PlanCost& cost, std::string_view name) {
 /// What the run holds beyond its operations.
 ordered_json between_json(const ordered_json& record) {
   const ordered_json& ranges = record.at("ranges");
-  if (ranges.is_null() || ranges.front().at("median_ns").is_null()) {
+  if (record.at("operations").is_null() || ranges.is_null() ||
+      ranges.front().at("median_ns").is_null()) {
     return nullptr;
   }
   double operations_ns = 0;

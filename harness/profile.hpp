@@ -5,9 +5,9 @@
 ///   overhead    {"phase":{"ratio","ci_low","ci_high"},"op":{...}}: a forward with ranges over one
 ///               without, paired round by round
 ///   operations  each row also "bytes_memory","intensity","ideal_ns","roof_fraction","lost_ns",
-///               "loss":{"compute","bandwidth","fork_join","imbalance"} in ns,"bound_by","says",
-///               "roof_gflops"
-///   between_ns  what the run holds beyond its operations: entering and leaving parallel regions
+///               "loss":{"compute","bandwidth","fork_join","imbalance"} in ns,"bound_by","says"
+///   between_ns  what the run holds beyond its operations: entering and leaving parallel regions;
+///               null where they were not recorded (--detail layer)
 ///   waterfall   from the FLOP ratio to the measured one, see waterfall_json
 ///   counters, memory, energy, nvtx: see profile_passes.hpp
 

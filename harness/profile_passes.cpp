@@ -234,6 +234,7 @@ ordered_json count_operations(Look& look, const PlanCost& cost,
     watcher.finish();
     look.forward();
   }
+  watcher.drop_refused();
   const Counts counts(watcher, log.tree(), log.threads(), forwards);
   ordered_json json{{"events", events_json(watcher.events())},
                     {"multiplexed", watcher.multiplexed()},

@@ -14,7 +14,7 @@
 namespace deformer {
 namespace {
 
-constexpr std::size_t kMostEvents = 32;
+constexpr std::size_t kMostEvents = 32;  ///< of PAPI, counted together
 
 /// PAPI is initialised once, at the first use; why it can't be, or empty.
 const std::string& initialised() {
@@ -129,67 +129,97 @@ struct ThreadCounters::Papi {
   std::vector<std::size_t> events;  ///< which of ours each of its counters is
   std::array<long long, kMostEvents> values{};
   bool running = false;
+  int reading = PAPI_OK;  ///< the first failure of a read
 };
 
 ThreadCounters::ThreadCounters(const std::vector<CounterStatus>& events) {
   for (const CounterStatus& event : events) {
     sources_.push_back(event.source);
   }
-  add_to_papi(events);
+  add_to_papi();
 }
 
 ThreadCounters::~ThreadCounters() {
   stop();
 }
 
-void ThreadCounters::add_to_papi(const std::vector<CounterStatus>& events) {
-  const auto wanted = [](const CounterStatus& event) {
-    return !event.source.empty() && !is_own(event.source);
-  };
-  if (std::ranges::none_of(events, wanted) || !initialised().empty()) {
+void ThreadCounters::refuse(std::size_t event, const std::string& why) {
+  const std::string reason = fmt::format("{}: {}", sources_[event], why);
+  trouble_ += (trouble_.empty() ? "" : "; ") + reason;
+  refused_.push_back({event, reason});
+}
+
+void ThreadCounters::refuse_all(const std::vector<std::size_t>& events, const char* what,
+                                int status) {
+  for (const std::size_t event : events) {
+    refuse(event, fmt::format("{}: {}", what, PAPI_strerror(status)));
+  }
+}
+
+int ThreadCounters::add_event(const std::string& source) {
+  int code = 0;
+  std::string name = source;
+  int status = PAPI_event_name_to_code(name.data(), &code);
+  status = status == PAPI_OK ? PAPI_add_event(papi_->set, code) : status;
+  if (status == PAPI_ECNFLCT && !multiplexed_) {  // more events than counters
+    static_cast<void>(PAPI_multiplex_init());
+    if (PAPI_set_multiplex(papi_->set) == PAPI_OK) {
+      multiplexed_ = true;
+      status = PAPI_add_event(papi_->set, code);
+    }
+  }
+  return status;
+}
+
+void ThreadCounters::add_to_papi() {
+  std::vector<std::size_t> wanted;
+  for (std::size_t i = 0; i < sources_.size(); ++i) {
+    if (!sources_[i].empty() && !is_own(sources_[i])) {
+      wanted.push_back(i);
+    }
+  }
+  if (wanted.empty()) {
+    return;
+  }
+  if (!initialised().empty()) {
+    for (const std::size_t event : wanted) {
+      refuse(event, initialised());
+    }
     return;
   }
   papi_ = std::make_unique<Papi>();
-  const auto refused = [this](int status, const std::string& what) {
-    trouble_ += fmt::format("{}{}: {}", trouble_.empty() ? "" : "; ", what, PAPI_strerror(status));
-  };
   int status = PAPI_create_eventset(&papi_->set);
   if (status != PAPI_OK) {
-    refused(status, "event set");
     papi_.reset();
+    refuse_all(wanted, "making the event set", status);
     return;
   }
-  for (std::size_t i = 0; i < events.size() && papi_->events.size() < kMostEvents; ++i) {
-    if (!wanted(events[i])) {
+  for (const std::size_t event : wanted) {
+    if (papi_->events.size() == kMostEvents) {
+      refuse(event, fmt::format("at most {} events are counted together", kMostEvents));
       continue;
     }
-    int code = 0;
-    std::string name = events[i].source;
-    status = PAPI_event_name_to_code(name.data(), &code);
-    status = status == PAPI_OK ? PAPI_add_event(papi_->set, code) : status;
-    if (status == PAPI_ECNFLCT && !multiplexed_) {  // more events than counters
-      static_cast<void>(PAPI_multiplex_init());
-      if (PAPI_set_multiplex(papi_->set) == PAPI_OK) {
-        multiplexed_ = true;
-        status = PAPI_add_event(papi_->set, code);
-      }
-    }
+    status = add_event(sources_[event]);
     if (status == PAPI_OK) {
-      papi_->events.push_back(i);
+      papi_->events.push_back(event);
     } else {
-      refused(status, events[i].source);
+      refuse(event, PAPI_strerror(status));
     }
   }
-  status = papi_->events.empty() ? PAPI_ENOEVNT : PAPI_start(papi_->set);
+  if (papi_->events.empty()) {
+    return;
+  }
+  status = PAPI_start(papi_->set);
   papi_->running = status == PAPI_OK;
   if (!papi_->running) {
-    refused(status, "starting");
+    refuse_all(papi_->events, "starting all together", status);
   }
 }
 
 void ThreadCounters::read(std::int64_t* values) {
-  if (papi_ && papi_->running && PAPI_read(papi_->set, papi_->values.data()) == PAPI_OK) {
-    for (std::size_t i = 0; i < papi_->events.size(); ++i) {
+  if (papi_ && papi_->running && papi_->reading == PAPI_OK) {
+    papi_->reading = PAPI_read(papi_->set, papi_->values.data());
+    for (std::size_t i = 0; papi_->reading == PAPI_OK && i < papi_->events.size(); ++i) {
       values[papi_->events[i]] = papi_->values[i];
     }
   }
@@ -204,6 +234,9 @@ void ThreadCounters::stop() {
   if (!papi_) {
     return;
   }
+  if (papi_->reading != PAPI_OK) {
+    refuse_all(papi_->events, "reading", papi_->reading);
+  }
   if (papi_->running) {
     // Nothing is left to be done about a set that can't be stopped.
     static_cast<void>(PAPI_stop(papi_->set, papi_->values.data()));
@@ -216,18 +249,20 @@ void ThreadCounters::stop() {
 /// Apart from its neighbours: written at every leaf.
 struct alignas(128) CounterWatcher::Thread {
   std::unique_ptr<ThreadCounters> counters;
-  std::array<std::int64_t, kMostEvents> before{}, now{};
+  std::vector<std::int64_t> before, now;
   std::vector<std::int64_t> counts;  ///< [leaf][event]
   bool multiplexed = false;
   std::string trouble;
+  std::vector<ThreadCounters::Refused> refused;
 };
 
 CounterWatcher::CounterWatcher(std::vector<CounterStatus> events, int leaves, int threads)
     : events_(std::move(events)), leaves_(static_cast<std::size_t>(leaves)) {
-  events_.resize(std::min(events_.size(), kMostEvents));
   for (int thread = 0; thread < threads; ++thread) {
     threads_.push_back(std::make_unique<Thread>());
     threads_.back()->counts.resize(leaves_ * events_.size());
+    threads_.back()->before.resize(events_.size());
+    threads_.back()->now.resize(events_.size());
   }
 }
 
@@ -237,8 +272,10 @@ void CounterWatcher::began(int thread, int leaf) {
   Thread& own = *threads_[static_cast<std::size_t>(thread)];
   if (finishing_) {
     if (own.counters) {
+      own.counters->stop();
       own.multiplexed = own.counters->multiplexed();
       own.trouble = own.counters->trouble();
+      own.refused = own.counters->refused();
       own.counters.reset();
     }
     return;
@@ -260,6 +297,15 @@ void CounterWatcher::ended(int thread, int leaf) {
   std::int64_t* counts = own.counts.data() + static_cast<std::size_t>(leaf) * events_.size();
   for (std::size_t event = 0; event < events_.size(); ++event) {
     counts[event] += own.now[event] - own.before[event];
+  }
+}
+
+void CounterWatcher::drop_refused() {
+  for (const auto& thread : threads_) {
+    for (const ThreadCounters::Refused& refused : thread->refused) {
+      events_[refused.event].source.clear();
+      events_[refused.event].missing = refused.why;
+    }
   }
 }
 

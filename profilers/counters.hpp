@@ -3,6 +3,7 @@
 /// virtual machines) or the kernel refuses is missing with its reason, and the kernel's own events,
 /// getrusage and clocks stand in where they can.
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -32,27 +33,40 @@ std::string papi_missing();
 /// stopped on that thread.
 class ThreadCounters {
  public:
+  /// An event that could not be counted beside the others, though it could alone.
+  struct Refused {
+    std::size_t event;
+    std::string why;  ///< names its source
+  };
+
   explicit ThreadCounters(const std::vector<CounterStatus>& events);
   ~ThreadCounters();
   ThreadCounters(const ThreadCounters&) = delete;
   ThreadCounters& operator=(const ThreadCounters&) = delete;
 
-  /// Counts since construction, parallel to the events; a missing one stays 0. Allocates nothing.
+  /// Counts since construction, parallel to the events; a missing or refused one is left
+  /// alone. Allocates nothing.
   void read(std::int64_t* values);
   void stop();
   /// The processor has fewer counters than events: they took turns and counts are extrapolated.
   bool multiplexed() const { return multiplexed_; }
   /// What PAPI refused when all events were to be counted together; empty when nothing.
   const std::string& trouble() const { return trouble_; }
+  /// The same, event by event; complete after `stop`.
+  const std::vector<Refused>& refused() const { return refused_; }
 
  private:
   struct Papi;
-  void add_to_papi(const std::vector<CounterStatus>& events);
+  void add_to_papi();
+  int add_event(const std::string& source);
+  void refuse(std::size_t event, const std::string& why);
+  void refuse_all(const std::vector<std::size_t>& events, const char* what, int status);
 
   std::vector<std::string> sources_;
   std::unique_ptr<Papi> papi_;
   bool multiplexed_ = false;
   std::string trouble_;
+  std::vector<Refused> refused_;
 };
 
 /// Hangs counters on the leaves of a RangeLog. Reading them costs up to some microseconds a leaf
@@ -66,6 +80,9 @@ class CounterWatcher final : public RangeWatcher {
   void ended(int thread, int leaf) override;
   /// In the next run each thread stops its counters instead.
   void finish() { finishing_ = true; }
+  /// After that run: an event that any thread was refused has no source any more, and says why. Its
+  /// count is not one.
+  void drop_refused();
   void clear();
 
   const std::vector<CounterStatus>& events() const { return events_; }

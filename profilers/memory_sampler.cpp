@@ -2,11 +2,13 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
@@ -46,7 +48,23 @@ std::optional<MemorySample> sample_memory(pid_t process) {
   return sample;
 }
 
+namespace {
+
+/// A process starts on the processors of the thread that made it, which may be bound to one where
+/// it measures. The kernel cuts the mask to what there is and the cgroup allows (sched(7)).
+void run_anywhere() {
+  constexpr std::size_t kMostProcessors = 8192;  // more than CPU_SETSIZE: the kernel's own limit
+  std::array<unsigned long, kMostProcessors / (8 * sizeof(unsigned long))> words;
+  words.fill(~0UL);
+  cpu_set_t* set = reinterpret_cast<cpu_set_t*>(words.data());
+  // Where it is refused, samples come all the same.
+  static_cast<void>(sched_setaffinity(0, sizeof words, set));
+}
+
+}  // namespace
+
 void serve_memory_samples(pid_t process, std::int64_t period_us) {
+  run_anywhere();
   pollfd input{STDIN_FILENO, POLLIN, 0};
   while (const auto sample = sample_memory(process)) {
     fmt::print("{} {} {} {}\n", sample->ns, sample->rss_bytes, sample->minor_faults,
@@ -63,6 +81,10 @@ MemorySampler::MemorySampler(const std::string& program, std::int64_t period_us)
   std::array<int, 2> out{-1, -1};
   if (pipe2(in.data(), O_CLOEXEC) != 0 || pipe2(out.data(), O_CLOEXEC) != 0) {
     missing_ = fmt::format("no pipe to the sampling process: {}", std::strerror(errno));
+    if (in[0] >= 0) {  // the second failed
+      close(in[0]);
+      close(in[1]);
+    }
     return;
   }
   posix_spawn_file_actions_t actions;

@@ -21,7 +21,7 @@ struct MemorySample {
 std::optional<MemorySample> sample_memory(pid_t process);
 
 /// What the sampling process does: a line "ns rss minor major" on stdout every `period_us`, until
-/// its stdin closes or `process` ends.
+/// its stdin closes or `process` ends. On any processor, whatever the caller was bound to.
 void serve_memory_samples(pid_t process, std::int64_t period_us);
 
 /// Runs `program sample-memory PID PERIOD_US` beside this process from construction to `stop`.

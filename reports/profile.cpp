@@ -212,6 +212,11 @@ std::vector<Table> profile_tables(const Json& record) {
   if (!list(record, "waterfall.steps").empty()) {
     tables.push_back(waterfall_table(record));
   }
+  for (Table table : {counter_table(record), resource_table(record)}) {
+    if (!table.rows.empty() || !table.notes.empty()) {
+      tables.push_back(std::move(table));
+    }
+  }
   if (const auto injected = text_field(record, "injected")) {
     for (Table& table : tables) {
       table.notes.push_back("NOT A MEASUREMENT: a slowdown was planted, --inject " + *injected);

@@ -1,6 +1,6 @@
 #pragma once
 /// A profiled record as tables: where the time goes by phase and by operation, what is lost against
-/// the roofs and why, and the waterfall from the FLOP ratio to the measured one.
+/// the roofs and why, the waterfall from the FLOP ratio to the measured one, and what was counted.
 
 #include <string>
 #include <vector>
@@ -26,6 +26,12 @@ Table operation_table(const nlohmann::ordered_json& record);
 Table loss_table(const nlohmann::ordered_json& record);
 /// Also of a record out of a run file.
 Table waterfall_table(const nlohmann::ordered_json& record);
+/// Operations by counted events and what is calculated from them, with a total; notes say which
+/// events are missing and why, and whether counted FLOPs disagree with the cost model.
+Table counter_table(const nlohmann::ordered_json& record);
+/// Memory as another process saw it, energy, and what an NVTX range costs; notes say what is
+/// missing.
+Table resource_table(const nlohmann::ordered_json& record);
 
 Roofline roofline_of(const nlohmann::ordered_json& record, std::vector<RooflineCeiling> ceilings);
 

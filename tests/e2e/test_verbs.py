@@ -637,6 +637,23 @@ class Profile(support.TestCase):
         energy = row["energy"]
         self.assertNotEqual(energy["joules_per_example"] is None, energy["missing"] is None)
 
+    def test_files_that_cannot_be_written_are_refused_before_measuring(self):
+        for option in ("--out", "--trace", "--roofline"):
+            # An hour of measuring would end by the time limit.
+            err = self.run_ok(["profile", *TINY, *SHAPE, "--max-time", "3600",
+                               option, "/no/such/folder/file"], code=2).err
+            self.assertIn(f"{option}: expected a file that can be written", err)
+
+    def test_nothing_is_between_operations_that_were_not_recorded(self):
+        row = self.json_ok([*self.ARGS, "--detail", "layer", "--format", "json"])[0]
+        self.assertIsNone(row["operations"])
+        self.assertIsNone(row["between_ns"])
+
+    def test_counters_and_memory_are_printed(self):
+        out = self.run_ok(self.ARGS).out
+        for text in ("counters, of one forward", "task_clock", "total", "resident memory"):
+            self.assertIn(text, out)
+
     def test_trace_and_roofline_are_written(self):
         trace, svg = self.path("trace.json"), self.path("roofline.svg")
         result = self.run_ok([*self.ARGS, "--trace", trace, "--roofline", svg])

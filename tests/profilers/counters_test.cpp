@@ -107,6 +107,47 @@ TEST(Counters, ClockAndRusageStandInWhereTheKernelRefuses) {
   EXPECT_EQ(counts[3], 0);
 }
 
+/// `events` after a run of one leaf on this thread, as `profile` does it.
+std::vector<CounterStatus> after_a_run(const std::vector<CounterStatus>& events,
+                                       CounterWatcher& watcher) {
+  for (int run = 0; run < 3; ++run) {
+    if (run == 2) {
+      watcher.finish();
+    }
+    watcher.began(0, 0);
+    for (const std::int64_t end = now_ns() + 1'000'000; now_ns() < end;) {
+    }
+    watcher.ended(0, 0);
+  }
+  watcher.drop_refused();
+  EXPECT_EQ(watcher.events().size(), events.size());
+  return watcher.events();
+}
+
+TEST(Counters, WhatIsRefusedBesideTheOthersIsMissingNotZero) {
+  const std::vector<CounterStatus> events{{"clock", "ns", "clock::THREAD_CPUTIME", ""},
+                                          {"refused", "", "PAPI_NO_SUCH", ""}};
+  CounterWatcher watcher(events, 1, 1);
+  const auto after = after_a_run(events, watcher);
+  EXPECT_EQ(after[0].source, "clock::THREAD_CPUTIME");
+  EXPECT_GT(watcher.count(0, 0, 0), 0);
+  EXPECT_EQ(after[1].source, "");
+  EXPECT_THAT(after[1].missing, ::testing::HasSubstr("PAPI_NO_SUCH: "));
+  EXPECT_EQ(after[1].missing, watcher.trouble());
+}
+
+TEST(Counters, OfManyEventsEachCountsOrSaysWhyNot) {
+  const auto clock = status_of("task_clock").front();
+  std::vector<CounterStatus> events(40, {"own", "ns", "clock::THREAD_CPUTIME", ""});
+  events.insert(events.end(), 40, clock);
+  CounterWatcher watcher(events, 1, 1);
+  const auto after = after_a_run(events, watcher);
+  for (std::size_t i = 0; i < after.size(); ++i) {
+    EXPECT_NE(after[i].source.empty(), after[i].missing.empty()) << i;
+    EXPECT_EQ(watcher.count(0, 0, i) > 0, after[i].missing.empty()) << i << after[i].missing;
+  }
+}
+
 /// Where there are hardware counters a planted hostile loop must show in its counter; where there
 /// are none, the reason is the claim.
 void expect_hostile(const char* event, const std::function<void()>& gentle,
