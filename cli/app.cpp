@@ -298,7 +298,7 @@ void print_tables(const std::string& verb, const std::vector<Table>& tables,
                   const std::string& format, bool standalone) {
   const PrintOptions options{.format = table_format(format),
                              .width = format == "console" ? terminal_columns() : 0,
-                             .standalone = standalone};
+                             .standalone = false};  // several tables are one document
   if (format == "json") {
     std::vector<nlohmann::ordered_json> rows;
     for (const Table& table : tables) {
@@ -311,11 +311,18 @@ void print_tables(const std::string& verb, const std::vector<Table>& tables,
     }
     return print_json(verb, rows);
   }
+  const bool document = standalone && options.format == TableFormat::latex;
+  if (document) {
+    print_piece(latex_preamble());
+  }
   for (std::size_t i = 0; i < tables.size(); ++i) {
     if (i > 0) {
       print_piece("\n");
     }
     print_table(tables[i], options, print_piece);
+  }
+  if (document) {
+    print_piece(latex_ending());
   }
   finish_result();
 }

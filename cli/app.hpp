@@ -75,7 +75,8 @@ const std::vector<std::string>& table_formats();
 TableFormat table_format(const std::string& name);
 
 /// Prints tables one after another in a format of table_formats(); on a terminal columns are left
-/// out to fit it. `verb` names the result in json. csv puts an empty line between tables.
+/// out to fit it. `verb` names the result in json. csv puts an empty line between tables;
+/// latex that stands alone is one document.
 void print_tables(const std::string& verb, const std::vector<Table>& tables,
                   const std::string& format, bool standalone = false);
 

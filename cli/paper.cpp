@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
@@ -46,7 +47,23 @@ void add_options(App& app, PaperArguments& arguments) {
   app.add_option("--price-date", arguments.prices.date, "Date of these prices");
 }
 
-void check(const PaperArguments& arguments) {
+/// Given here or in --config. The environment speaks to every verb, so it doesn't count.
+bool given_here(const App& app, const std::string& name) {
+  const CLI::Option& option = *app.get_option(name);
+  return option.count() > 0 && std::getenv(option.get_envname().c_str()) == nullptr;
+}
+
+void check(const PaperArguments& arguments, const App& app) {
+  for (const char* name : {"--budget", "--threads", "--out"}) {
+    if (!arguments.measure && given_here(app, name)) {
+      throw BadInput(fmt::format("{}: expected --run with it, found none", name));
+    }
+  }
+  constexpr int kMostThreads = 1024;
+  const int threads = arguments.run.threads;
+  if (arguments.measure && app.count("--threads") > 0 && (threads < 1 || threads > kMostThreads)) {
+    throw BadInput(fmt::format("--threads: expected 1 to {}, found {}", kMostThreads, threads));
+  }
   for (const auto& [option, value] : {std::pair{"--price-hour", arguments.prices.machine_hour},
                                       {"--price-gb-month", arguments.prices.storage_gb_month},
                                       {"--price-reads", arguments.prices.reads_10k}}) {
@@ -82,11 +99,28 @@ PaperRecords records_of(const PaperArguments& arguments) {
   std::vector<RunFile> files;
   for (const std::string& path : arguments.files) {
     files.push_back(read_run_file(path));
-    if (!files.back().torn_tail.empty()) {
+    if (!files.back().torn_tail.empty() && !arguments.run.quiet) {
       warn(files.back().torn_tail);
     }
   }
   return PaperRecords(merged_records(std::move(files), arguments.allow_mixed));
+}
+
+/// csv has one header row: all numbers of the paper in one table, with a column for where they are.
+/// What does not reproduce has other columns and is left to the other formats.
+Table one_table(const std::vector<Table>& tables) {
+  Table all = tables.front();
+  all.title.clear();
+  all.rows.clear();
+  all.columns.insert(all.columns.begin(),
+                     {"table", "table", "", "Table or figure of the paper", true});
+  for (const Table& table : tables) {
+    for (std::vector<Cell> row : table.rows) {
+      row.insert(row.begin(), Cell(table.title));
+      all.rows.push_back(std::move(row));
+    }
+  }
+  return all;
 }
 
 }  // namespace
@@ -102,11 +136,12 @@ int run_paper_verb(const std::vector<std::string>& given) {
   if (const auto code = app.read(given)) {
     return *code;
   }
-  check(arguments);
+  check(arguments, app);
   int code = kDone;
   if (arguments.measure) {
     code = measure_paper(arguments.run, given, app.resolved());
-    if (std::ranges::find(arguments.files, arguments.run.out) == arguments.files.end()) {
+    std::erase(arguments.files, arguments.run.out);
+    if (std::filesystem::exists(arguments.run.out)) {  // it doesn't when nothing fit the budget
       arguments.files.push_back(arguments.run.out);
     }
   }
@@ -116,7 +151,11 @@ int run_paper_verb(const std::vector<std::string>& given) {
     write_figures(arguments.figures, items);
   }
   std::vector<Table> tables = paper_tables(items, arguments.prices);
-  tables.push_back(paper_discrepancies(records));
+  if (arguments.format == "csv") {
+    tables = {one_table(tables)};
+  } else {
+    tables.push_back(paper_discrepancies(records));
+  }
   print_tables("paper", tables, arguments.format, arguments.standalone);
   return code;
 }

@@ -44,6 +44,8 @@ std::vector<PaperPart> paper_parts() {
           {"bert-base", {"squad"}, range(1, 11), 1, pair},
           {"bert-base", {"boolq", "mnli", "qqp"}, {9}, 1, pair},
           {"bert-base", {"race"}, {9}, 1, all},
+          {"xlnet-base", {"squad", "boolq"}, {8}, 1, pair},
+          {"xlnet-base", {"race"}, {8}, 1, pair},
           {"bert-large", {"squad"}, {20}, 1, pair},
           {"bert-large", {"squad"}, range(13, 23), 1, pair},
           {"bert-base", {"squad"}, {9}, 32, pair}};
@@ -90,28 +92,50 @@ std::string describe(const PaperPart& part) {
                      fmt::join(part.splits, ","), part.batch);
 }
 
+/// The exit code, with a line on stderr that says why it is not 0.
+int verdict(std::size_t invalid, std::size_t failed, bool stopped, const PaperRun& run) {
+  const auto fail = [](int code, const std::string& message) {
+    fmt::print(stderr, "deformer-bench: {}\n", message);
+    return code;
+  };
+  if (stopped) {
+    return fail(kInterrupted, fmt::format("interrupted; what was measured is in {}; the same "
+                                          "command goes on where it stopped",
+                                          run.out));
+  }
+  if (invalid > 0) {
+    return fail(kJudgedBad,
+                fmt::format("{} points failed parity; their records are in {}", invalid, run.out));
+  }
+  if (failed > 0) {
+    return fail(kUndecided,
+                fmt::format("{} points failed; their records in {} say why", failed, run.out));
+  }
+  return kDone;
+}
+
 }  // namespace
 
 int measure_paper(const PaperRun& run, const std::vector<std::string>& command,
                   const nlohmann::ordered_json& options) {
   const double budget_s = parse_seconds("--budget", run.budget);
-  if (run.threads < 0 || run.threads > 1024) {
-    throw BadInput(fmt::format("--threads: expected 1 to 1024, found {}", run.threads));
-  }
   const int threads = run.threads > 0 ? run.threads : default_threads();
   const std::int64_t started_ns = now_ns();
   const auto left_s = [&] { return budget_s - static_cast<double>(now_ns() - started_ns) * 1e-9; };
   catch_interrupts();
   std::vector<PaperPart> parts = paper_parts();
-  int code = kDone;
+  std::size_t invalid = 0;
+  std::size_t failed = 0;
   for (std::size_t i = 0; i < parts.size() && !interrupted(); ++i) {
     const SweepSpec spec = spec_of(parts[i], threads);
     std::vector<PlannedGroup> groups = expand(spec);
     mark_unavailable(groups);
     const double fewest = fewest_seconds(groups);
     if (fewest > left_s()) {
-      warn(fmt::format("{}: not measured: needs about {:.0f} s, {:.0f} s of the budget are left",
-                       describe(parts[i]), fewest, std::max(0.0, left_s())));
+      if (!run.quiet) {
+        warn(fmt::format("{}: not measured: needs about {:.0f} s, {:.0f} s of the budget are left",
+                         describe(parts[i]), fewest, std::max(0.0, left_s())));
+      }
       continue;
     }
     std::size_t points = 0;
@@ -131,14 +155,13 @@ int measure_paper(const PaperRun& run, const std::vector<std::string>& command,
     BenchmarkDriver driver({});
     Progress progress(run.quiet);
     const SweepResult result = run_sweep(spec, groups, sweep, driver, progress);
+    invalid += result.invalid;
+    failed += result.failed;
     if (result.interrupted) {
-      return kInterrupted;
+      return verdict(invalid, failed, true, run);
     }
-    code = std::max<int>(code, result.invalid > 0  ? kJudgedBad
-                               : result.failed > 0 ? kUndecided
-                                                   : kDone);
   }
-  return interrupted() ? static_cast<int>(kInterrupted) : code;
+  return verdict(invalid, failed, interrupted(), run);
 }
 
 }  // namespace deformer::cli

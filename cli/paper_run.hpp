@@ -11,14 +11,14 @@ namespace deformer::cli {
 struct PaperRun {
   std::string out = "paper.jsonl";
   std::string budget = "10m";
-  int threads = 0;  ///< 0: the cores this process may use
+  int threads = 0;  ///< 1 to 1024; 0: the cores this process may use
   bool quiet = false;
 };
 
 /// In the order of what readers look for first: bert-base squad at the paper's split, figure 4a,
-/// the other tasks, bert-large, table 4's batch. Each gets the time that is left, divided among
-/// those still to come; what does not fit is named on stderr. Resumes like a sweep. Returns an exit
-/// code.
+/// the other tasks, xlnet-base, bert-large, table 4's batch. Each gets the time that is left,
+/// divided among those still to come; what does not fit is named on stderr. Resumes like a sweep.
+/// Returns an exit code; one that is not 0 has left its reason on stderr.
 int measure_paper(const PaperRun& run, const std::vector<std::string>& command,
                   const nlohmann::ordered_json& options);
 

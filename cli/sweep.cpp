@@ -194,7 +194,7 @@ int verdict(const SweepResult& result, const SweepArguments& arguments) {
     warn(
         fmt::format("{} of {} points were skipped; their records say why", skipped, result.points));
   }
-  if (result.beyond_budget > 0) {
+  if (result.beyond_budget > 0 && !arguments.quiet) {
     warn(fmt::format("{} of {} points were not measured: the budget of {} did not reach",
                      result.beyond_budget, result.points, arguments.budget));
   }

@@ -48,26 +48,25 @@ PaperItem item_of(std::string_view where, std::string what, double published, in
   return item;
 }
 
-std::string not_measured(const PaperShape& shape) {
-  const bool runs_here = !shape.model.starts_with("xlnet");
-  return runs_here ? kNotMeasured : "no record of this model in these run files";
-}
-
 PaperItem speedup_item(std::string_view where, const PaperShape& shape, double published,
                        const PaperRecords& records, std::int64_t batch = 0) {
   PaperItem item =
       item_of(where, fmt::format("{} {} k={} speedup", shape.model, shape.task, shape.split),
-              published, 1, "x", not_measured(shape));
+              published, 1, "x", kNotMeasured);
   item.model = paper_flop_ratio(shape);
   set_measured(item, records.find(shape.model, shape.task, Variant::cached, shape.split, batch),
                "speedup.median", "speedup.ci_low", "speedup.ci_high");
   return item;
 }
 
-/// What one variant requests less than full, of the same set of records.
-std::optional<double> measured_reduction(const Json* full, const Json* cached) {
+/// What cached requests less than full, in percent: of the same batch, or it says nothing.
+std::optional<double> measured_reduction(const PaperShape& shape, const Json* cached,
+                                         const PaperRecords& records) {
+  if (cached == nullptr) return std::nullopt;
+  const auto batch = static_cast<std::int64_t>(number_field(*cached, "point.batch").value_or(1));
+  const Json* full = records.find(shape.model, shape.task, Variant::full, 0, batch);
   const auto whole = positive_field(json_at(full), "memory.requested_bytes");
-  const auto part = positive_field(json_at(cached), "memory.requested_bytes");
+  const auto part = positive_field(*cached, "memory.requested_bytes");
   if (!whole || !part) return std::nullopt;
   return 100 * (1 - *part / *whole);
 }
@@ -80,12 +79,11 @@ void add_tasks(std::vector<PaperItem>& items, const PaperRecords& records) {
     items.push_back(item_of(row.table, name + " DeFormer", row.deformer, 1, "", kNeedsTraining));
     items.push_back(item_of(row.table, name + " drop", row.drop, 1, "", kNeedsTraining));
     items.push_back(speedup_item(row.table, shape, row.speedup, records));
-    PaperItem memory = item_of(row.table, name + " memory reduction", row.memory_reduction, 1, "%",
-                               not_measured(shape));
+    PaperItem memory =
+        item_of(row.table, name + " memory reduction", row.memory_reduction, 1, "%", kNotMeasured);
     memory.model = paper_memory_reduction(shape);
     const Json* cached = records.find(row.model, row.task, Variant::cached, shape.split);
-    memory.measured =
-        measured_reduction(records.find(row.model, row.task, Variant::full, 0), cached);
+    memory.measured = measured_reduction(shape, cached, records);
     if (memory.measured) {
       memory.run = text_field(*cached, "run").value_or("?");
       memory.why.clear();
@@ -201,6 +199,31 @@ Cell fixed_cell(double value, int decimals) {
   return Cell::number(value, fmt::format("{:.{}f}", value, decimals));
 }
 
+/// The texts are as long, as many and in the order that the paper's were.
+bool at_paper_shape(const Json& record, std::string_view model, const Task& task) {
+  const auto is = [&record](std::string_view path, std::int64_t expected) {
+    return number_field(record, path).value_or(1) == static_cast<double>(expected);
+  };
+  const std::string order =
+      text_field(record, "point.order").value_or(std::string(to_string(Order::question_first)));
+  return is("point.question", task.question) && is("point.passage", task.passage) &&
+         is("point.r", task.r) && is("point.c", 1) &&
+         order == to_string(paper_order(model, task)) &&
+         field(record, "point.lengths") == nullptr && field(record, "point.text") == nullptr;
+}
+
+/// Measured as it is, not slowed on purpose, beside other instances or with a cache that is
+/// narrower than what computes.
+bool measured_plainly(const Json& record, Variant variant) {
+  const Json* parity_ok = field(record, "parity.ok");
+  const bool other_cache = variant == Variant::cached && text_field(record, "point.cache_dtype") !=
+                                                             text_field(record, "point.dtype");
+  return text_field(record, "status") == "ok" &&
+         (parity_ok == nullptr || *parity_ok != Json(false)) &&
+         field(record, "injected") == nullptr && field(record, "point.instances") == nullptr &&
+         !other_cache;
+}
+
 }  // namespace
 
 bool PaperItem::model_agrees() const {
@@ -211,22 +234,18 @@ bool PaperItem::model_agrees() const {
 
 const Json* PaperRecords::find(std::string_view model, std::string_view task, Variant variant,
                                std::int64_t split, std::int64_t batch) const {
+  const Task* preset = find_task(task);
+  if (preset == nullptr) return nullptr;
   const Json* best = nullptr;
   double best_batch = 0;
   for (const Json& record : records_) {
-    const Json* parity_ok = field(record, "parity.ok");
-    if (text_field(record, "status") != "ok" ||
-        (parity_ok != nullptr && *parity_ok == Json(false)) ||
-        text_field(record, "point.model") != model || text_field(record, "point.task") != task ||
-        text_field(record, "point.variant") != to_string(variant)) {
+    if (text_field(record, "point.model") != model || text_field(record, "point.task") != task ||
+        text_field(record, "point.variant") != to_string(variant) ||
+        !at_paper_shape(record, model, *preset) || !measured_plainly(record, variant)) {
       continue;
     }
     if (variant != Variant::full &&
         number_field(record, "point.split") != static_cast<double>(split)) {
-      continue;
-    }
-    if (field(record, "point.lengths") != nullptr || field(record, "point.text") != nullptr ||
-        field(record, "point.instances") != nullptr) {
       continue;
     }
     const double this_batch = number_field(record, "point.batch").value_or(1);

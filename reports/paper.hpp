@@ -38,7 +38,8 @@ struct PaperItem {
   bool model_agrees() const;
 };
 
-/// Finds what was measured of a point at the paper's shapes: the latest ok record.
+/// Finds what was measured of a point at the paper's shapes: the latest ok record whose lengths,
+/// pairs a passage and order are the task's, cached as it computes, with no slowdown planted.
 class PaperRecords {
  public:
   explicit PaperRecords(std::vector<nlohmann::ordered_json> records)

@@ -5,7 +5,6 @@
 #include "model/config.hpp"
 #include "model/plan.hpp"
 #include "workloads/lengths.hpp"
-#include "workloads/tasks.hpp"
 
 namespace deformer {
 
@@ -16,7 +15,7 @@ std::optional<PlanCost> paper_cost(const PaperShape& shape, Variant variant) {
   ModelConfig with_head = *config;
   with_head.head = task->head;
   with_head.classes = task->classes;
-  const Order order = config->family == Family::xlnet ? Order::passage_first : task->order;
+  const Order order = paper_order(shape.model, *task);
   try {
     const Shape lengths =
         draw_shape(Lengths{}, shape.batch, task->question, task->passage, task->r, 1, 1);
@@ -39,6 +38,10 @@ std::optional<double> paper_memory_reduction(const PaperShape& shape) {
   if (!full || !cached) return std::nullopt;
   return 100 * (1 - static_cast<double>(cached->total.bytes_requested) /
                         static_cast<double>(full->total.bytes_requested));
+}
+
+Order paper_order(std::string_view model, const Task& task) {
+  return model.starts_with("xlnet") ? Order::passage_first : task.order;
 }
 
 std::int64_t paper_split(std::string_view model) {

@@ -7,6 +7,7 @@
 
 #include "model/cost.hpp"
 #include "model/types.hpp"
+#include "workloads/tasks.hpp"
 
 namespace deformer {
 
@@ -25,6 +26,9 @@ std::optional<double> paper_flop_ratio(const PaperShape& shape, Variant variant 
 /// Share, in percent, of the bytes requested by operations that the cached variant saves: what the
 /// paper calls memory reduction.
 std::optional<double> paper_memory_reduction(const PaperShape& shape);
+
+/// Which text comes first: XLNet reads the passage first whatever the task.
+Order paper_order(std::string_view model, const Task& task);
 
 /// The split the paper uses for a model.
 std::int64_t paper_split(std::string_view model);

@@ -237,8 +237,16 @@ std::string latex_text(std::string_view raw) {
   return out;
 }
 
+std::string_view latex_preamble() {
+  return kPreamble;
+}
+
+std::string_view latex_ending() {
+  return "\\end{document}\n";
+}
+
 void print_latex(const Table& table, bool standalone, const Sink& sink) {
-  if (standalone) sink(kPreamble);
+  if (standalone) sink(latex_preamble());
   print_comments(table, sink);
   std::vector<LatexColumn> columns;
   std::vector<std::string> kinds;
@@ -270,7 +278,7 @@ void print_latex(const Table& table, bool standalone, const Sink& sink) {
     print_footnote(table, sink);
     sink("\\end{table}\n");
   }
-  if (standalone) sink("\\end{document}\n");
+  if (standalone) sink(latex_ending());
 }
 
 }  // namespace deformer

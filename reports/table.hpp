@@ -173,6 +173,9 @@ void print_rows(std::size_t count,
 void print_console(const Table& table, std::size_t width, const Sink& sink);
 void print_markdown(const Table& table, const Sink& sink);
 void print_latex(const Table& table, bool standalone, const Sink& sink);
+/// What a document of several tables begins and ends with; standalone tables have both.
+std::string_view latex_preamble();
+std::string_view latex_ending();
 void print_csv(const Table& table, const Sink& sink);
 void print_json_rows(const Table& table, const Sink& sink);
 

@@ -200,6 +200,36 @@ class Paper(unittest.TestCase):
         import xml.etree.ElementTree
         xml.etree.ElementTree.parse(os.path.join(where, "figure4a.svg"))
 
+    def test_csv_is_one_table_with_all_numbers(self):
+        rows = list(csv.reader(io.StringIO(run(["paper", "--format", "csv"]).out, newline="")))
+        self.assertEqual(rows[0][:2], ["table", "item"])
+        self.assertTrue(all(len(row) == len(rows[0]) for row in rows))
+        numbers = [row for row in support.parse(run(["paper", "--format", "json"]).out)["rows"] if "item" in row]
+        self.assertEqual([(row[0], row[1]) for row in rows[1:]], [(row["table"], row["item"]) for row in numbers])
+
+    def test_latex_is_one_document(self):
+        latex = run(["paper", "--format", "latex", "--standalone"]).out
+        self.assertTrue(latex.startswith("\\documentclass"))
+        self.assertTrue(latex.endswith("\\end{document}\n"))
+        for part in ("\\documentclass", "\\begin{document}", "\\end{document}"):
+            self.assertEqual(latex.count(part), 1, part)
+
+    def test_options_of_run_need_it(self):
+        for option, value in (("--budget", "10s"), ("--threads", "1"), ("--out", "x.jsonl")):
+            result = run(["paper", option, value])
+            self.assertEqual(result.code, 2, str(result))
+            self.assertIn("expected --run with it", result.err)
+        for threads in ("0", "-1", "1025"):
+            self.assertEqual(run(["paper", "--run", "--budget", "0.001s", "--threads", threads]).code, 2)
+
+    def test_a_budget_that_nothing_fits_prints_the_tables(self):
+        path = os.path.join(folder(), "nothing.jsonl")
+        result = run(["paper", "--run", "--budget", "0.001s", "--threads", "1", "--quiet", "-o", path])
+        self.assertEqual(result.code, 0, str(result))
+        self.assertEqual(result.err, "")
+        self.assertFalse(os.path.exists(path))
+        self.assertIn("figure 4a", result.out)
+
     def test_prices_must_be_prices(self):
         self.assertEqual(run(["paper", "--price-hour", "-1"]).code, 2)
 

@@ -178,6 +178,55 @@ TEST(Paper, AMeasuredNumberNamesItsRun) {
   EXPECT_TRUE(found);
 }
 
+std::optional<double> measured_of(const std::vector<Json>& records, std::string_view what) {
+  for (const PaperItem& item : paper_items(PaperRecords(records), {})) {
+    if (item.what == what) return item.measured;
+  }
+  ADD_FAILURE() << "no item " << what;
+  return {};
+}
+
+TEST(Paper, OnlyThePapersShapesCountAsMeasured) {
+  const Json plain = with_speedup(make_record("cached", 9, 1e6), 3.02, 3.23);
+  const std::string what = "bert-base squad k=9 speedup";
+  EXPECT_EQ(measured_of({plain}, what), 3.02);
+  const std::vector<std::pair<const char*, Json>> others = {
+      {"question", 20}, {"passage", 100},       {"r", 4}, {"c", 2}, {"order", "passage-first"},
+      {"instances", 2}, {"cache_dtype", "int8"}};
+  for (const auto& [name, value] : others) {
+    Json other = plain;
+    other["point"][name] = value;
+    EXPECT_EQ(measured_of({other}, what), std::nullopt) << name;
+  }
+  Json slowed = plain;
+  slowed["injected"] = "layer=3 by 10 %";
+  EXPECT_EQ(measured_of({slowed}, what), std::nullopt);
+}
+
+TEST(Paper, XlnetReadsThePassageFirst) {
+  Json record = with_speedup(make_record("cached", 8, 1e6), 2.4, 2.6);
+  record["point"]["model"] = "xlnet-base";
+  EXPECT_EQ(measured_of({record}, "xlnet-base squad k=8 speedup"), std::nullopt);
+  record["point"]["order"] = "passage-first";
+  EXPECT_EQ(measured_of({record}, "xlnet-base squad k=8 speedup"), 2.4);
+}
+
+TEST(Paper, MemoryReductionComparesTheSameBatch) {
+  const auto requested = [](const char* variant, int split, int batch, double bytes) {
+    Json record = make_record(variant, split, 1e6);
+    record["point"]["batch"] = batch;
+    record["memory"]["requested_bytes"] = bytes;
+    return record;
+  };
+  const std::string what = "bert-base squad memory reduction";
+  const Json small = requested("full", 0, 1, 100);
+  const Json full = requested("full", 0, 32, 3200);
+  const Json cached = requested("cached", 9, 32, 800);
+  EXPECT_EQ(measured_of({small, full, cached}, what), 75);
+  EXPECT_EQ(measured_of({small, cached}, what), std::nullopt);
+  EXPECT_EQ(measured_of({small, full}, what), std::nullopt);
+}
+
 TEST(Paper, TheAppendixCostsWhatThePaperPrinted) {
   for (const PaperItem& item : paper_items(PaperRecords(std::vector<Json>{}), {})) {
     if (item.what == "a month without") {
