@@ -14,6 +14,7 @@
 
 #include "build_id.hpp"
 #include "cli/app.hpp"
+#include "cli/measuring_options.hpp"
 #include "cli/point_options.hpp"
 #include "cli/progress.hpp"
 #include "cli/verbs.hpp"
@@ -30,47 +31,22 @@ using nlohmann::ordered_json;
 
 struct ProfileArguments {
   PointOptions points;
+  MeasuringOptions measuring{"op"};
   std::vector<std::string> counters;
-  std::string out, detail = "op", inject, roofline, trace, parity = "on", pin = "auto";
-  double max_time_s = 10;
-  std::int64_t rounds = 0;
-  bool quiet = false;
-  std::string format;
+  std::string out, roofline, trace, format;
 };
 
 void add_options(App& app, ProfileArguments& arguments) {
   arguments.points.add_to(app);
   app.add_option("--out,-o", arguments.out, "Run file to append the records to (default: none)");
-  app.add_option("--detail", arguments.detail, "phase | layer | op: how far down")
-      ->check(CLI::IsMember({"phase", "layer", "op"}));
-  app.add_option("--max-time", arguments.max_time_s,
-                 "Seconds a point for the rounds, and as many for looking closer");
-  app.add_option("--rounds", arguments.rounds, "Fixed number of rounds (default: until precise)");
+  arguments.measuring.add_to(app, "Seconds a point for the rounds, and as many for looking closer");
   app.add_option("--roofline", arguments.roofline, "Write the rooflines to this file, as SVG");
   app.add_option("--trace", arguments.trace,
                  "Write some forwards to this file, in the Chrome/Perfetto JSON format");
   app.add_option("--counters", arguments.counters,
                  "Groups or events to count, see `list` (default: software)")
       ->allow_extra_args(false);
-  app.add_option("--inject", arguments.inject,
-                 "Fault hook for tests: op=NAME[,layer=L],slowdown=P% of the whole forward");
-  app.add_option("--parity", arguments.parity, "on | off: check against the reference")
-      ->check(CLI::IsMember({"on", "off"}));
-  app.add_option("--pin", arguments.pin, "auto | off: bind each thread to a processor")
-      ->check(CLI::IsMember({"auto", "off"}));
-  app.add_flag("--quiet", arguments.quiet, "Nothing on stderr but errors");
   add_format(app, arguments.format, {"console", "markdown", "json"});
-}
-
-void check(const ProfileArguments& arguments, const App& app) {
-  if (!std::isfinite(arguments.max_time_s) || arguments.max_time_s <= 0 ||
-      arguments.max_time_s > 1e7) {
-    throw BadInput(fmt::format("--max-time: expected seconds above 0 and below 1e7, found {}",
-                               arguments.max_time_s));
-  }
-  if (app.count("--rounds") > 0 && (arguments.rounds < 1 || arguments.rounds > 10'000'000)) {
-    throw BadInput(fmt::format("--rounds: expected 1 to 10000000, found {}", arguments.rounds));
-  }
 }
 
 /// A run file that is gone with the program, for who asks for none.
@@ -190,27 +166,6 @@ std::string console(const std::vector<ordered_json>& records, const Roofs& roofs
   return text;
 }
 
-SweepOptions sweep_options(const ProfileArguments& options, const App& app, const SweepSpec& spec,
-                           const std::vector<PlannedGroup>& groups,
-                           const std::vector<std::string>& given) {
-  SweepOptions sweep;
-  sweep.fresh = true;  // it is asked what is so now
-  sweep.parity = options.parity == "on";
-  sweep.pin = options.pin == "auto";
-  sweep.detail = *parse_detail(options.detail);
-  if (!options.inject.empty()) {
-    sweep.inject = parse_injection(options.inject);
-    sweep.detail = Detail::op;
-    check_injection(sweep.inject, groups.front().config);
-  }
-  sweep.measure = {.max_time_s = options.max_time_s, .rounds = options.rounds, .seed = spec.seed};
-  sweep.command = {"deformer-bench", "profile"};
-  sweep.command.insert(sweep.command.end(), given.begin(), given.end());
-  sweep.resolved_options = app.resolved();
-  sweep.build = {kVersion, kRevision, kBuildId, kBuildFlags};
-  return sweep;
-}
-
 int verdict(const SweepResult& result) {
   const auto fail = [](int code, const std::string& message) {
     fmt::print(stderr, "deformer-bench: {}\n", message);
@@ -242,7 +197,7 @@ int run_profile_verb(const std::vector<std::string>& given) {
   if (const auto code = app.read(given)) {
     return *code;
   }
-  check(options, app);
+  options.measuring.check(app);
   const SweepSpec spec = options.points.spec(true);
   const std::vector<PlannedGroup> groups = plan_groups(spec);
   if (groups.empty()) {
@@ -250,7 +205,8 @@ int run_profile_verb(const std::vector<std::string>& given) {
     return kUndecided;
   }
   const Point& point = groups.front().points.front().point;
-  SweepOptions sweep = sweep_options(options, app, spec, groups, given);
+  SweepOptions sweep = options.measuring.sweep(app, spec, groups, "profile", given);
+  sweep.fresh = true;  // it is asked what is so now
   expect_writable("--out", options.out);
   expect_writable("--trace", options.trace);
   expect_writable("--roofline", options.roofline);
@@ -263,9 +219,9 @@ int run_profile_verb(const std::vector<std::string>& given) {
   profile_options.counters = counters_of(options.counters);
   profile_options.sampler = "/proc/self/exe";
   {
-    Progress progress(options.quiet);
+    Progress progress(options.measuring.quiet());
     const Machine machine = this_machine();
-    profile_options.limit_s = options.max_time_s;
+    profile_options.limit_s = options.measuring.max_time_s();
     profile_options.last_level_cache_bytes = machine.last_level_cache_bytes;
     profile_options.roofs = team_roofs(
                                 machine, kBuildId, point.threads * point.instances, false,

@@ -1,11 +1,9 @@
 // `sweep`: measure every point of the axes, append records, print the table.
 
-#include <cmath>
-
 #include <fmt/format.h>
 
-#include "build_id.hpp"
 #include "cli/app.hpp"
+#include "cli/measuring_options.hpp"
 #include "cli/point_options.hpp"
 #include "cli/progress.hpp"
 #include "cli/verbs.hpp"
@@ -29,17 +27,12 @@ constexpr double kAssumedFlopsPerThread = 50e9;
 
 struct SweepArguments {
   PointOptions points;
+  MeasuringOptions measuring{"phase"};
   std::string out = "deformer-bench.jsonl";
-  std::string parity = "on";
-  std::string pin = "auto";
   std::string roofs = "on";
-  std::string detail = "phase";
-  std::string inject;
-  double max_time_s = 10;
-  std::int64_t rounds = 0;
   std::string budget;
   bool plot = false;
-  bool fresh = false, allow_mixed = false, dry_run = false, quiet = false;
+  bool fresh = false, allow_mixed = false, dry_run = false;
   std::string format;
 };
 
@@ -47,45 +40,23 @@ void add_options(App& app, SweepArguments& arguments) {
   arguments.points.add_to(app);
   app.add_option("--out,-o", arguments.out, "Run file that records are appended to")
       ->capture_default_str();
-  app.add_option("--max-time", arguments.max_time_s, "Seconds a point, at most")
-      ->capture_default_str();
-  app.add_option("--rounds", arguments.rounds, "Fixed number of rounds (default: until precise)");
+  arguments.measuring.add_to(app, "Seconds a point, at most");
   app.add_option("--budget", arguments.budget,
                  "Time for the whole command, as 90s, 10m or 2h: rounds go where intervals are "
                  "widest or k can't be told apart (default: --max-time a point)");
   app.add_flag("--plot", arguments.plot, "Speedup against k, drawn under the table");
-  app.add_option("--parity", arguments.parity, "on | off: check every point against the reference")
-      ->check(CLI::IsMember({"on", "off"}));
-  app.add_option("--pin", arguments.pin,
-                 "auto | off: bind each thread to a processor where there is one for each")
-      ->check(CLI::IsMember({"auto", "off"}));
   app.add_option("--roofs", arguments.roofs,
                  "on | off: measure the arithmetic peak and memory bandwidth of this run")
       ->check(CLI::IsMember({"on", "off"}));
-  app.add_option("--detail", arguments.detail,
-                 "phase | layer | op: how far down the records tell where the time goes")
-      ->check(CLI::IsMember({"phase", "layer", "op"}));
-  app.add_option(
-      "--inject", arguments.inject,
-      "Fault hook for tests: op=NAME[,layer=L],slowdown=P% of the whole forward, planted "
-      "in that operation; marks every record");
   app.add_flag("--fresh", arguments.fresh, "Measure all again, whatever the run file holds");
   app.add_flag("--allow-mixed", arguments.allow_mixed,
                "Append to a run file of another build or machine");
   app.add_flag("--dry-run", arguments.dry_run, "List the points with FLOPs and estimated time");
-  app.add_flag("--quiet", arguments.quiet, "Nothing on stderr but errors");
   add_format(app, arguments.format, {"console", "markdown", "json"});
 }
 
 void check(const SweepArguments& arguments, const App& app) {
-  if (!std::isfinite(arguments.max_time_s) || arguments.max_time_s <= 0 ||
-      arguments.max_time_s > 1e7) {
-    throw BadInput(fmt::format("--max-time: expected seconds above 0 and below 1e7, found {}",
-                               arguments.max_time_s));
-  }
-  if (app.count("--rounds") > 0 && (arguments.rounds < 1 || arguments.rounds > 10'000'000)) {
-    throw BadInput(fmt::format("--rounds: expected 1 to 10000000, found {}", arguments.rounds));
-  }
+  arguments.measuring.check(app);
   if (!arguments.budget.empty()) {
     (void)parse_seconds("--budget", arguments.budget);
     if (app.count("--rounds") > 0) {
@@ -97,10 +68,10 @@ void check(const SweepArguments& arguments, const App& app) {
 double estimated_seconds(double flops, int threads, const SweepArguments& arguments) {
   const double forward_s = flops / (kAssumedFlopsPerThread * static_cast<double>(threads));
   const double sample_s = std::max(forward_s, 1e-3);
-  if (arguments.rounds > 0) {
-    return sample_s * static_cast<double>(arguments.rounds);
+  if (arguments.measuring.rounds() > 0) {
+    return sample_s * static_cast<double>(arguments.measuring.rounds());
   }
-  return std::max(10 * sample_s, arguments.max_time_s);
+  return std::max(10 * sample_s, arguments.measuring.max_time_s());
 }
 
 ordered_json dry_row(const PlannedPoint& planned, const PlannedGroup& group,
@@ -190,11 +161,11 @@ void print_table_of(const SweepResult& result, const SweepArguments& arguments) 
 
 int verdict(const SweepResult& result, const SweepArguments& arguments) {
   const std::size_t skipped = result.skipped + result.skipped_before;
-  if (skipped > 0 && !arguments.quiet) {
+  if (skipped > 0 && !arguments.measuring.quiet()) {
     warn(
         fmt::format("{} of {} points were skipped; their records say why", skipped, result.points));
   }
-  if (result.beyond_budget > 0 && !arguments.quiet) {
+  if (result.beyond_budget > 0 && !arguments.measuring.quiet()) {
     warn(fmt::format("{} of {} points were not measured: the budget of {} did not reach",
                      result.beyond_budget, result.points, arguments.budget));
   }
@@ -268,33 +239,15 @@ int run_sweep_verb(const std::vector<std::string>& given) {
   if (options.dry_run) {
     return print_dry_run(groups, options);
   }
-  SweepOptions sweep;
+  SweepOptions sweep = options.measuring.sweep(app, spec, groups, "sweep", given);
   sweep.out = options.out;
   sweep.fresh = options.fresh;
   sweep.allow_mixed = options.allow_mixed;
-  sweep.parity = options.parity == "on";
-  sweep.pin = options.pin == "auto";
   sweep.roofs = options.roofs == "on";
   sweep.budget_s = options.budget.empty() ? 0 : parse_seconds("--budget", options.budget);
-  sweep.detail = *parse_detail(options.detail);
-  if (!options.inject.empty()) {
-    sweep.inject = parse_injection(options.inject);
-    sweep.detail = Detail::op;
-    for (const PlannedGroup& group : groups) {
-      check_injection(sweep.inject, group.config);
-    }
-  }
-  sweep.measure = {.max_time_s = options.max_time_s, .rounds = options.rounds, .seed = spec.seed};
-  sweep.command = {"deformer-bench", "sweep"};
-  sweep.command.insert(sweep.command.end(), given.begin(), given.end());
-  sweep.resolved_options = app.resolved();
-  if (!sweep.resolved_options.contains("threads")) {
-    sweep.resolved_options["threads"] = spec.default_threads;
-  }
-  sweep.build = {kVersion, kRevision, kBuildId, kBuildFlags};
   catch_interrupts();
   const SweepResult result = [&] {
-    Progress progress(options.quiet);
+    Progress progress(options.measuring.quiet());
     return run_sweep(spec, groups, sweep, driver, progress);
   }();
   print_table_of(result, options);

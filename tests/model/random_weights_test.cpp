@@ -7,22 +7,17 @@
 
 #include "model/error.hpp"
 #include "model/weights.hpp"
+#include "tests/model/checkpoint_files.hpp"
 
 namespace deformer {
 namespace {
+
+using test::read;
 
 ModelConfig tiny(HeadKind head = HeadKind::none) {
   ModelConfig config = *builtin_model("bert-tiny");
   config.head = head;
   return config;
-}
-
-std::vector<float> read(const WeightSource& source, TensorId id) {
-  const auto shape = tensor_shape(source.config(), id);
-  std::vector<float> values(static_cast<std::size_t>(
-      std::accumulate(shape.begin(), shape.end(), std::int64_t{1}, std::multiplies<>())));
-  source.read(id, values);
-  return values;
 }
 
 struct Moments {

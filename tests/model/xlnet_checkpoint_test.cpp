@@ -4,15 +4,12 @@
 #include <numeric>
 
 #include "model/weights.hpp"
-#include "tests/model/files.hpp"
+#include "tests/model/checkpoint_files.hpp"
 
 namespace deformer {
 namespace {
 
-using test::bad_input_of;
-using test::bytes_of;
-using test::TempDir;
-using test::TensorToWrite;
+using test::read;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -27,10 +24,9 @@ nlohmann::json config_json() {
           {"d_inner", kFf},        {"vocab_size", 11}, {"ff_activation", "gelu"}};
 }
 
-/// A checkpoint on disk. Element i of tensor number t is t + i/1024.
-class Files {
+class Files : public test::CheckpointFiles {
  public:
-  explicit Files(const std::string& prefix = "") {
+  explicit Files(const std::string& prefix = "") : CheckpointFiles(config_json()) {
     add(prefix + "word_embedding.weight", {11, kD});
     add(prefix + "mask_emb", {1, 1, kD});
     const std::string attention = prefix + "layer.0.rel_attn.";
@@ -44,55 +40,7 @@ class Files {
     add_pair(prefix + "layer.0.ff.layer_1", {kFf, kD});
     add_pair(prefix + "layer.0.ff.layer_2", {kD, kFf});
   }
-
-  void add(const std::string& name, const std::vector<std::int64_t>& shape) {
-    const std::int64_t elements =
-        std::accumulate(shape.begin(), shape.end(), std::int64_t{1}, std::multiplies<>());
-    std::vector<float> values;
-    for (std::int64_t i = 0; i < elements; ++i) {
-      values.push_back(static_cast<float>(tensors.size()) + static_cast<float>(i) / 1024);
-    }
-    tensors.push_back({name, "F32", shape, bytes_of(values)});
-  }
-
-  void add_pair(const std::string& name, const std::vector<std::int64_t>& shape) {
-    add(name + ".weight", shape);
-    add(name + ".bias", {shape[0]});
-  }
-
-  TensorToWrite& at(std::string_view name) {
-    return *std::ranges::find(tensors, name, &TensorToWrite::name);
-  }
-
-  std::unique_ptr<WeightSource> open() {
-    dir.write("config.json", config.dump());
-    dir.write("model.safetensors", test::safetensors(tensors));
-    return open_checkpoint(dir.path(), dir.path());
-  }
-
-  std::string error() {
-    return bad_input_of([&] { open(); });
-  }
-
-  std::vector<float> values_of(std::string_view name) {
-    const std::string& bytes = at(name).bytes;
-    std::vector<float> values(bytes.size() / sizeof(float));
-    std::memcpy(values.data(), bytes.data(), bytes.size());
-    return values;
-  }
-
-  TempDir dir;
-  nlohmann::json config = config_json();
-  std::vector<TensorToWrite> tensors;
 };
-
-std::vector<float> read(const WeightSource& source, TensorId id) {
-  const auto shape = tensor_shape(source.config(), id);
-  std::vector<float> values(static_cast<std::size_t>(
-      std::accumulate(shape.begin(), shape.end(), std::int64_t{1}, std::multiplies<>())));
-  source.read(id, values);
-  return values;
-}
 
 TEST(XlnetCheckpoint, ProjectionsAreTurnedAndTheOutputIsNot) {
   Files files;
