@@ -12,6 +12,7 @@ namespace deformer::cli {
 
 int run_gate_files(const std::vector<std::string>& arguments);   ///< gate_files.cpp
 int run_gate_replay(const std::vector<std::string>& arguments);  ///< gate_replay.cpp
+int run_gate_history(const std::vector<std::string>& arguments);  ///< gate_history.cpp
 
 /// --threshold --confidence --metric --min-rounds --figure-threshold --calibration, as text;
 /// resolve with gate_rules().

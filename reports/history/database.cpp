@@ -40,8 +40,12 @@ std::string_view advice_for(int code) {
 
 }  // namespace
 
-void Database::Close::operator()(sqlite3* database) const { sqlite3_close(database); }
-void Statement::Close::operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
+void Database::Close::operator()(sqlite3* database) const {
+  sqlite3_close(database);
+}
+void Statement::Close::operator()(sqlite3_stmt* statement) const {
+  sqlite3_finalize(statement);
+}
 
 int Database::open(const std::string& name, int flags) {
   sqlite3* opened = nullptr;
@@ -60,17 +64,24 @@ Database::Database(std::filesystem::path path, Mode mode) : path_(std::move(path
                                path_.string()));
   }
   if (mode == Mode::write) {
-    return check(open(path_.string(), SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE));
+    check(open(path_.string(), SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE));
+    return;
   }
   if (!std::filesystem::exists(path_, ignored)) {
-    throw BadInput(fmt::format(
-        "{}: expected a history, found no such file; `gate history add` makes one", path_.string()));
+    throw BadInput(
+        fmt::format("{}: expected a history, found no such file; `gate history add` makes one",
+                    path_.string()));
   }
-  int code = open(path_.string(), SQLITE_OPEN_READONLY);
+  // Opened for writing where that is allowed, so that the last to close leaves one file behind.
+  int code = open(path_.string(), SQLITE_OPEN_READWRITE);
+  if (code != SQLITE_OK) code = open(path_.string(), SQLITE_OPEN_READONLY);
   // In a folder that can't be written SQLite has no place for the index that readers and writers
   // share. Where no writer has left anything, the file can be read as it stands.
   const bool no_place = (code & 0xff) == SQLITE_CANTOPEN || (code & 0xff) == SQLITE_READONLY;
-  if (no_place && !std::filesystem::exists(path_.string() + "-wal", ignored)) {
+  const std::string log = path_.string() + "-wal";
+  const bool nothing_left =
+      !std::filesystem::exists(log, ignored) || std::filesystem::file_size(log, ignored) == 0;
+  if (no_place && nothing_left) {
     std::string uri = "file:";
     for (const char c : std::filesystem::absolute(path_).string()) {
       uri += c == '?' || c == '#' || c == '%' ? fmt::format("%{:02x}", c) : std::string(1, c);
@@ -78,12 +89,14 @@ Database::Database(std::filesystem::path path, Mode mode) : path_(std::move(path
     code = open(uri + "?immutable=1", SQLITE_OPEN_READONLY | SQLITE_OPEN_URI);
   }
   check(code);
+  run("PRAGMA query_only = ON");
 }
 
 void Database::check(int code) const {
   if (code == SQLITE_OK || code == SQLITE_ROW || code == SQLITE_DONE) return;
   const char* text = database_ ? sqlite3_errmsg(database_.get()) : sqlite3_errstr(code);
-  throw BadInput(fmt::format("{}: {} (SQLite {}): {}", path_.string(), text, code, advice_for(code)));
+  throw BadInput(
+      fmt::format("{}: {} (SQLite {}): {}", path_.string(), text, code, advice_for(code)));
 }
 
 Statement Database::prepare(std::string_view sql) {
@@ -107,10 +120,16 @@ std::string Database::text_of(std::string_view sql) {
   return statement.step() ? statement.text(0) : "";
 }
 
-std::int64_t Database::last_id() const { return sqlite3_last_insert_rowid(database_.get()); }
-std::int64_t Database::changes() const { return sqlite3_changes64(database_.get()); }
+std::int64_t Database::last_id() const {
+  return sqlite3_last_insert_rowid(database_.get());
+}
+std::int64_t Database::changes() const {
+  return sqlite3_changes64(database_.get());
+}
 
-void Statement::check(int code) const { database_->check(code); }
+void Statement::check(int code) const {
+  database_->check(code);
+}
 
 Statement& Statement::bind(int place, std::int64_t value) {
   check(sqlite3_bind_int64(statement_.get(), place, value));
@@ -135,8 +154,7 @@ Statement& Statement::bind(int place, std::nullopt_t) {
 }
 
 Statement& Statement::bind_blob(int place, std::string_view bytes) {
-  check(sqlite3_bind_blob64(statement_.get(), place, bytes.data(), bytes.size(),
-                            SQLITE_TRANSIENT));
+  check(sqlite3_bind_blob64(statement_.get(), place, bytes.data(), bytes.size(), SQLITE_TRANSIENT));
   return *this;
 }
 
@@ -183,7 +201,8 @@ std::string Statement::text(int column) const {
 std::string_view Statement::bytes(int column) const {
   const auto* data = static_cast<const char*>(sqlite3_column_blob(statement_.get(), column));
   const int length = sqlite3_column_bytes(statement_.get(), column);
-  return data == nullptr ? std::string_view() : std::string_view(data, static_cast<std::size_t>(length));
+  return data == nullptr ? std::string_view()
+                         : std::string_view(data, static_cast<std::size_t>(length));
 }
 
 Transaction::Transaction(Database& database) : database_(database) {

@@ -1,6 +1,6 @@
 #pragma once
-/// SQLite with C++ manners: handles that close themselves, errors that name the file and say what to
-/// do. Internal to reports/history/.
+/// SQLite with C++ manners: handles that close themselves, errors that name the file and say what
+/// to do. Internal to reports/history/.
 
 #include <cstdint>
 #include <filesystem>
@@ -64,8 +64,8 @@ class Database {
  public:
   enum class Mode { read, write };
 
-  /// `write` creates a file that is missing. `read` never changes the file, and works on a read-only
-  /// medium. @throws BadInput when it can't be opened.
+  /// `write` creates a file that is missing. `read` never changes the file, and works on a
+  /// read-only medium. @throws BadInput when it can't be opened.
   Database(std::filesystem::path path, Mode mode);
   Database(const Database&) = delete;  // statements point to it
   Database& operator=(const Database&) = delete;
@@ -94,8 +94,8 @@ class Database {
   std::unique_ptr<sqlite3, Close> database_;
 };
 
-/// Everything between construction and commit() happens, or nothing. The lock on writing is taken at
-/// once, so that what was read inside still holds when it is written.
+/// Everything between construction and commit() happens, or nothing. The lock on writing is taken
+/// at once, so that what was read inside still holds when it is written.
 class Transaction {
  public:
   explicit Transaction(Database& database);

@@ -117,9 +117,9 @@ void prepare_to_write(Database& database) {
 void require_readable(Database& database) {
   const std::int64_t version = version_of(database);
   if (version == 0) {
-    throw BadInput(fmt::format(
-        "{}: expected a history, found an empty file; `gate history add` makes one",
-        database.path().string()));
+    throw BadInput(
+        fmt::format("{}: expected a history, found an empty file; `gate history add` makes one",
+                    database.path().string()));
   }
   if (version < kHistoryVersion) {
     throw BadInput(fmt::format(

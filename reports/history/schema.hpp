@@ -1,10 +1,11 @@
 #pragma once
-/// The layout of a history, its versions and how one becomes the next. Internal to reports/history/.
+/// The layout of a history, its versions and how one becomes the next. Internal to
+/// reports/history/.
 ///
 /// A history is an SQLite database with the application id "DFBH", and the version of its layout in
-/// `PRAGMA user_version`. A new one is made by the same migrations that bring an old one up to date,
-/// each in turn, all in one transaction: so there is one way to the present layout, and a process
-/// that is killed amid it leaves the old one.
+/// `PRAGMA user_version`. A new one is made by the same migrations that bring an old one up to
+/// date, each in turn, all in one transaction: so there is one way to the present layout, and a
+/// process that is killed amid it leaves the old one.
 ///
 /// Version 2 (times in ns as in a record, instants in seconds since 1970, UTC):
 ///  - machine(id, digest, cpu_model, body): the fingerprint; digest over its deciding fields
