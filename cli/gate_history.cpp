@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <regex>
 
 #include <fmt/format.h>
@@ -87,7 +88,7 @@ int add_files(const HistoryArguments& arguments) {
   if (!arguments.date.empty()) {
     origin.at = parse_instant("--date", arguments.date);
   }
-  History history(arguments.database, History::Access::write);
+  std::optional<History> history;  // made once a file has been read: a mistyped name makes none
   std::vector<AddedRun> added;
   for (const std::string& path : arguments.operands) {
     const RunFile file = read_run_file(path);
@@ -95,7 +96,10 @@ int add_files(const HistoryArguments& arguments) {
       warn(file.torn_tail);
     }
     const std::size_t before = added.size();
-    history.add(file, origin, [&added](const AddedRun& run) { added.push_back(run); });
+    if (!history) {
+      history.emplace(arguments.database, History::Access::write);
+    }
+    history->add(file, origin, [&added](const AddedRun& run) { added.push_back(run); });
     if (added.size() == before) {
       warn(fmt::format("{}: no run to store in it", path));
     }
