@@ -59,6 +59,7 @@ class Meter {
 
   /// For who counts rounds himself: room for so many more.
   void make_room(std::int64_t rounds) { reserve(rounds); }
+  void stop(const std::string& why) { stopped_ = why; }
   /// Whether the probe saw a disturbance in the last round, kept or not.
   bool last_disturbed() const { return last_disturbed_; }
   /// Takes kept rounds out again, whole, for all variants, and counts them as discarded.
@@ -73,7 +74,7 @@ class Meter {
   /// The highest rate of the machine's own probe, all instances together, FLOP/s: noise only lowers
   /// a rate, so this is the nearest to the peak. 0 before the first round.
   double fastest_burst() const { return fastest_burst_; }
-  /// "precision", "time", "rounds" or "min_rounds".
+  /// "precision", "time", "rounds", "min_rounds", or what stop() said.
   const std::string& stopped() const { return stopped_; }
   MeterView view() const;
 

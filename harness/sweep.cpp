@@ -465,8 +465,8 @@ std::string common_options(const SweepOptions& options, const MeasureOptions& me
   }
   text += options.roofs ? "" : " --roofs off";
   text += options.parity ? "" : " --parity off";
-  text += options.detail == Detail::phase ? ""
-                                          : fmt::format(" --detail {}", to_string(options.detail));
+  text +=
+      options.detail == Detail::phase ? "" : fmt::format(" --detail {}", to_string(options.detail));
   text += options.inject ? fmt::format(" --inject {}", options.inject.text) : "";
   return options.pin ? text : text + " --pin off";
 }

@@ -138,10 +138,11 @@ ordered_json WorkerGroup::prepared_json() const {
   ordered_json points = ordered_json::array();
   const std::vector<Runner>& runners = const_cast<PreparedGroup&>(prepared_).runners();
   for (std::size_t i = 0; i < runners.size(); ++i) {
-    points.push_back({{"key", runners[i].planned->key},
-                      {"forwards", runners[i].forwards},
-                      {"parity", parity_.empty() ? ordered_json(nullptr) : parity_json(parity_[i])},
-                      {"exact", exact_[i]}});
+    points.push_back(
+        {{"key", runners[i].planned->key},
+         {"forwards", runners[i].forwards},
+         {"parity", parity_.empty() ? ordered_json(nullptr) : parity_json(&parity_[i])},
+         {"exact", exact_[i]}});
   }
   return {{"group", group_.key},
           {"round_ns", round_ns_},
@@ -205,23 +206,24 @@ ordered_json WorkerGroup::records(const std::string& run, const std::string& set
   meter_.stop("gate");
   std::vector<Runner>& runners = prepared_.runners();
   const SweepOptions& options = shelf_.plan().options;
-  const SetContext context{
-      .run = run,
-      .set = set,
-      .set_size = static_cast<std::int64_t>(runners.size()),
-      .common_options = common_options(options, options.measure),
-      .processors = team_.processors(),
-      .memory = {.rss_anon_bytes = rss_anon_bytes(),
-                 .huge_page_bytes = huge_page_bytes(),
-                 .weights_bytes = prepared_.model().weight_bytes(),
-                 .pool_bytes = prepared_.pool_bytes(),
-                 .planned_bytes = planned_bytes(group_, options_)},
-      .engines = prepared_.model().engines(),
-      .injected = injection_.text,
-      .roofs = &shelf_.roofs()};
+  const SetContext context{.run = run,
+                           .set = set,
+                           .set_size = static_cast<std::int64_t>(runners.size()),
+                           .common_options = common_options(options, options.measure),
+                           .processors = team_.processors(),
+                           .memory = {.rss_anon_bytes = rss_anon_bytes(),
+                                      .huge_page_bytes = huge_page_bytes(),
+                                      .weights_bytes = prepared_.model().weight_bytes(),
+                                      .pool_bytes = prepared_.pool_bytes(),
+                                      .planned_bytes = planned_bytes(group_, options_)},
+                           .engines = prepared_.model().engines(),
+                           .injected = injection_.text,
+                           .roofs = &shelf_.roofs()};
   const auto full = std::ranges::find_if(runners, &Runner::is_full);
   const auto parity_of = [&](const Runner* runner) {
-    return runner == nullptr || parity_.empty() ? nullptr : &parity_[static_cast<std::size_t>(runner - runners.data())];
+    return runner == nullptr || parity_.empty()
+               ? nullptr
+               : &parity_[static_cast<std::size_t>(runner - runners.data())];
   };
   const Runner* full_runner = full == runners.end() ? nullptr : &*full;
   ordered_json list = ordered_json::array();
