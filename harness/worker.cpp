@@ -5,12 +5,11 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
-#include <ctime>
 #include <optional>
 
 #include <fmt/format.h>
 
+#include "harness/clock_watch.hpp"
 #include "harness/record.hpp"
 #include "harness/worker_group.hpp"
 #include "harness/worker_protocol.hpp"
@@ -276,19 +275,6 @@ std::optional<ordered_json> answer_line(Worker& worker, const std::string& line)
 }
 
 }  // namespace
-
-ClockReading read_clocks() {
-  const auto ns_of = [](clockid_t clock) {
-    timespec time{};
-    (void)clock_gettime(clock, &time);
-    return static_cast<std::int64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec;
-  };
-  return {ns_of(CLOCK_MONOTONIC), ns_of(CLOCK_REALTIME)};
-}
-
-ordered_json clock_json(const ClockReading& reading) {
-  return {{"monotonic_ns", reading.monotonic_ns}, {"realtime_ns", reading.realtime_ns}};
-}
 
 bool serve_worker(int input, int output, const BuildInfo& build, const WorkerPlanner& planner) {
   Worker worker(build, planner);

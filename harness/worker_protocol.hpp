@@ -59,8 +59,6 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <nlohmann/json.hpp>
-
 namespace deformer {
 
 inline constexpr int kWorkerProtocol = 1;
@@ -69,13 +67,5 @@ inline constexpr int kOldestWorkerProtocol = 1;
 inline constexpr std::size_t kLongestLine = std::size_t{64} << 20;
 /// Of one `measure`.
 inline constexpr std::int64_t kMostRoundsAsked = 10'000;
-
-/// Both clocks, read together.
-struct ClockReading {
-  std::int64_t monotonic_ns = 0;
-  std::int64_t realtime_ns = 0;
-};
-ClockReading read_clocks();
-nlohmann::ordered_json clock_json(const ClockReading& reading);
 
 }  // namespace deformer
