@@ -15,6 +15,7 @@ namespace {
 /// A sub-verb is one line here and one file.
 const std::vector<Verb>& subverbs() {
   static const std::vector<Verb> verbs = {
+      {"files", "two run files: verdict on HEAD against BASE", run_gate_files},
   };
   return verbs;
 }

@@ -17,9 +17,10 @@ int run_gate_replay(const std::vector<std::string>& arguments);  ///< gate_repla
 /// resolve with gate_rules().
 struct GateRuleOptions {
   std::string threshold = "3%";
-  std::string confidence = "99%";
+  std::string confidence = "95%";
   std::string metric = "both";
   std::int64_t minimum_rounds = 10;
+  std::string assumed_noise = "1%";
   std::vector<std::string> figure_thresholds;
   CLI::Option* threshold_option = nullptr;
 };

@@ -79,6 +79,7 @@ struct GateProgram {
   std::string version, revision;
   std::map<std::string, std::string> machine;  ///< deciding fields; empty when unknown
   std::vector<ExactFigure> figures;            ///< of the program itself: size of the binary
+  bool unfinished = false;  ///< its last run has no end line: killed, or the file is truncated
 };
 
 struct GateInput {

@@ -26,7 +26,7 @@ struct PointNoise {
 struct GateRules {
   double threshold = 0.03;           ///< a slowdown of this much must be caught; 0.03 is 3 %
   bool threshold_given = false;      ///< by the user: a calibrated one does not replace it
-  double confidence = 0.99;          ///< of the two-sided interval of each point
+  double confidence = 0.95;          ///< of the two-sided interval of each point
   std::int64_t minimum_rounds = 10;  ///< of each side; fewer are no evidence: AMBIGUOUS
   GateMetric metric = GateMetric::both;
   /// A regression is called only when pairs marked `confirming` show it too; without such pairs the
@@ -35,9 +35,10 @@ struct GateRules {
   /// How often the data will have been looked at when it is judged for the last time; each look
   /// gets its share of the error that `confidence` allows. 1: judged once.
   int looks = 1;
-  /// Standard deviation of ln time from one process to the next that is assumed where neither
-  /// calibration nor at least two processes tell it.
-  double assumed_process_ln = 0.01;
+  /// Standard deviation assumed of ln time of one side where the data cannot tell it: from session
+  /// to session where base and head were not measured side by side (half of it of a ratio), and
+  /// from process to process where there is one process and no calibration.
+  double assumed_noise_ln = 0.01;
   std::map<std::string, PointNoise> calibration;  ///< by key
   /// Allowed relative increase of exact and counted figures, by name ("binary_bytes": 0.01).
   /// Exact figures that are not named: 0, any increase is a regression.

@@ -36,7 +36,7 @@ struct Estimate {
   std::int64_t processes = 0;  ///< pairs of processes, or of the side that has fewer
   std::int64_t rounds = 0;     ///< of the side that has fewer
   bool paired = false;
-  bool assumed_noise = false;  ///< one process a side and no calibration: see assumed_process_ln
+  bool assumed_noise = false;  ///< see GateRules::assumed_noise_ln
 };
 
 /// An exact or counted figure that differs (or, in `same`, does not).
