@@ -1,6 +1,5 @@
 #include "cli/gate_sides.hpp"
 
-#include <algorithm>
 #include <cmath>
 #include <cstdio>
 
@@ -153,18 +152,7 @@ void GateBench::clear() {
 }
 
 GateInput gate_input_of(const GateMeasured& measured) {
-  GateInput input = input_of(measured.runs, measured.records, measured.ends);
-  const auto add_size = [](GateProgram& program, std::int64_t bytes) {
-    const bool known = std::ranges::any_of(
-        program.figures, [](const ExactFigure& figure) { return figure.name == "binary_bytes"; });
-    if (!known) {
-      program.figures.push_back(
-          {.name = "binary_bytes", .unit = "bytes", .value = static_cast<double>(bytes)});
-    }
-  };
-  add_size(input.base, measured.base_bytes);
-  add_size(input.head, measured.head_bytes);
-  return input;
+  return input_of(measured.runs, measured.records, measured.ends);
 }
 
 }  // namespace deformer::cli

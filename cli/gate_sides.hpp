@@ -56,7 +56,7 @@ class GateBench : public GateJudge {
   bool visible_ = false;
 };
 
-/// Both sides of what was measured, figures of the programs' files included.
+/// Both sides of what was measured.
 GateInput gate_input_of(const GateMeasured& measured);
 
 }  // namespace deformer::cli

@@ -53,8 +53,6 @@ class GateRun {
     if (!file_.existing().torn_tail.empty()) {
       judge_.warning(file_.existing().torn_tail);
     }
-    measured_.base_bytes = base_.bytes;
-    measured_.head_bytes = head_.bytes;
   }
 
   GateMeasured run() {

@@ -61,7 +61,6 @@ struct GateMeasured {
   std::vector<nlohmann::ordered_json> runs;     ///< of base and of head
   std::vector<nlohmann::ordered_json> records;  ///< of all pairs
   std::vector<nlohmann::ordered_json> ends;
-  std::int64_t base_bytes = 0, head_bytes = 0;  ///< of the programs' files
   std::optional<GateFailure> failure;
   int looks = 1;  ///< the most that any group had
   std::int64_t pairs = 0, rounds = 0, discarded = 0;

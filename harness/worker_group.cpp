@@ -237,7 +237,7 @@ ordered_json WorkerGroup::records(const std::string& run, const std::string& set
       const auto low = lower_quartile(runners[i].range_ns[range]);
       record["ranges"][range]["low_ns"] = low ? ordered_json(*low) : ordered_json(nullptr);
     }
-    record["exact"] = exact_[i];
+    record["memory"]["allocations"] = exact_[i]["allocations"];
     list.push_back(std::move(record));
   }
   return {{"records", std::move(list)}};

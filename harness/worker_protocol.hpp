@@ -46,8 +46,8 @@
 ///
 /// `records`: the group's records over all its rounds but those in `discard` (whole, for all
 /// variants), as the run file holds them (interface, schema 1) with the given `run` and `set`, and
-/// in each of `ranges` a further "low_ns", the lower quartile of its rounds. The group is then done
-/// with: to measure more, prepare it again.
+/// further "low_ns" in each of `ranges`, the lower quartile of its rounds, and "allocations" in
+/// `memory`. The group is then done with: to measure more, prepare it again.
 ///
 ///     {"type":"records","run":...,"set":...,"discard":[indices, ascending]}
 ///     {"type":"records","records":[...]}
