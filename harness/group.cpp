@@ -10,10 +10,6 @@
 namespace deformer {
 namespace {
 
-/// Distinct passages that are worth encoding: further sets are copies at other addresses, which
-/// load from memory just the same. Short texts would otherwise be encoded by the ten thousand.
-constexpr std::int64_t kMostDistinctSets = 256;
-
 bool is_measured_cached(const PlannedPoint& planned) {
   return planned.point.variant == Variant::cached && planned.skip == Skip::no;
 }
@@ -98,7 +94,7 @@ PreparedGroup::PreparedGroup(const SweepSpec& spec, const PlannedGroup& group,
       detail_(options.detail),
       model_(model),
       team_(team),
-      texts_(spec, group, std::min(kMostDistinctSets, most_sets(group, chosen, options))),
+      texts_(spec, group, std::min(options.most_distinct_sets, most_sets(group, chosen, options))),
       passage_ids_(texts_.passage_ids(0)) {
   runners_.reserve(chosen.size());
   for (const PlannedPoint* planned : chosen) {
