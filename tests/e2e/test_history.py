@@ -1,5 +1,6 @@
 """The history of runs: what a user types, and writers that are killed at random."""
 
+import contextlib
 import json
 import os
 import random
@@ -39,6 +40,34 @@ def run_file(at, name, median=100.0, points=3, day=1, revision="abc", cpu="A"):
     lines.append({"type": "end", "run": name, "points": points, "ok": points, "skipped": 0, "failed": 0, "invalid": 0,
                   "wall_s": 1.0})
     return write(os.path.join(at, name + ".jsonl"), "".join(json.dumps(line) + "\n" for line in lines))
+
+
+@contextlib.contextmanager
+def mounted(test, at, *options, kind="tmpfs", source="tmpfs"):
+    """Something mounted at a folder; what cannot be mounted skips the test."""
+    os.makedirs(at, exist_ok=True)
+    made = subprocess.run(["mount", "-t", kind, *options, source, at], capture_output=True)
+    if made.returncode != 0:
+        test.skipTest("needs to mount: " + made.stderr.decode())
+    try:
+        yield at
+    finally:
+        subprocess.run(["umount", at], check=True)
+
+
+@contextlib.contextmanager
+def read_only(test, at):
+    """A folder that cannot be written, by root neither."""
+    if os.geteuid() != 0:
+        os.chmod(at, stat.S_IRUSR | stat.S_IXUSR)
+        try:
+            yield
+        finally:
+            os.chmod(at, stat.S_IRWXU)
+        return
+    with mounted(test, at, "--bind", kind="none", source=at):
+        subprocess.run(["mount", "-o", "remount,bind,ro", at], check=True)
+        yield
 
 
 class Use(support.TestCase):
@@ -105,15 +134,10 @@ class Use(support.TestCase):
 
     def test_a_read_only_medium_is_read_and_not_written(self):
         self.history("add", run_file(self.at, "one"))
-        if os.geteuid() == 0:
-            self.skipTest("root may write everywhere")
-        os.chmod(self.path("h.sqlite"), stat.S_IRUSR)
-        os.chmod(self.at, stat.S_IRUSR | stat.S_IXUSR)
-        try:
-            self.history("runs", cwd="/")
-            self.history("add", run_file(folder(), "two"), code=2, cwd="/")
-        finally:
-            os.chmod(self.at, stat.S_IRWXU)
+        two = run_file(folder(), "two")
+        with read_only(self, self.at):
+            self.assertIn("one", self.history("runs", cwd="/").out)
+            self.assertIn("expected to be able to write", self.history("add", two, code=2, cwd="/").err)
 
     def test_a_disk_that_fills_up_loses_nothing(self):
         self.history("add", run_file(self.at, "one"))
@@ -131,17 +155,10 @@ class Use(support.TestCase):
         self.assertEqual(len(self.rows("runs")), 2)
 
     def test_a_full_tmpfs_is_named(self):
-        mount = self.path("small")
-        os.mkdir(mount)
-        made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", mount], capture_output=True)
-        if made.returncode != 0:
-            self.skipTest("needs to mount a tmpfs")
-        try:
+        with mounted(self, self.path("small"), "-o", "size=300k") as small:
             result = self.run_ok(["gate", "history", "add", run_file(self.at, "two", points=3000), "--db",
-                                  os.path.join(mount, "h")], 2)
+                                  os.path.join(small, "h")], 2)
             self.assertIn("make room on the disk", result.err)
-        finally:
-            subprocess.run(["umount", mount], check=True)
 
 
 class Killed(support.TestCase):
