@@ -84,7 +84,10 @@ LoadedRows load_rows(const std::vector<std::string>& paths, bool allow_mixed, co
       if (seen.insert(text_field(run, "id").value_or("")).second) loaded.runs.push_back(run);
     }
   }
-  for (const MergedPlace& at : merged_order(inputs, allow_mixed)) {
+  const std::vector<MergedPlace> order = merged_order(inputs, allow_mixed);
+  std::vector<MergeInput>().swap(inputs);
+  loaded.rows.reserve(order.size());
+  for (const MergedPlace& at : order) {
     auto& record = files[at.file].records[at.record];
     loaded.rows.push_back(std::move(static_cast<RecordRow&>(*record)));
     loaded.rows.back().file = at.file;
