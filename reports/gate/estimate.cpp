@@ -265,13 +265,15 @@ Estimate estimate(const Location& location, double threshold, const GateRules& r
   return result;
 }
 
-std::vector<bool> rejected(std::span<const double> p_values, double rate) {
+std::vector<bool> rejected(std::span<const double> p_values, double rate, std::int64_t family) {
   std::vector<std::size_t> order(p_values.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::ranges::sort(order, {}, [&](std::size_t i) { return p_values[i]; });
   std::vector<bool> result(p_values.size(), false);
+  const double tests =
+      static_cast<double>(std::max(family, static_cast<std::int64_t>(p_values.size())));
   for (std::size_t rank = order.size(); rank > 0; --rank) {
-    const double limit = rate * static_cast<double>(rank) / static_cast<double>(order.size());
+    const double limit = rate * static_cast<double>(rank) / tests;
     if (p_values[order[rank - 1]] <= limit) {
       for (std::size_t i = 0; i < rank; ++i) {
         result[order[i]] = true;
