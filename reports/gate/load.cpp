@@ -56,7 +56,7 @@ GateProgram program_of(const RunFile& file, const Json* run) {
   program.version = text_field(*run, "version").value_or("");
   program.revision = text_field(*run, "revision").value_or("");
   program.machine = deciding_of_run(*run);
-  if (const auto bytes = number_field(*run, "binary_bytes")) {
+  if (const auto bytes = number_field(*run, "gate.binary_bytes")) {
     program.figures.push_back({"binary_bytes", "bytes", true, false, *bytes});
   }
   const std::string id = text_field(*run, "id").value_or("");
