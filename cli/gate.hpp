@@ -22,7 +22,7 @@ struct GateRuleOptions {
   std::string confidence = "95%";
   std::string metric = "both";
   std::int64_t minimum_rounds = 10;
-  std::string assumed_noise = "1%";
+  std::string assumed_noise = "2%";
   std::vector<std::string> figure_thresholds;
   CLI::Option* threshold_option = nullptr;
 };

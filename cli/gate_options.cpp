@@ -83,8 +83,9 @@ void add_rule_options(App& app, GateRuleOptions& options) {
       "A slowdown of this much must be caught; the alarm goes off at half of it and beyond");
   app.add_option("--confidence", options.confidence, "Of the interval of each point");
   app.add_option("--metric", options.metric,
-                 "What decides, time or the paired ratio to full: both, time, ratio")
-      ->check(CLI::IsMember({"both", "time", "ratio"}));
+                 "What decides beside exact figures, time or the paired ratio to full: both, time, "
+                 "ratio, exact")
+      ->check(CLI::IsMember({"both", "time", "ratio", "exact"}));
   app.add_option("--min-rounds", options.minimum_rounds,
                  "Rounds of each side below which nothing is decided")
       ->check(CLI::Range(1, 1'000'000));
@@ -111,6 +112,7 @@ GateRules gate_rules(const GateRuleOptions& options) {
   }
   rules.metric = options.metric == "time"    ? GateMetric::time
                  : options.metric == "ratio" ? GateMetric::ratio
+                 : options.metric == "exact" ? GateMetric::exact
                                              : GateMetric::both;
   rules.minimum_rounds = options.minimum_rounds;
   rules.assumed_noise_ln = std::log1p(parse_fraction("--assumed-noise", options.assumed_noise));

@@ -9,6 +9,7 @@ find_package(ICU REQUIRED COMPONENTS uc data)
 find_package(benchmark REQUIRED)
 find_package(simdjson REQUIRED)
 find_package(SQLite3 REQUIRED)
+find_package(Boost 1.74 REQUIRED)
 
 function(deformer_import target header library)
   string(MAKE_C_IDENTIFIER ${target} id)

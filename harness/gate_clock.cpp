@@ -8,10 +8,11 @@
 namespace deformer {
 namespace {
 
-/// Measuring of a pair lasts as long as starting it did, and at least this: longer gives rounds
-/// that say little, as processes are the evidence; shorter gives little but starts.
+/// Measuring of a pair lasts twice as long as starting it did, and at least this: longer gives
+/// rounds that say little, as processes are the evidence; shorter gives little but starts.
 constexpr double kShortestPairSeconds = 0.3;
 constexpr std::int64_t kFewestRoundsOfPair = 4;
+constexpr double kMeasuringShare = 2;  ///< of what starting takes
 constexpr double kConfirmingShare = 0.5;
 
 }  // namespace
@@ -30,7 +31,6 @@ GateClock::GateClock(double limit_s, std::int64_t fewest_pairs)
 
 void GateClock::first(const PairRun& run) {
   begin_ns_ = now_ns() - std::llround(run.measured_s * 1e9);
-  setup_s_ = run.setup_s;
   round_s_ = run.measured_s / static_cast<double>(std::max<std::int64_t>(run.rounds, 1));
 }
 
@@ -40,7 +40,7 @@ void GateClock::next(const PairRun& run) {
 
 PairLength GateClock::length() const {
   const double fitting_s = limit_s_ / static_cast<double>(fewest_pairs_) - setup_s_;
-  const double wanted_s = std::max(kShortestPairSeconds, setup_s_);
+  const double wanted_s = std::max(kShortestPairSeconds, kMeasuringShare * setup_s_);
   return {.seconds = std::max(0.0, std::min(wanted_s, fitting_s)),
           .fewest_rounds = kFewestRoundsOfPair};
 }

@@ -37,7 +37,7 @@ class GateClock {
   double limit_s_;
   std::int64_t fewest_pairs_;
   std::int64_t begin_ns_ = 0;
-  double setup_s_ = 0;
+  double setup_s_ = 0;  ///< of the last pair but the first: that one checks parity too
   double round_s_ = 0;
 };
 

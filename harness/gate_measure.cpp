@@ -118,6 +118,11 @@ class GateRun {
       judge_.warning(fmt::format("{}: {}", base.name, reason));
       file_.add_unmeasured({failure.side(), failure.side() == Side::base ? &base : &head,
                             status_after(failure.side(), failure.kind()), reason, false, pairs_});
+      if (pairs_ == 0) {
+        const Side left = failure.side() == Side::base ? Side::head : Side::base;
+        file_.add_unmeasured({left, left == Side::base ? &base : &head, "failed",
+                              "not measured: " + reason, false, 0});
+      }
     }
   }
 
@@ -213,6 +218,9 @@ class GateRun {
     const auto report = [&](Side side, const WorkerGroupPlan& group, const std::string& failed) {
       if (!failed.empty()) {
         file_.add_unmeasured({side, &group, "invalid", "parity failed: " + failed, false, 0});
+      } else if (run.rounds == 0) {
+        file_.add_unmeasured(
+            {side, &group, "failed", "not measured: the other side's parity failed", false, 0});
       }
     };
     report(Side::base, base, run.parity_failed_base);

@@ -42,7 +42,7 @@ class GateJudge {
 struct GateMeasureOptions {
   PairSetting setting;
   double max_time_s = 60;  ///< a point; starting processes is inside, the first pair is not
-  std::int64_t fewest_pairs = 6;
+  std::int64_t fewest_pairs = 8;
   std::int64_t pairs = 0;  ///< a fixed number, whatever the judge says; 0: until decided
   std::filesystem::path out;
   std::vector<std::string> command;

@@ -52,9 +52,20 @@ PoolSize pool_for(const PlannedPoint& planned, const PlannedGroup& group,
   // plan_pool gives a pool an eighth of what it is told; over four pools share a half.
   const std::int64_t share_bytes =
       pools > 4 ? options.available_bytes / pools * 4 : options.available_bytes;
-  return plan_pool(planned.point.shape, group.config.d_model, planned.point.cache_dtype,
-                   options.last_level_cache_bytes, share_bytes, planned.point.passages,
-                   planned.point.instances);
+  const auto plan = [&](std::int64_t passages) {
+    return plan_pool(planned.point.shape, group.config.d_model, planned.point.cache_dtype,
+                     options.last_level_cache_bytes, share_bytes, passages,
+                     planned.point.instances);
+  };
+  const PoolSize size = plan(planned.point.passages);
+  const bool cut = options.most_pool_bytes > 0 && planned.point.passages == 0 && size.sets > 0 &&
+                   size.bytes > options.most_pool_bytes;
+  if (!cut) {
+    return size;
+  }
+  const std::int64_t sets = std::max(2 * std::int64_t{planned.point.instances},
+                                     options.most_pool_bytes / (size.bytes / size.sets));
+  return sets < size.sets ? plan(sets * (size.passages / size.sets)) : size;
 }
 
 std::int64_t planned_bytes(const PlannedGroup& group, const GroupOptions& options) {

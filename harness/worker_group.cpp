@@ -20,6 +20,9 @@ using nlohmann::ordered_json;
 /// Processes are started by the dozen, so that the encoding of passages counts; the rest of the
 /// pool are copies at other addresses. 256 sets took 1.2 s of minilm-l6's start, 16 take 0.1 s.
 constexpr std::int64_t kDistinctSets = 16;
+/// For the same reason: 256 MB took 0.18 s of bert-tiny's start. Both sides load from a pool of the
+/// same size, larger than a core's own caches.
+constexpr std::int64_t kMostPoolBytes = 64'000'000;
 
 /// Rounds thrown away after the warm-up: the probe needs eight bursts, two a round, before it can
 /// tell a disturbance, and a slowdown that is planted the median of a few samples.
@@ -48,7 +51,8 @@ GroupOptions group_options(const WorkerShelf& shelf) {
   return {.last_level_cache_bytes = shelf.machine().last_level_cache_bytes,
           .available_bytes = available_memory_bytes(),
           .detail = shelf.plan().options.detail,
-          .most_distinct_sets = kDistinctSets};
+          .most_distinct_sets = kDistinctSets,
+          .most_pool_bytes = kMostPoolBytes};
 }
 
 /// The lower quartile of the rounds, which a disturbance hardly moves; nullopt without rounds.

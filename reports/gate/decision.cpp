@@ -67,7 +67,7 @@ Finding find(const GatePoint& point, Figure figure, double threshold, const Gate
   return finding;
 }
 
-void decide(std::span<const FindingOfPoint> findings, const GateRules& rules) {
+void decide(std::span<const FindingOfPoint> findings, const GateRules& rules, std::int64_t family) {
   std::vector<const FindingOfPoint*> judged;
   std::vector<double> slower;
   std::vector<double> faster;
@@ -78,8 +78,8 @@ void decide(std::span<const FindingOfPoint> findings, const GateRules& rules) {
       faster.push_back(at.finding->estimate->p_faster);
     }
   }
-  const std::vector<bool> is_slower = rejected(slower, alarm_level(rules, rules.confirm));
-  const std::vector<bool> is_faster = rejected(faster, alarm_level(rules, false));
+  const std::vector<bool> is_slower = rejected(slower, alarm_level(rules, rules.confirm), family);
+  const std::vector<bool> is_faster = rejected(faster, alarm_level(rules, false), family);
   for (std::size_t i = 0; i < judged.size(); ++i) {
     const FindingOfPoint& at = *judged[i];
     if (is_slower[i]) {

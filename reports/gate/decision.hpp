@@ -36,14 +36,16 @@ struct Finding {
 Finding find(const GatePoint& point, Figure figure, double threshold, const GateRules& rules,
              std::int64_t tests);
 
-/// Gives every judged finding its verdict; correction is over all of them.
+/// Gives every judged finding its verdict; correction is over all of them, and over as many as
+/// `family` where more will be judged in the end.
 struct FindingOfPoint {
   const GatePoint* point;
   Figure figure;
   double threshold;
   Finding* finding;
 };
-void decide(std::span<const FindingOfPoint> findings, const GateRules& rules);
+void decide(std::span<const FindingOfPoint> findings, const GateRules& rules,
+            std::int64_t family = 0);
 
 /// Threshold of a point: given, else calibrated, else the rules'.
 double threshold_of(const GatePoint& point, const GateRules& rules);

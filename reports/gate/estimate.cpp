@@ -236,6 +236,19 @@ std::optional<Location> locate(const GatePoint& point, Figure figure, const Gate
   return found;
 }
 
+namespace {
+
+/// Standard errors between a hypothesis and a truth that a one-sided t test of this level rejects it
+/// for with power kPower, the error being estimated too: the non-central t distribution's
+/// approximation in Abramowitz and Stegun, 26.7.10.
+double reach(double level, double degrees) {
+  const double t = student_quantile(1 - level, degrees);
+  const double z = student_quantile(kPower, kInfinite);
+  return t * (1 - 1 / (4 * degrees)) + z * std::sqrt(1 + t * t / (2 * degrees));
+}
+
+}  // namespace
+
 double alarm_level(const GateRules& rules, bool confirmed_later) {
   constexpr double kUnconfirmed = 0.2;
   const double tail = (1 - rules.confidence) / 2 / std::max(1, rules.looks);
@@ -256,8 +269,7 @@ Estimate estimate(const Location& location, double threshold, const GateRules& r
   result.p_faster = student_upper((-location.centre - margin) / location.error, degrees);
   const double strict =
       alarm_level(rules, rules.confirm) / static_cast<double>(std::max<std::int64_t>(1, tests));
-  const double reach = student_quantile(1 - strict, degrees) + student_quantile(kPower, degrees);
-  result.smallest_effect = bounded_exp(margin + reach * location.error) - 1;
+  result.smallest_effect = bounded_exp(margin + reach(strict, degrees) * location.error) - 1;
   result.processes = location.processes;
   result.rounds = location.rounds;
   result.paired = location.paired;
@@ -265,13 +277,15 @@ Estimate estimate(const Location& location, double threshold, const GateRules& r
   return result;
 }
 
-std::vector<bool> rejected(std::span<const double> p_values, double rate) {
+std::vector<bool> rejected(std::span<const double> p_values, double rate, std::int64_t family) {
   std::vector<std::size_t> order(p_values.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::ranges::sort(order, {}, [&](std::size_t i) { return p_values[i]; });
   std::vector<bool> result(p_values.size(), false);
+  const double tests =
+      static_cast<double>(std::max(family, static_cast<std::int64_t>(p_values.size())));
   for (std::size_t rank = order.size(); rank > 0; --rank) {
-    const double limit = rate * static_cast<double>(rank) / static_cast<double>(order.size());
+    const double limit = rate * static_cast<double>(rank) / tests;
     if (p_values[order[rank - 1]] <= limit) {
       for (std::size_t i = 0; i < rank; ++i) {
         result[order[i]] = true;

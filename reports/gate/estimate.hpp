@@ -65,7 +65,7 @@ Estimate estimate(const Location& location, double threshold, const GateRules& r
                   std::int64_t tests);
 
 /// Benjamini and Hochberg 1995: which of the hypotheses are rejected at false-discovery rate
-/// `rate`.
-std::vector<bool> rejected(std::span<const double> p_values, double rate);
+/// `rate`. `family`: how many there are, where some are not known yet (taken as not rejected).
+std::vector<bool> rejected(std::span<const double> p_values, double rate, std::int64_t family = 0);
 
 }  // namespace deformer

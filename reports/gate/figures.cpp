@@ -14,7 +14,10 @@ double threshold_of(const ExactFigure& figure, const GateRules& rules) {
       given != rules.figure_thresholds.end()) {
     return given->second;
   }
-  return figure.counted ? rules.counted_threshold : 0;
+  constexpr double kBinaryThreshold = 0.01;
+  return figure.counted                  ? rules.counted_threshold
+         : figure.name == "binary_bytes" ? kBinaryThreshold
+                                         : 0;
 }
 
 FigureChange change_of(const ExactFigure& base, const ExactFigure& head, const GateRules& rules) {

@@ -15,6 +15,8 @@ struct FiguresCompared {
   std::vector<FigureChange> changes;
   std::int64_t same = 0;
   std::int64_t not_compared = 0;  ///< of another instruction set, or on one side only
+
+  bool any() const { return same > 0 || !changes.empty(); }
 };
 
 FiguresCompared compare_figures(const std::vector<ExactFigure>& base,

@@ -6,7 +6,7 @@
 
 #include "model/error.hpp"
 #include "records/run_file.hpp"
-#include "reports/gate/decision.hpp"
+#include "reports/gate/case.hpp"
 #include "reports/gate/figures.hpp"
 #include "reports/gate/origin.hpp"
 #include "reports/gate/verdict.hpp"
@@ -14,14 +14,6 @@
 
 namespace deformer {
 namespace {
-
-/// A point under judgement.
-struct Case {
-  const GatePoint* point;
-  PointVerdict verdict;
-  bool settled = false;  ///< before any statistics: INVALID, MISSING
-  Finding time, ratio, full;
-};
 
 /// What of a fingerprint is the machine's and not the program's: a library may be what changed.
 std::map<std::string, std::string> machine_alone(std::map<std::string, std::string> deciding) {
@@ -36,55 +28,6 @@ std::vector<std::string> machine_differences(const GateProgram& base, const Gate
   const std::string text = describe_differences(machine_alone(base.machine),
                                                 machine_alone(head.machine), "in base", "in head");
   return text.empty() ? std::vector<std::string>{} : std::vector<std::string>{text};
-}
-
-std::string injected_words(const GatePoint& point) {
-  std::string text;
-  for (const auto& [name, side] : {std::pair{"base", &point.base}, {"head", &point.head}}) {
-    if (!side->injected.empty()) {
-      text += fmt::format("{}{}: {}", text.empty() ? "" : "; ", name, side->injected);
-    }
-  }
-  return text;
-}
-
-std::string with_reason(const GateSide& side) {
-  return side.reason.empty() ? side.status : fmt::format("{}: {}", side.status, side.reason);
-}
-
-/// Points that need no statistics. Returns false for those that are not judged at all; `notes` says
-/// which.
-bool settle(Case& at, std::vector<std::string>& notes) {
-  const GatePoint& point = *at.point;
-  const auto settled = [&at](Verdict verdict, std::string words) {
-    at.settled = true;
-    at.verdict.verdict = verdict;
-    at.verdict.words = std::move(words);
-    return true;
-  };
-  for (const auto& [name, side] : {std::pair{"head", &point.head}, {"base", &point.base}}) {
-    if (side->status == "invalid") {
-      return settled(Verdict::invalid, fmt::format("{} is {}", name, with_reason(*side)));
-    }
-  }
-  if (point.base.status == "skipped" && point.head.status == "skipped") {
-    notes.push_back(
-        fmt::format("{}: not judged, skipped on both sides: {}", point.name, point.head.reason));
-    return false;
-  }
-  if (point.base.status == "absent") {
-    notes.push_back(fmt::format("{}: not judged, only head has it", point.name));
-    return false;
-  }
-  if (point.head.status == "absent") {
-    return settled(Verdict::missing, "base has it, head does not: removed or renamed?");
-  }
-  for (const auto& [name, side] : {std::pair{"head", &point.head}, {"base", &point.base}}) {
-    if (side->status != "ok") {
-      return settled(Verdict::missing, fmt::format("{} is {}", name, with_reason(*side)));
-    }
-  }
-  return true;
 }
 
 class Court {
@@ -111,7 +54,10 @@ class Court {
  private:
   bool same_machine() const { return result_.machine_differences.empty(); }
   /// A figure of an absolute time says nothing from one machine to another.
-  bool judges_time() const { return same_machine() && rules_.metric != GateMetric::ratio; }
+  bool judges_time() const {
+    return same_machine() &&
+           (rules_.metric == GateMetric::both || rules_.metric == GateMetric::time);
+  }
   bool judges_ratio() const {
     return rules_.metric == GateMetric::ratio ||
            (same_machine() && rules_.metric == GateMetric::both);
@@ -167,58 +113,15 @@ class Court {
     decide(findings, rules_);
   }
 
-  /// Time and ratio together; see the header of this room's decision for each alone.
-  ///  - ratio worse, and time not, because full got faster: no regression of this point;
-  ///  - ratio better because full got slower: REGRESSED, whatever the time says;
-  ///  - else a regression of either is one; where the time is decided, an undecided ratio is not
-  ///    waited for.
-  void weigh(Case& at) {
-    PointVerdict& verdict = at.verdict;
-    verdict.time = at.time.estimate;
-    verdict.ratio = at.ratio.estimate;
-    verdict.time_verdict = at.time.verdict;
-    verdict.ratio_verdict = at.ratio.verdict;
-    const bool only_ratio = rules_.metric == GateMetric::ratio;
-    const bool full_faster = at.full.judged && at.full.verdict == Verdict::improved;
-    const bool full_slower = at.full.judged && at.full.verdict == Verdict::regressed;
-    const std::string of_time = finding_words(at.time, verdict.threshold, rules_);
-    const std::string of_ratio =
-        "against full, " + finding_words(at.ratio, verdict.threshold, rules_);
-    verdict.judged_by_ratio = only_ratio;
-    verdict.verdict = only_ratio ? at.ratio.verdict : at.time.verdict;
-    verdict.words = only_ratio ? of_ratio : of_time;
-    verdict.suspected = (only_ratio ? at.ratio : at.time).suspected;
-    if (!at.ratio.judged) {
-      return;
-    }
-    if (at.ratio.verdict == Verdict::improved && full_slower) {
-      verdict.judged_by_ratio = only_ratio || verdict.verdict != Verdict::regressed;
-      verdict.verdict = Verdict::regressed;
-      verdict.words = fmt::format("the ratio is better only because full got slower: full is {}",
-                                  estimate_words(*at.full.estimate));
-      return;
-    }
-    const bool ratio_worse = at.ratio.verdict == Verdict::regressed || at.ratio.suspected;
-    if (only_ratio || !ratio_worse || verdict.verdict == Verdict::regressed) {
-      return;
-    }
-    if (full_faster) {
-      verdict.words += fmt::format("; the ratio fell because full got faster: full is {}",
-                                   estimate_words(*at.full.estimate));
-      return;
-    }
-    verdict.judged_by_ratio = true;
-    verdict.verdict = std::min(verdict.verdict, at.ratio.verdict);
-    verdict.suspected = at.ratio.suspected;
-    verdict.words = of_ratio;
-  }
-
   void conclude(Case& at) {
     PointVerdict& verdict = at.verdict;
     if (at.settled) {
       return;
     }
-    if (!same_machine() && rules_.metric != GateMetric::ratio) {
+    if (rules_.metric == GateMetric::exact) {
+      verdict.verdict = Verdict::pass;
+      verdict.words = "only exact figures are judged";
+    } else if (!same_machine() && rules_.metric != GateMetric::ratio) {
       verdict.verdict = Verdict::incomparable;
       verdict.ratio = at.ratio.estimate;
       verdict.judged_by_ratio = true;
@@ -232,7 +135,7 @@ class Court {
       verdict.words = "has no ratio to full: only exact figures are judged";
     } else {
       ++judged_;
-      weigh(at);
+      weigh(at, rules_);
     }
     judge_figures(at);
     explain(at);
@@ -243,6 +146,7 @@ class Court {
     const bool same_isa = at.point->base.isa == at.point->head.isa && !at.point->base.isa.empty();
     FiguresCompared compared =
         compare_figures(at.point->base.figures, at.point->head.figures, same_isa, rules_);
+    judged_ += rules_.metric == GateMetric::exact && compared.any() ? 1 : 0;
     verdict.figures_same = compared.same;
     verdict.figures_not_compared = compared.not_compared;
     std::string worse;
@@ -261,8 +165,11 @@ class Court {
   /// Where it comes from, and what a reader must know of the sides.
   void explain(Case& at) {
     PointVerdict& verdict = at.verdict;
-    const bool changed = verdict.verdict == Verdict::regressed ||
-                         verdict.verdict == Verdict::improved || verdict.suspected;
+    const auto moved = [](const Finding& finding) {
+      return finding.judged && (finding.suspected || finding.verdict == Verdict::regressed ||
+                                finding.verdict == Verdict::improved);
+    };
+    const bool changed = moved(at.time) || moved(at.ratio);
     if (changed && at.point->base.ranges.is_object() && at.point->head.ranges.is_object()) {
       verdict.attribution = attribute(at.point->base.ranges, at.point->head.ranges);
     }
@@ -300,22 +207,22 @@ class Court {
     }
     result_.verdict = worst;
     result_.words = whole_words(nothing);
-    for (const auto& [name, side] : {std::pair{"base", &input_.base}, {"head", &input_.head}}) {
-      if (side->unfinished) {
-        result_.notes.push_back(fmt::format(
-            "{}: its run did not finish (no end line); what it did not measure is not judged",
-            name));
-      }
-    }
     for (const std::string& difference : result_.machine_differences) {
       result_.notes.push_back("machines differ: " + difference);
     }
   }
 
   std::string whole_words(bool nothing) const {
+    std::string unfinished;
+    for (const auto& [name, side] : {std::pair{"base", &input_.base}, {"head", &input_.head}}) {
+      if (side->unfinished) {
+        unfinished += fmt::format(
+            "the run of {} did not finish (no end line), what it left out is unknown; ", name);
+      }
+    }
     if (nothing) {
-      return result_.points.empty() ? "no point was measured on both sides"
-                                    : "no point could be judged";
+      return unfinished + (result_.points.empty() ? "no point was measured on both sides"
+                                                  : "no point could be judged");
     }
     std::vector<std::string> parts;
     for (std::size_t i = 0; i < result_.counts.size(); ++i) {
@@ -325,7 +232,8 @@ class Court {
       }
     }
     const std::size_t points = result_.points.size();
-    return fmt::format("{} point{}: {}", points, points == 1 ? "" : "s", fmt::join(parts, ", "));
+    return fmt::format("{}{} point{}: {}", unfinished, points, points == 1 ? "" : "s",
+                       fmt::join(parts, ", "));
   }
 
   const GateInput& input_;
@@ -348,43 +256,22 @@ void refuse_identical(const GateInput& input) {
 
 }  // namespace
 
-std::string_view verdict_name(Verdict verdict) {
-  constexpr std::array<std::string_view, 7> kNames = {
-      "INVALID", "REGRESSED", "MISSING", "INCOMPARABLE", "AMBIGUOUS", "IMPROVED", "PASS"};
-  return kNames.at(static_cast<std::size_t>(verdict));
-}
-
-int exit_code(Verdict verdict) {
-  switch (verdict) {
-    case Verdict::invalid:
-    case Verdict::regressed:
-      return 1;
-    case Verdict::missing:
-    case Verdict::incomparable:
-    case Verdict::ambiguous:
-      return 4;
-    case Verdict::improved:
-    case Verdict::pass:
-      return 0;
-  }
-  return 4;
-}
-
 GateResult judge(const GateInput& input, const GateRules& rules) {
   refuse_identical(input);
   return Court(input, rules).hear();
 }
 
-Progress look_at(const GatePoint& point, const GateRules& rules) {
+Progress look_at(const GatePoint& point, const GateRules& rules, std::int64_t tests) {
   const double threshold = threshold_of(point, rules);
-  const std::int64_t tests = point.variant == "full" ? 1 : 2;
-  Finding time = find(point, Figure::time, threshold, rules, tests);
-  Finding ratio = find(point, Figure::ratio, threshold, rules, tests);
+  const std::int64_t own = point.variant == "full" ? 1 : 2;
+  const std::int64_t family = std::max(tests, own);
+  Finding time = find(point, Figure::time, threshold, rules, family);
+  Finding ratio = find(point, Figure::ratio, threshold, rules, family);
   time.judged = time.estimate && rules.metric != GateMetric::ratio;
   ratio.judged = ratio.estimate && rules.metric != GateMetric::time;
   const std::array findings = {FindingOfPoint{&point, Figure::time, threshold, &time},
                                FindingOfPoint{&point, Figure::ratio, threshold, &ratio}};
-  decide(findings, rules);
+  decide(findings, rules, family);
   Progress progress;
   progress.time = time.estimate;
   progress.ratio = ratio.estimate;

@@ -81,18 +81,21 @@ struct GateResult {
   int exit_code() const { return deformer::exit_code(verdict); }
 };
 
-/// Judges every point and the whole. How: see judge.cpp.
+/// Judges every point and the whole. How: see decision.hpp (one figure), case.hpp (time and ratio
+/// of a point), estimate.hpp (the statistics).
 /// @throws BadInput when both sides are the same build and that was not allowed (--aa).
 GateResult judge(const GateInput& input, const GateRules& rules);
 
 /// Time and ratio of one point alone, for `gate measure` between rounds: enough to know whether to
-/// go on. Uncorrected for other points. `decided`: more rounds cannot be expected to change it.
+/// go on. `tests`: how many figures the gate will judge in the end (a time and a ratio of each
+/// variant, a time of each full); what is called here holds then too. `decided`: more rounds cannot
+/// be expected to change it.
 struct Progress {
   Verdict verdict = Verdict::ambiguous;
   bool decided = false;
   bool suspected = false;  ///< REGRESSED but for the confirmation: measure again in fresh processes
   std::optional<Estimate> time, ratio;
 };
-Progress look_at(const GatePoint& point, const GateRules& rules);
+Progress look_at(const GatePoint& point, const GateRules& rules, std::int64_t tests = 1);
 
 }  // namespace deformer

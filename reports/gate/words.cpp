@@ -8,7 +8,7 @@ namespace deformer {
 
 std::string change_words(double ratio) {
   if (std::abs(std::log(ratio)) < 0.0005) {
-    return "the same";
+    return "1.000x";
   }
   return ratio > 1 ? fmt::format("{:.3f}x slower", ratio)
                    : fmt::format("{:.3f}x faster", 1 / ratio);

@@ -21,7 +21,8 @@ struct SimulatedNoise {
 
 class Simulation {
  public:
-  explicit Simulation(std::uint64_t seed, SimulatedNoise noise = {}) : random_(seed), noise_(noise) {}
+  explicit Simulation(std::uint64_t seed, SimulatedNoise noise = {})
+      : random_(seed), noise_(noise) {}
 
   /// `effect`: head takes 1 + effect times as long; `full_effect`: the same of full.
   GatePair pair(std::size_t rounds, double effect = 0, double full_effect = 0,
@@ -79,7 +80,8 @@ class Simulation {
   }
   double sample(double centre_ln) {
     // Student's t with 3 degrees of freedom has standard deviation sqrt(3).
-    double ln = centre_ln + noise_.drift_ln * drift_ + noise_.round_ln * heavy_(random_) / std::sqrt(3);
+    double ln =
+        centre_ln + noise_.drift_ln * drift_ + noise_.round_ln * heavy_(random_) / std::sqrt(3);
     if (uniform_(random_) < noise_.spikes) {
       ln += std::log1p(uniform_(random_) / 2);
     }
