@@ -2,15 +2,13 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <optional>
-#include <regex>
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include "cli/app.hpp"
 #include "cli/gate.hpp"
+#include "cli/gate_history.hpp"
 #include "cli/verbs.hpp"
 #include "model/error.hpp"
 #include "records/run_file.hpp"
@@ -25,13 +23,6 @@ const std::vector<std::string>& actions() {
                                                  "plot", "lines", "check", "migrate"};
   return names;
 }
-
-struct HistoryArguments {
-  std::string action;
-  std::vector<std::string> operands;
-  std::string database, revision, date, filter, metric, threshold, format, out;
-  std::size_t last = 0;
-};
 
 void add_options(App& app, HistoryArguments& arguments) {
   app.add_option("ACTION", arguments.action,
@@ -112,38 +103,6 @@ int add_files(const HistoryArguments& arguments) {
   return kDone;
 }
 
-HistoryView view_of(const HistoryArguments& arguments, std::size_t default_last, bool points) {
-  History history(arguments.database, History::Access::read);
-  HistoryView view;
-  view.machines = history.machines();
-  view.runs = history.runs(arguments.last != 0 ? arguments.last : default_last);
-  if (!points) {
-    return view;
-  }
-  std::regex wanted;
-  try {
-    wanted = std::regex(arguments.filter);
-  } catch (const std::regex_error& error) {
-    throw BadInput(fmt::format("--filter: expected a regular expression, found '{}' ({})",
-                               arguments.filter, error.what()));
-  }
-  view.series = history.series(view.runs, [&](const std::string& name) {
-    return arguments.filter.empty() || std::regex_search(name, wanted);
-  });
-  return view;
-}
-
-void find_changes_of(HistoryView& view, const HistoryArguments& arguments) {
-  FindChanges what;
-  what.smallest = parse_fraction("--threshold", arguments.threshold);
-  std::size_t too_small = 0;
-  view.changes = find_changes(view.series, what, too_small);
-  if (too_small > 0) {
-    fmt::print(stderr, "deformer-bench: {} change{} below --threshold {} not shown\n", too_small,
-               too_small == 1 ? " is" : "s are", arguments.threshold);
-  }
-}
-
 int nothing_found(const HistoryArguments& arguments) {
   fmt::print(stderr, "deformer-bench: {}\n",
              arguments.filter.empty() ? "the history holds no point"
@@ -151,72 +110,10 @@ int nothing_found(const HistoryArguments& arguments) {
   return kUndecided;
 }
 
-/// A name as a file's: what a shell or another system may stumble over becomes '_'.
-std::string file_name(const std::string& name) {
-  std::string text = name.substr(0, 150);
-  std::ranges::replace_if(
-      text, [](unsigned char c) { return std::isalnum(c) == 0 && c != '-' && c != '.'; }, '_');
-  return text;
-}
-
-void write_figures(const std::vector<Figure>& figures, const std::string& folder) {
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  std::vector<std::string> taken;
-  for (const Figure& figure : figures) {
-    std::string name = file_name(figure.title);
-    if (std::ranges::find(taken, name) != taken.end()) {
-      name += fmt::format("-{}", taken.size());
-    }
-    taken.push_back(name);
-    const std::filesystem::path path = std::filesystem::path(folder) / (name + ".svg");
-    std::ofstream file(path);
-    file << svg_plot(figure);
-    if (!file.flush()) {
-      throw BadInput(fmt::format("{}: expected to write a figure there, could not", path.string()));
-    }
-    print_piece(path.string() + "\n");
-  }
-  finish_result();
-}
-
-int plot(const HistoryArguments& arguments) {
-  constexpr std::size_t kMost = 12;  // as `report --plot`
-  HistoryView view = view_of(arguments, 0, true);
-  find_changes_of(view, arguments);
-  const std::vector<Figure> figures = trend_figures(view, arguments.metric);
-  if (figures.empty()) {
-    fmt::print(stderr, "deformer-bench: no point has two runs to plot\n");
-    return kUndecided;
-  }
-  if (!arguments.out.empty()) {
-    write_figures(figures, arguments.out);
-    return kDone;
-  }
-  if (arguments.format == "svg") {
-    if (figures.size() > 1) {
-      throw BadInput(fmt::format(
-          "gate history plot --format svg: expected one point on one machine, found {}; narrow "
-          "--filter, or give --out FOLDER for a file of each",
-          figures.size()));
-    }
-    print_result(svg_plot(figures.front()));
-    return kDone;
-  }
-  for (std::size_t i = 0; i < std::min(kMost, figures.size()); ++i) {
-    print_piece((i > 0 ? "\n" : "") + terminal_plot(figures[i]));
-  }
-  if (figures.size() > kMost) {
-    print_piece(fmt::format("\n{} more points; --filter chooses\n", figures.size() - kMost));
-  }
-  finish_result();
-  return kDone;
-}
-
 int show_table(const HistoryArguments& arguments) {
   constexpr std::size_t kTrendRuns = 20;  // what fits a screen; --last says otherwise
   const bool trend = arguments.action == "trend";
-  HistoryView view = view_of(arguments, 0, true);
+  HistoryView view = view_of(arguments, true);
   if (view.series.empty()) {
     return nothing_found(arguments);
   }
@@ -276,12 +173,12 @@ int run_gate_history(const std::vector<std::string>& given) {
     return add_files(arguments);
   }
   if (arguments.action == "runs") {
-    const HistoryView view = view_of(arguments, 0, false);
+    const HistoryView view = view_of(arguments, false);
     print_tables("gate", {history_runs_table(view)}, arguments.format, false);
     return kDone;
   }
   if (arguments.action == "plot") {
-    return plot(arguments);
+    return plot_history(arguments);
   }
   if (arguments.action == "lines") {
     return show_lines(arguments);

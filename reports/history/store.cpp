@@ -1,10 +1,8 @@
 /// Adding runs.
 
-#include <algorithm>
 #include <array>
 #include <chrono>
 #include <string_view>
-#include <unordered_map>
 
 #include <fmt/format.h>
 
@@ -13,83 +11,12 @@
 #include "reports/fields.hpp"
 #include "reports/history/compression.hpp"
 #include "reports/history/history.hpp"
-#include "reports/text.hpp"
+#include "reports/history/run_parts.hpp"
 
 namespace deformer {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-/// The lines of one run within its file.
-struct RunParts {
-  const Json* run = nullptr;
-  std::vector<const Json*> records;
-  const Json* end = nullptr;
-
-  std::string text() const {
-    std::string text = to_line(*run) + '\n';
-    for (const Json* record : records) text += to_line(*record) + '\n';
-    if (end != nullptr) text += to_line(*end) + '\n';
-    return text;
-  }
-};
-
-std::vector<RunParts> parts_of(const RunFile& file) {
-  std::vector<RunParts> parts;
-  std::unordered_map<std::string, std::size_t> index;
-  for (const Json& run : file.runs) {
-    index.emplace(text_field(run, "id").value_or(""), parts.size());
-    parts.push_back({&run, {}, nullptr});
-  }
-  for (const Json& record : file.records) {
-    const std::string name = text_field(record, "run").value_or("");
-    const auto found = index.find(name);
-    if (found == index.end()) {
-      throw BadInput(fmt::format(
-          "{}: expected the run line of run '{}', whose record {} is there; found none, so the "
-          "machine is unknown; nothing of the file was stored",
-          file.path.string(), one_line(name), one_line(text_field(record, "name").value_or(""))));
-    }
-    parts[found->second].records.push_back(&record);
-  }
-  for (const Json& end : file.ends) {
-    const auto found = index.find(text_field(end, "run").value_or(""));
-    if (found != index.end()) parts[found->second].end = &end;
-  }
-  return parts;
-}
-
-bool is_base_of_a_gate(const Json& record) {
-  return text_field(record, "gate.side").value_or("") == "base";
-}
-
-/// What a trend shows of each point: the latest record; where a gate measured it in several
-/// processes, the one whose median is the middle of theirs.
-std::vector<const Json*> shown_records(const RunParts& run) {
-  std::vector<std::string> order;
-  std::unordered_map<std::string, std::vector<const Json*>> by_key;
-  for (const Json* record : run.records) {
-    if (is_base_of_a_gate(*record)) continue;
-    const std::string key = text_field(*record, "key").value_or("");
-    if (!by_key.contains(key)) order.push_back(key);
-    by_key[key].push_back(record);
-  }
-  std::vector<const Json*> shown;
-  for (const std::string& key : order) {
-    std::vector<const Json*>& all = by_key[key];
-    const auto measured = [](const Json* record) {
-      return field(*record, "gate") != nullptr && positive_field(*record, "time.median");
-    };
-    if (!std::ranges::all_of(all, measured)) {
-      shown.push_back(all.back());
-      continue;
-    }
-    std::ranges::stable_sort(
-        all, {}, [](const Json* record) { return *positive_field(*record, "time.median"); });
-    shown.push_back(all[(all.size() - 1) / 2]);
-  }
-  return shown;
-}
 
 std::string figures_text(const Json& record) {
   constexpr std::array<std::string_view, 7> kFigures = {
@@ -147,7 +74,7 @@ std::size_t store_measurements(Database& database, std::int64_t run, const RunPa
   Statement insert = database.prepare(
       "INSERT INTO measurement(run, point, status, injected, median_ns, ci_low_ns, ci_high_ns, "
       "ratio, ratio_low, ratio_high, rounds, exact) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
-  const std::vector<const Json*> shown = shown_records(parts);
+  const std::vector<const Json*> shown = parts.shown();
   for (const Json* record : shown) {
     const Json* point = field(*record, "point");
     const std::string name = text_field(*record, "name").value_or("");
@@ -243,11 +170,7 @@ std::int64_t extend(Database& database, const Stored& stored, const RunParts& pa
 void History::add(const RunFile& file, const RunOrigin& origin,
                   const std::function<void(const AddedRun&)>& done) {
   for (const RunParts& parts : parts_of(file)) {
-    const bool only_base =
-        !parts.records.empty() && std::ranges::all_of(parts.records, [](const Json* record) {
-          return is_base_of_a_gate(*record);
-        });
-    if (only_base) continue;
+    if (parts.is_of_base()) continue;
     AddedRun added{text_field(*parts.run, "id").value_or(""),
                    origin.revision.empty() ? text_field(*parts.run, "revision").value_or("")
                                            : origin.revision};
@@ -270,7 +193,7 @@ void History::add(const RunFile& file, const RunOrigin& origin,
       added.points = store_measurements(database_, run, parts);
       store_lines(database_, run, text, body);
     } else {
-      added.points = shown_records(parts).size();
+      added.points = parts.shown().size();
     }
     transaction.commit();
     done(added);

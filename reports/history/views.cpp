@@ -7,17 +7,11 @@
 
 #include <fmt/format.h>
 
-#include "profilers/statistics.hpp"
 #include "reports/fields.hpp"
 #include "reports/numbers.hpp"
 
 namespace deformer {
 namespace {
-
-std::string number_of(const HistoryView& view, std::int64_t machine) {
-  const auto found = std::ranges::find(view.machines, machine, &HistoryMachine::id);
-  return std::to_string(found - view.machines.begin() + 1);
-}
 
 /// Which machine each number stands for.
 void add_machine_notes(const HistoryView& view, Table& table) {
@@ -95,14 +89,12 @@ Cell value_cell(const HistoryChange& change, double value) {
                       change.metric.starts_with("flops") ? human_flops(value) : human_bytes(value));
 }
 
-/// The unit in which times of about this size read best, and its length in ns.
-std::pair<const char*, double> time_unit(double ns) {
-  if (ns < 1e3) return {"ns", 1};
-  if (ns < 1e6) return {"us", 1e3};
-  return ns < 1e9 ? std::pair{"ms", 1e6} : std::pair{"s", 1e9};
-}
-
 }  // namespace
+
+std::string HistoryView::number_of(std::int64_t machine) const {
+  const auto found = std::ranges::find(machines, machine, &HistoryMachine::id);
+  return std::to_string(found - machines.begin() + 1);
+}
 
 Table added_table(const std::vector<AddedRun>& added) {
   Table table;
@@ -128,8 +120,7 @@ Table history_runs_table(const HistoryView& view) {
                    {"build", "build", "", "Build id of the program", true},
                    {"version", "version", "", "Version of the program", true}};
   for (const HistoryRun& run : view.runs) {
-    table.rows.push_back({run.name, run.revision, instant_text(run.at),
-                          number_of(view, run.machine),
+    table.rows.push_back({run.name, run.revision, instant_text(run.at), view.number_of(run.machine),
                           Cell::number(static_cast<double>(run.records)), run.build, run.version});
   }
   add_machine_notes(view, table);
@@ -165,7 +156,7 @@ Table trend_table(const HistoryView& view, const TrendOptions& options) {
       const HistoryEntry& entry = series.entries[e];
       const HistoryRun& run = view.run_of(series, e);
       std::vector<Cell> row = {series.name,
-                               number_of(view, series.machine),
+                               view.number_of(series.machine),
                                run.revision,
                                date_of(run.at),
                                Cell::number(entry.median_ns),
@@ -206,80 +197,12 @@ Table changes_table(const HistoryView& view) {
     const HistorySeries& series = view.series[change.series];
     const HistoryRun& since = view.run_of(series, change.entry);
     table.rows.push_back(
-        {series.name, number_of(view, series.machine), change.metric, change_words(change),
+        {series.name, view.number_of(series.machine), change.metric, change_words(change),
          since.revision, date_of(since.at), view.run_of(series, change.before).revision,
          value_cell(change, change.from), value_cell(change, change.to), Cell::number(change.p)});
   }
   add_machine_notes(view, table);
   return table;
-}
-
-namespace {
-
-Series measured_series(const HistorySeries& series, const SeriesValues& values, bool time,
-                       double scale) {
-  Series measured{time ? "median" : "speedup", {}, false};
-  for (std::size_t i = 0; i < values.values.size(); ++i) {
-    const HistoryEntry& entry = series.entries[values.entries[i]];
-    FigurePoint point{static_cast<double>(i + 1), values.values[i] / scale, {}, {}};
-    const auto& low = time ? entry.ci_low_ns : entry.ratio_low;
-    const auto& high = time ? entry.ci_high_ns : entry.ratio_high;
-    if (low && high) {
-      point.low = *low / scale;
-      point.high = *high / scale;
-    }
-    measured.points.push_back(point);
-  }
-  return measured;
-}
-
-/// @pre changes, in the order of time.
-Series level_series(const SeriesValues& values, const std::vector<const HistoryChange*>& changes,
-                    double scale) {
-  Series level{"level between changes", {}, true};
-  double current = changes.front()->from;
-  std::size_t next = 0;
-  for (std::size_t i = 0; i < values.values.size(); ++i) {
-    if (next < changes.size() && values.entries[i] == changes[next]->entry) {
-      current = changes[next++]->to;
-    }
-    level.points.push_back({static_cast<double>(i + 1), current / scale, {}, {}});
-  }
-  return level;
-}
-
-}  // namespace
-
-std::vector<Figure> trend_figures(const HistoryView& view, const std::string& metric) {
-  const bool time = metric == "time";
-  std::vector<Figure> figures;
-  for (std::size_t s = 0; s < view.series.size(); ++s) {
-    const HistorySeries& series = view.series[s];
-    const SeriesValues values = series_values(series, metric);
-    if (values.values.size() < 2) continue;
-    const auto [unit, length_ns] = time_unit(median(values.values).value_or(0));
-    const double scale = time ? length_ns : 1;
-    Figure figure{fmt::format("{}, machine {}", series.name, number_of(view, series.machine)),
-                  "run",
-                  time ? fmt::format("median, {}", unit) : "speedup",
-                  {},
-                  false};
-    figure.series.push_back(measured_series(series, values, time, scale));
-    std::vector<const HistoryChange*> changes;
-    for (const HistoryChange& change : view.changes) {
-      if (change.series == s && change.metric == metric) changes.push_back(&change);
-    }
-    if (!changes.empty()) figure.series.push_back(level_series(values, changes, scale));
-    for (const HistoryChange* change : changes) {
-      figure.series.push_back(
-          {fmt::format("since {}: {}", view.run_of(series, change->entry).revision,
-                       change_words(*change)),
-           {},
-           true});
-    }
-    figures.push_back(std::move(figure));
-  }
-  return figures;
 }
 
 }  // namespace deformer

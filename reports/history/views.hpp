@@ -18,6 +18,8 @@ struct HistoryView {
   std::vector<HistorySeries> series;
   std::vector<HistoryChange> changes;
 
+  /// What a table calls a machine: "1", "2", ...
+  std::string number_of(std::int64_t machine) const;
   const HistoryRun& run_of(const HistorySeries& of, std::size_t entry) const {
     return runs[of.entries[entry].run];
   }
