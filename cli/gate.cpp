@@ -15,6 +15,7 @@ namespace {
 /// A sub-verb is one line here and one file.
 const std::vector<Verb>& subverbs() {
   static const std::vector<Verb> verbs = {
+      {"measure", "two builds measured side by side: verdict on head", run_gate_measure},
       {"files", "two run files: verdict on HEAD against BASE", run_gate_files},
       {"replay", "recorded rounds judged again: false alarms and misses of any rule",
        run_gate_replay},

@@ -10,6 +10,7 @@
 
 namespace deformer::cli {
 
+int run_gate_measure(const std::vector<std::string>& arguments);  ///< gate_measure.cpp
 int run_gate_files(const std::vector<std::string>& arguments);   ///< gate_files.cpp
 int run_gate_replay(const std::vector<std::string>& arguments);  ///< gate_replay.cpp
 

@@ -31,6 +31,8 @@ int run_cost_verb(const std::vector<std::string>& arguments);
 int run_verify_verb(const std::vector<std::string>& arguments);
 int run_profile_verb(const std::vector<std::string>& arguments);
 int run_machine_verb(const std::vector<std::string>& arguments);
+/// `sweep --worker`, started by `gate measure`.
+int run_sweep_worker();
 /// PID PERIOD_US: memory of another process, line by line; for `profile` alone.
 int run_sample_memory(const std::vector<std::string>& arguments);
 int run_paper_verb(const std::vector<std::string>& arguments);

@@ -58,19 +58,26 @@ GateProgram program_of(const RunFile& file, const Json* run) {
 }
 
 /// The run that the side's program and machine are read from: of its last record.
-const Json* leading_run(const RunFile& file, const std::vector<const Json*>& records) {
+const Json* leading_run(const RunFile& file, const std::vector<const Json*>& records,
+                        const std::string& side) {
   if (!records.empty()) {
     return run_of(file, *records.back());
   }
-  return file.runs.empty() ? nullptr : &file.runs.back();
+  const auto own =
+      std::ranges::find_if(file.runs.rbegin(), file.runs.rend(),
+                           [&side](const Json& line) { return marked_side(line) == side; });
+  return own != file.runs.rend() ? &*own : file.runs.empty() ? nullptr : &file.runs.back();
 }
 
+/// Of a file that holds both sides only what is marked as this one's: a side that was to be
+/// measured and left no record is empty, not the other one.
 std::vector<const Json*> records_of_side(const RunFile& file, const std::string& side) {
-  const bool has_side = std::ranges::any_of(
-      file.records, [&side](const Json& record) { return marked_side(record) == side; });
+  const auto is_marked = [](const Json& line) { return !marked_side(line).empty(); };
+  const bool has_sides =
+      std::ranges::any_of(file.runs, is_marked) || std::ranges::any_of(file.records, is_marked);
   std::vector<const Json*> records;
   for (const Json& record : file.records) {
-    if (!has_side || marked_side(record) == side) {
+    if (!has_sides || marked_side(record) == side) {
       records.push_back(&record);
     }
   }
@@ -81,7 +88,7 @@ SideOfFile side_of(const RunFile& file, const std::string& side,
                    const std::optional<std::regex>& filter, const Warn& warn) {
   std::vector<const Json*> records = records_of_side(file, side);
   SideOfFile found;
-  const Json* leading = leading_run(file, records);
+  const Json* leading = leading_run(file, records, side);
   found.program = program_of(file, leading);
   if (const auto isa = found.program.machine.find("isa"); isa != found.program.machine.end()) {
     found.isa = isa->second;
