@@ -28,7 +28,7 @@ std::string_view advice_for(int code) {
     case SQLITE_PERM:
       return "expected to be able to write this file and its folder";
     case SQLITE_CANTOPEN:
-      return "expected a history, or a folder in which one can be made";
+      return "expected a history or a folder to make one in, and to be able to write there";
     case SQLITE_NOTADB:
       return "expected a history as `gate history add` makes it; is this another file?";
     case SQLITE_CORRUPT:
