@@ -85,13 +85,19 @@ int run_gate_replay(const std::vector<std::string>& arguments) {
   app.add_option("--filter", filter, "Regular expression on names: draw only these points");
   app.add_option("--gates", plan.gates, "Gates to draw, of each injection")
       ->check(CLI::Range(1, 10'000'000));
-  app.add_option("--processes", plan.processes,
-                 "Pairs of processes a gate; 0: half of what is recorded, at most 10")
+  app.add_option(
+         "--processes", plan.processes,
+         "Pairs of processes a gate, at most; 0: two thirds of what is recorded, at most 40")
       ->check(CLI::Range(0, 100'000));
   app.add_option("--confirm", plan.fresh,
-                 "Further pairs that confirm a suspicion; 0: call it at once; -1: as many again, "
-                 "as far as there are")
+                 "Further pairs that confirm a suspicion, at most; 0: call it at once; -1: half as "
+                 "many again")
       ->check(CLI::Range(-1, 100'000));
+  app.add_option(
+         "--first-look", plan.first_look,
+         "Pairs after which a gate may be decided already, as `gate measure` does; 0: judged "
+         "once, when all are there")
+      ->check(CLI::Range(0, 100'000));
   app.add_option("--rounds", plan.rounds, "Rounds of each process, the first so many; 0: all")
       ->check(CLI::Range(0, 1'000'000));
   app.add_option("--inject", inject,
@@ -110,10 +116,10 @@ int run_gate_replay(const std::vector<std::string>& arguments) {
   const RunFile recorded = read_together(paths);
   const Replay replay(gate_input(recorded, recorded, filter, warn));
   if (plan.processes == 0) {
-    plan.processes = std::clamp<std::int64_t>(replay.pairs() / 2, 1, 10);
+    plan.processes = std::clamp<std::int64_t>(replay.pairs() * 2 / 3, 1, 40);
   }
   if (plan.fresh < 0) {
-    plan.fresh = std::clamp<std::int64_t>(replay.pairs() - plan.processes, 0, plan.processes);
+    plan.fresh = std::min(replay.pairs() - plan.processes, (plan.processes + 1) / 2);
   }
   std::vector<ReplayOutcome> outcomes;
   for (const double share : shares) {
@@ -121,7 +127,8 @@ int run_gate_replay(const std::vector<std::string>& arguments) {
     outcomes.push_back(replay.run(plan, rules));
   }
   Table table = replay_table(outcomes);
-  table.notes.push_back(fmt::format("{} pairs a gate, {} to confirm", plan.processes, plan.fresh));
+  table.notes.push_back(
+      fmt::format("at most {} pairs a gate, and {} to confirm", plan.processes, plan.fresh));
   add_notes(table, replay);
   print_tables("gate", {table}, format);
   return kDone;

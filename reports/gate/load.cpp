@@ -10,22 +10,14 @@
 #include <fmt/format.h>
 
 #include "model/error.hpp"
-#include "profilers/statistics.hpp"
 #include "reports/fields.hpp"
+#include "reports/gate/load_side.hpp"
 
 namespace deformer {
 namespace {
 
 using Json = nlohmann::ordered_json;
 using Warn = std::function<void(const std::string&)>;
-
-/// A record as one process of one side.
-struct Start {
-  const Json* record = nullptr;
-  std::string pair;  ///< id of the gate that measured it; empty: beside no other
-  std::int64_t process = 0;
-  bool confirming = false;
-};
 
 std::string marked_side(const Json& record) {
   return text_field(record, "gate.side").value_or("");
@@ -180,91 +172,6 @@ GateProcess process_of(const Json& record) {
   return process;
 }
 
-void add_figure(GateSide& side, const Json& record, const std::string& path, std::string name,
-                const std::string& unit, bool depends_on_isa, bool counted = false) {
-  if (const auto value = number_field(record, path)) {
-    side.figures.push_back({std::move(name), unit, depends_on_isa, counted, *value});
-  }
-}
-
-/// What the cost model says follows from the plan alone; what a backend requests follows from the
-/// kernels it chose too.
-void add_figures(GateSide& side, const Json& record) {
-  for (const char* name :
-       {"flops", "flops_gemm", "flops_attention", "flops_elementwise", "flops_issued"}) {
-    add_figure(side, record, fmt::format("cost.{}", name), name, "FLOP", false);
-  }
-  for (const char* name : {"bytes_activations", "bytes_activation_peak", "bytes_requested",
-                           "bytes_cache_passage", "bytes_cache_batch", "bytes_weights"}) {
-    add_figure(side, record, fmt::format("cost.{}", name), name, "bytes", false);
-  }
-  add_figure(side, record, "cost.flops_executed", "flops_executed", "FLOP", true);
-  add_figure(side, record, "memory.peak_bytes", "arena_bytes", "bytes", true);
-  add_figure(side, record, "memory.requested_bytes", "requested_bytes", "bytes", true);
-  add_figure(side, record, "memory.weights_bytes", "packed_weights_bytes", "bytes", true);
-  add_figure(side, record, "memory.allocations", "allocations", "", true);
-  add_figure(side, record, "counters.launches", "launches", "", true);
-  for (const char* path : {"counters.PAPI_TOT_INS", "counters.instructions"}) {
-    add_figure(side, record, path, "instructions", "", true, true);
-  }
-}
-
-/// Medians over processes of one range or phase list.
-using Lists = std::vector<const Json*>;
-
-double median_of(const Lists& lists, std::size_t row) {
-  std::vector<double> values;
-  for (const Json* list : lists) {
-    if (row < list->size()) {
-      if (const auto value = number_field((*list)[row], "median_ns")) {
-        values.push_back(*value);
-      }
-    }
-  }
-  return median(values).value_or(0);
-}
-
-Json merged_list(const std::vector<Start>& starts, const char* name) {
-  Lists lists;
-  for (const Start& start : starts) {
-    if (const Json* list = field(*start.record, name); list != nullptr && list->is_array()) {
-      lists.push_back(list);
-    }
-  }
-  if (lists.empty()) {
-    return nullptr;
-  }
-  Json merged = *lists.front();
-  for (std::size_t row = 0; row < merged.size(); ++row) {
-    if (merged[row].is_object()) {
-      merged[row]["median_ns"] = median_of(lists, row);
-    }
-  }
-  return merged;
-}
-
-GateSide gate_side(const std::vector<Start>& starts, const SideOfFile& of) {
-  GateSide side;
-  side.isa = of.isa;
-  side.build = of.program.build;
-  // The latest start speaks for the point, unless an earlier one missed parity: one wrong result in
-  // ten starts is a wrong result.
-  const Json* speaking = starts.back().record;
-  for (const Start& start : starts) {
-    if (text_field(*start.record, "status") == "invalid") {
-      speaking = start.record;
-    }
-  }
-  side.status = text_field(*speaking, "status").value_or("failed");
-  side.reason = text_field(*speaking, "reason").value_or("");
-  side.injected = text_field(*speaking, "injected").value_or("");
-  side.unchecked = side.status == "ok" && field(*speaking, "parity") == nullptr;
-  add_figures(side, *speaking);
-  side.ranges = {{"ranges", merged_list(starts, "ranges")},
-                 {"phases", merged_list(starts, "phases")}};
-  return side;
-}
-
 bool is_ok(const Start& start) {
   return text_field(*start.record, "status") == "ok";
 }
@@ -339,10 +246,10 @@ GateInput gate_input(const RunFile& base_file, const RunFile& head_file, const s
     point.variant = text_field(told, "point.variant").value_or("");
     point.reproduce = text_field(told, "reproduce").value_or("");
     if (!starts_base.empty()) {
-      point.base = gate_side(starts_base, base);
+      point.base = gate_side(starts_base, base.isa, base.program.build);
     }
     if (!starts_head.empty()) {
-      point.head = gate_side(starts_head, head);
+      point.head = gate_side(starts_head, head.isa, head.program.build);
     }
     add_observations(point, starts_base, starts_head);
     input.points.push_back(std::move(point));

@@ -14,10 +14,13 @@ namespace deformer {
 
 struct ReplayPlan {
   std::int64_t gates = 1000;
-  std::int64_t processes = 10;  ///< pairs of processes a gate
-  std::int64_t fresh = 10;      ///< pairs that confirm a suspicion; 0: none, it is called at once
-  std::int64_t rounds = 0;      ///< of each process, the first so many; 0: all
-  double inject = 0;            ///< 0.03: head takes 1.03 times as long at one point of each gate
+  std::int64_t processes = 20;  ///< pairs of processes a gate, at most
+  std::int64_t fresh = 10;  ///< pairs that confirm a suspicion, at most; 0: it is called at once
+  /// As `gate measure` does: looks after this many pairs at the earliest and ends when it is
+  /// decided. 0: one look, when all pairs are there.
+  std::int64_t first_look = 6;
+  std::int64_t rounds = 0;  ///< of each process, the first so many; 0: all
+  double inject = 0;        ///< 0.03: head takes 1.03 times as long at one point of each gate
   std::uint64_t seed = 1;
 };
 
@@ -29,6 +32,7 @@ struct ReplayCount {
   std::int64_t alarms = 0;
   std::int64_t elsewhere = 0;  ///< with an injection: gates with an alarm at a point without
   std::int64_t undecided = 0;  ///< neither alarm nor all clear
+  std::int64_t pairs = 0;      ///< drawn, of all gates together
 };
 
 struct ReplayOutcome {

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "model/error.hpp"
 #include "tests/records/fixtures.hpp"
 
@@ -98,6 +100,22 @@ TEST(GateLoad, SweepsRepeatedAreProcesses) {
   }
   EXPECT_EQ(loaded(file).points[0].base_alone.size(), 3u);
   EXPECT_TRUE(loaded(file).base.unfinished);
+}
+
+TEST(GateLoad, CountsOfAProfileAreFigures) {
+  Json record = testing::record_of("run-base", "s", "cached");
+  record["phases"] = {{{"name", "head"}, {"allocations", 2}},
+                      {{"name", "join"}, {"allocations", 3}}};
+  record["counters"] = {{"total", {{"instructions", 1e6}}}};
+  const auto figures = loaded(file_of({record})).points.at(0).base.figures;
+  const auto value_of = [&figures](const std::string& name) {
+    const auto found = std::ranges::find(figures, name, &ExactFigure::name);
+    return found == figures.end() ? -1 : found->value;
+  };
+  EXPECT_EQ(value_of("allocations"), 5);
+  EXPECT_EQ(value_of("instructions"), 1e6);
+  EXPECT_EQ(value_of("flops"), 1e9);
+  EXPECT_EQ(value_of("packed_weights_bytes"), -1);  // what a record does not know is no figure
 }
 
 TEST(GateLoad, AMalformedFilterIsBadInput) {
