@@ -16,6 +16,8 @@ namespace {
 const std::vector<Verb>& subverbs() {
   static const std::vector<Verb> verbs = {
       {"measure", "two builds measured side by side: verdict on head", run_gate_measure},
+      {"calibrate", "A/A pairs on this machine: noise, thresholds, false alarms",
+       run_gate_calibrate},
       {"files", "two run files: verdict on HEAD against BASE", run_gate_files},
       {"replay", "recorded rounds judged again: false alarms and misses of any rule",
        run_gate_replay},

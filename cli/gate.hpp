@@ -1,6 +1,7 @@
 #pragma once
 /// The sub-verbs of `gate`: one file each, and what their command lines share.
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -10,10 +11,11 @@
 
 namespace deformer::cli {
 
-int run_gate_measure(const std::vector<std::string>& arguments);  ///< gate_measure.cpp
-int run_gate_files(const std::vector<std::string>& arguments);   ///< gate_files.cpp
-int run_gate_replay(const std::vector<std::string>& arguments);  ///< gate_replay.cpp
-int run_gate_history(const std::vector<std::string>& arguments);  ///< gate_history.cpp
+int run_gate_measure(const std::vector<std::string>& arguments);    ///< gate_measure.cpp
+int run_gate_calibrate(const std::vector<std::string>& arguments);  ///< gate_calibrate.cpp
+int run_gate_files(const std::vector<std::string>& arguments);      ///< gate_files.cpp
+int run_gate_replay(const std::vector<std::string>& arguments);     ///< gate_replay.cpp
+int run_gate_history(const std::vector<std::string>& arguments);    ///< gate_history.cpp
 
 /// --threshold --confidence --metric --min-rounds --figure-threshold --calibration, as text;
 /// resolve with gate_rules().
@@ -24,11 +26,16 @@ struct GateRuleOptions {
   std::int64_t minimum_rounds = 10;
   std::string assumed_noise = "2%";
   std::vector<std::string> figure_thresholds;
+  std::string calibration;  ///< file
   CLI::Option* threshold_option = nullptr;
 };
 void add_rule_options(App& app, GateRuleOptions& options);
 /// @throws BadInput naming the option.
 GateRules gate_rules(const GateRuleOptions& options);
+/// Noise and thresholds of --calibration into the rules, where it was given. `machine`: deciding
+/// fields of what is judged, found at `place`. @throws BadInput naming the fields that differ.
+void add_calibration(GateRules& rules, const GateRuleOptions& options,
+                     const std::map<std::string, std::string>& machine, const std::string& place);
 
 /// "3%", "3 %", "0.03" as a fraction above 0. @throws BadInput naming the option.
 double parse_fraction(const std::string& option, const std::string& text);

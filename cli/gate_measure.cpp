@@ -8,6 +8,7 @@
 #include "cli/gate_sides.hpp"
 #include "cli/verbs.hpp"
 #include "harness/interrupt.hpp"
+#include "harness/sweep.hpp"
 
 namespace deformer::cli {
 namespace {
@@ -83,7 +84,9 @@ int run_gate_measure(const std::vector<std::string>& given) {
   if (const auto code = app.read(given)) {
     return *code;
   }
-  const GateRules rules = gate_rules(arguments.rules);
+  GateRules rules = gate_rules(arguments.rules);
+  const auto fields = deciding_fields(this_machine());
+  add_calibration(rules, arguments.rules, {fields.begin(), fields.end()}, "here");
   GateMeasureOptions options =
       arguments.sides.resolve(app, arguments.inject, {"gate", "measure"}, given);
   if (!arguments.sides.any_point()) {

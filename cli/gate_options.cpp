@@ -12,6 +12,7 @@
 
 #include "cli/gate.hpp"
 #include "model/error.hpp"
+#include "reports/gate/calibration.hpp"
 #include "reports/gate/output.hpp"
 
 namespace deformer::cli {
@@ -92,8 +93,19 @@ void add_rule_options(App& app, GateRuleOptions& options) {
   app.add_option("--assumed-noise", options.assumed_noise,
                  "Standard deviation assumed from session to session where base and head were not "
                  "measured side by side");
+  app.add_option("--calibration", options.calibration,
+                 "File of `gate calibrate`: noise and, without --threshold, thresholds; refused on "
+                 "another machine");
   app.add_option("--figure-threshold", options.figure_thresholds,
                  "NAME=SHARE: increase allowed of an exact or counted figure, as binary_bytes=1%");
+}
+
+void add_calibration(GateRules& rules, const GateRuleOptions& options,
+                     const std::map<std::string, std::string>& machine, const std::string& place) {
+  if (!options.calibration.empty()) {
+    use_calibration(rules, read_calibration(options.calibration), machine, options.calibration,
+                    place);
+  }
 }
 
 GateRules gate_rules(const GateRuleOptions& options) {

@@ -91,18 +91,18 @@ void check_same_points(const WorkerPrepared& base, const WorkerPrepared& head) {
   }
 }
 
-/// A B B A, until the time is spent and the rounds are enough.
+/// A B A B ..., until the time is spent and the rounds are enough.
 std::int64_t take_turns(Pair& pair, Side first, double round_s, const PairLength& length) {
   const auto in_block = std::clamp<std::int64_t>(
       std::llround(2 * kBlockSeconds / round_s), 1,
-      std::max<std::int64_t>(1, std::min(kMostRoundsAsked, length.fewest_rounds / 2)));
+      std::max<std::int64_t>(1, std::min(kMostRoundsAsked, length.fewest_rounds)));
   const std::int64_t begin_ns = now_ns();
   std::int64_t rounds = 0;
   while (rounds < length.fewest_rounds || seconds_since(begin_ns) < length.seconds) {
-    for (const Side side : {first, other(first), other(first), first}) {
+    for (const Side side : {first, other(first)}) {
       pair.block(side, in_block);
     }
-    rounds += 2 * in_block;
+    rounds += in_block;
   }
   return rounds;
 }

@@ -2,10 +2,13 @@
 /// One pair of processes: base and head started one beside the other, one group measured in both,
 /// by turns, so that what disturbs one disturbs both.
 ///
-/// Only one of them computes at a time. They take turns in blocks of rounds, base head head base,
-/// and in every second pair head base base head, which is also the order they are started in: a
-/// drift that is even over four blocks falls out. Round i of base stands beside round i of head; a
-/// round that either's probe saw disturbed is discarded on both sides.
+/// Only one of them computes at a time. They take turns in blocks of rounds: base head base head in
+/// one pair, head base head base in the next, which is also the order they are started in, so that
+/// a drift falls out over two pairs. Every block begins where the other program has just been:
+/// with ABBA within a pair every second block would find its own weights in the caches, and rounds
+/// that stand side by side would differ by that (30 % of minilm-l6's cached forward). Round i of
+/// base stands beside round i of head; one that either's probe saw disturbed is discarded on both
+/// sides.
 
 #include <cstdint>
 #include <string>

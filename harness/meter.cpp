@@ -274,6 +274,21 @@ void Meter::keep() {
   ++kept_;
 }
 
+void Meter::prime_probe() {
+  constexpr int kBursts = 16;
+  for (int i = 0; i < kBursts; ++i) {
+    bursts_.push_back(burst());
+  }
+}
+
+void Meter::wake() {
+  constexpr std::int64_t kWakingNs = 1'000'000;
+  const std::int64_t begin_ns = now_ns();
+  while (now_ns() - begin_ns < kWakingNs) {
+    (void)burst();
+  }
+}
+
 void Meter::drop(std::span<const std::int64_t> rounds) {
   const auto drop_from = [&](std::vector<double>& values) {
     std::size_t kept = 0;

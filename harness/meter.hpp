@@ -60,6 +60,11 @@ class Meter {
   /// For who counts rounds himself: room for so many more.
   void make_room(std::int64_t rounds) { reserve(rounds); }
   void stop(const std::string& why) { stopped_ = why; }
+  /// Bursts enough for the probe to tell a disturbance from the first round on.
+  void prime_probe();
+  /// Bursts that tell nothing, for a millisecond: after a sleep they say more of the processor's
+  /// clock than of a disturbance.
+  void wake();
   /// Whether the probe saw a disturbance in the last round, kept or not.
   bool last_disturbed() const { return last_disturbed_; }
   /// Takes kept rounds out again, whole, for all variants, and counts them as discarded.

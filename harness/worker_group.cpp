@@ -18,16 +18,16 @@ namespace {
 using nlohmann::ordered_json;
 
 /// Processes are started by the dozen, so that the encoding of passages counts; the rest of the
-/// pool are copies at other addresses. 256 sets took 1.2 s of minilm-l6's start, 16 take 0.1 s.
-constexpr std::int64_t kDistinctSets = 16;
+/// pool are copies at other addresses. 256 sets took 1.2 s of minilm-l6's start, 4 take 0.03 s.
+constexpr std::int64_t kDistinctSets = 4;
 /// For the same reason: 256 MB took 0.18 s of bert-tiny's start. Both sides load from a pool of the
 /// same size, larger than a core's own caches.
 constexpr std::int64_t kMostPoolBytes = 64'000'000;
 
-/// Rounds thrown away after the warm-up: the probe needs eight bursts, two a round, before it can
-/// tell a disturbance, and a slowdown that is planted the median of a few samples.
+/// Rounds thrown away after the warm-up: at least one, and as many as this time allows. They tell
+/// how long a round is, and a slowdown that is planted what it is a share of.
 constexpr std::int64_t kSettlingRounds = 4;
-constexpr double kSettlingNs = 0.4e9;  ///< no further one after this
+constexpr double kSettlingNs = 0.03e9;
 
 /// With several threads, an idle team spins for milliseconds before it sleeps: the other side's
 /// worker must not measure beside it.
@@ -105,6 +105,8 @@ WorkerGroup::WorkerGroup(WorkerShelf& shelf, const PlannedGroup& group, bool par
 void WorkerGroup::settle() {
   const std::int64_t begin_ns = now_ns();
   meter_.make_room(kSettlingRounds);
+  meter_.wake();
+  meter_.prime_probe();
   std::vector<std::int64_t> measured;
   while (static_cast<std::int64_t>(measured.size()) < kSettlingRounds &&
          (measured.empty() || static_cast<double>(now_ns() - begin_ns) < kSettlingNs)) {
@@ -170,6 +172,7 @@ ordered_json WorkerGroup::measure(std::int64_t rounds) {
   meter_.make_room(rounds);
   std::vector<char> disturbed;
   disturbed.reserve(static_cast<std::size_t>(rounds));
+  meter_.wake();  // the other side has computed meanwhile
   const std::int64_t calls = allocation_count.calls;
   const std::int64_t begin_ns = now_ns();
   for (std::int64_t i = 0; i < rounds; ++i) {
