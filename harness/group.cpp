@@ -10,10 +10,6 @@
 namespace deformer {
 namespace {
 
-/// Distinct passages that are worth encoding: further sets are copies at other addresses, which
-/// load from memory just the same. Short texts would otherwise be encoded by the ten thousand.
-constexpr std::int64_t kMostDistinctSets = 256;
-
 bool is_measured_cached(const PlannedPoint& planned) {
   return planned.point.variant == Variant::cached && planned.skip == Skip::no;
 }
@@ -56,9 +52,20 @@ PoolSize pool_for(const PlannedPoint& planned, const PlannedGroup& group,
   // plan_pool gives a pool an eighth of what it is told; over four pools share a half.
   const std::int64_t share_bytes =
       pools > 4 ? options.available_bytes / pools * 4 : options.available_bytes;
-  return plan_pool(planned.point.shape, group.config.d_model, planned.point.cache_dtype,
-                   options.last_level_cache_bytes, share_bytes, planned.point.passages,
-                   planned.point.instances);
+  const auto plan = [&](std::int64_t passages) {
+    return plan_pool(planned.point.shape, group.config.d_model, planned.point.cache_dtype,
+                     options.last_level_cache_bytes, share_bytes, passages,
+                     planned.point.instances);
+  };
+  const PoolSize size = plan(planned.point.passages);
+  const bool cut = options.most_pool_bytes > 0 && planned.point.passages == 0 && size.sets > 0 &&
+                   size.bytes > options.most_pool_bytes;
+  if (!cut) {
+    return size;
+  }
+  const std::int64_t sets = std::max(2 * std::int64_t{planned.point.instances},
+                                     options.most_pool_bytes / (size.bytes / size.sets));
+  return sets < size.sets ? plan(sets * (size.passages / size.sets)) : size;
 }
 
 std::int64_t planned_bytes(const PlannedGroup& group, const GroupOptions& options) {
@@ -98,7 +105,7 @@ PreparedGroup::PreparedGroup(const SweepSpec& spec, const PlannedGroup& group,
       detail_(options.detail),
       model_(model),
       team_(team),
-      texts_(spec, group, std::min(kMostDistinctSets, most_sets(group, chosen, options))),
+      texts_(spec, group, std::min(options.most_distinct_sets, most_sets(group, chosen, options))),
       passage_ids_(texts_.passage_ids(0)) {
   runners_.reserve(chosen.size());
   for (const PlannedPoint* planned : chosen) {

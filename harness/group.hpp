@@ -63,6 +63,11 @@ struct GroupOptions {
   std::int64_t last_level_cache_bytes = 0;
   std::int64_t available_bytes = 0;
   Detail detail = Detail::phase;
+  /// Distinct passages that are worth encoding: further sets are copies at other addresses, which
+  /// load from memory just the same. Short texts would otherwise be encoded by the ten thousand.
+  std::int64_t most_distinct_sets = 256;
+  /// A pool of automatic size is cut to this, but never below two sets an instance; 0: not at all.
+  std::int64_t most_pool_bytes = 0;
 };
 
 /// What the cost model says of a point.

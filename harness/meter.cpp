@@ -219,8 +219,8 @@ void Meter::round() {
   }
   const double after = burst();
   const bool hopeless = attempts_ > kMostAttemptsPerRound * (kept_ + kFewestRounds);
-  const bool bad =
-      options_.discard && !hopeless && (disturbed(before, bursts_) || disturbed(after, bursts_));
+  last_disturbed_ = disturbed(before, bursts_) || disturbed(after, bursts_);
+  const bool bad = options_.discard && !hopeless && last_disturbed_;
   if (bursts_.size() >= kMostBursts) {
     bursts_.erase(bursts_.begin(), bursts_.begin() + static_cast<std::ptrdiff_t>(kMostBursts / 2));
   }
@@ -272,6 +272,44 @@ void Meter::keep() {
     runner.range_sums.add(range_sums_[slot]);
   }
   ++kept_;
+}
+
+void Meter::prime_probe() {
+  constexpr int kBursts = 16;
+  for (int i = 0; i < kBursts; ++i) {
+    bursts_.push_back(burst());
+  }
+}
+
+void Meter::wake() {
+  constexpr std::int64_t kWakingNs = 1'000'000;
+  const std::int64_t begin_ns = now_ns();
+  while (now_ns() - begin_ns < kWakingNs) {
+    (void)burst();
+  }
+}
+
+void Meter::drop(std::span<const std::int64_t> rounds) {
+  const auto drop_from = [&](std::vector<double>& values) {
+    std::size_t kept = 0;
+    auto next = rounds.begin();
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      if (next != rounds.end() && static_cast<std::size_t>(*next) == i) {
+        ++next;
+      } else {
+        values[kept++] = values[i];
+      }
+    }
+    values.resize(kept);
+  };
+  for (Runner& runner : runners_) {
+    drop_from(runner.samples_ns);
+    drop_from(runner.ratios);
+    std::ranges::for_each(runner.phase_ns, drop_from);
+    std::ranges::for_each(runner.range_ns, drop_from);
+  }
+  kept_ -= static_cast<std::int64_t>(rounds.size());
+  discarded_ += static_cast<std::int64_t>(rounds.size());
 }
 
 MeterView Meter::view() const {

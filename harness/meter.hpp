@@ -57,6 +57,21 @@ class Meter {
   /// One round. Nothing in it allocates. Its samples are kept unless the probe saw a disturbance.
   void round();
 
+  /// For who counts rounds himself: room for so many more.
+  void make_room(std::int64_t rounds) { reserve(rounds); }
+  void stop(const std::string& why) { stopped_ = why; }
+  /// Bursts enough for the probe to tell a disturbance from the first round on.
+  void prime_probe();
+  /// Bursts that tell nothing, for a millisecond: after a sleep they say more of the processor's
+  /// clock than of a disturbance.
+  void wake();
+  /// Whether the probe saw a disturbance in the last round, kept or not.
+  bool last_disturbed() const { return last_disturbed_; }
+  /// Takes kept rounds out again, whole, for all variants, and counts them as discarded.
+  /// `rounds`: indices of kept rounds, ascending, each once. What threads were busy with
+  /// (range_sums) keeps them.
+  void drop(std::span<const std::int64_t> rounds);
+
   /// Whether `full` is measured as anchor of others.
   bool has_variants() const { return !variants_.empty(); }
   std::int64_t rounds() const { return kept_; }
@@ -64,7 +79,7 @@ class Meter {
   /// The highest rate of the machine's own probe, all instances together, FLOP/s: noise only lowers
   /// a rate, so this is the nearest to the peak. 0 before the first round.
   double fastest_burst() const { return fastest_burst_; }
-  /// "precision", "time", "rounds" or "min_rounds".
+  /// "precision", "time", "rounds", "min_rounds", or what stop() said.
   const std::string& stopped() const { return stopped_; }
   MeterView view() const;
 
@@ -97,6 +112,7 @@ class Meter {
   std::int64_t attempts_ = 0;
   std::int64_t kept_ = 0;
   std::int64_t discarded_ = 0;
+  bool last_disturbed_ = false;
   std::int64_t started_ns_ = 0;
   double round_ns_ = 0;
   std::string stopped_;

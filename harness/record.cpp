@@ -86,20 +86,6 @@ ordered_json phases_json(const Runner& runner, const PlanCost& cost) {
   return phases;
 }
 
-ordered_json parity_json(const ParityRecord* parity) {
-  if (parity == nullptr) {
-    return nullptr;
-  }
-  return {{"against", parity->against},
-          {"sequences", parity->sequences},
-          {"max_abs", parity->max_abs},
-          {"cosine_min", parity->cosine_min},
-          {"max_abs_between_instances", or_null(parity->max_abs_between_instances)},
-          {"tolerance", or_null(parity->tolerance)},
-          {"rule", parity->rule},
-          {"ok", parity->ok}};
-}
-
 ordered_json head_of_record(const PlannedGroup& group, const PlannedPoint& planned,
                             const SetContext& context, const std::string& status,
                             const std::string& reason, const std::string& reproduce) {
@@ -195,6 +181,20 @@ ordered_json pool_json(const Runner& runner) {
 }
 
 }  // namespace
+
+ordered_json parity_json(const ParityRecord* parity) {
+  if (parity == nullptr) {
+    return nullptr;
+  }
+  return {{"against", parity->against},
+          {"sequences", parity->sequences},
+          {"max_abs", parity->max_abs},
+          {"cosine_min", parity->cosine_min},
+          {"max_abs_between_instances", or_null(parity->max_abs_between_instances)},
+          {"tolerance", or_null(parity->tolerance)},
+          {"rule", parity->rule},
+          {"ok", parity->ok}};
+}
 
 ordered_json cost_json(const ModelConfig& config, const Point& point) {
   return cost_json(plan_cost(config, point), std::nullopt);

@@ -39,6 +39,9 @@ struct SetContext {
 /// Counts of the cost model for a point: {"flops":...,"bytes_cache_passage":...}; `executed` null.
 nlohmann::ordered_json cost_json(const ModelConfig& config, const Point& point);
 
+/// As a record holds it; null for null.
+nlohmann::ordered_json parity_json(const ParityRecord* parity);
+
 /// FLOPs of full over those of the point.
 double flop_ratio(const ModelConfig& config, const Point& point);
 

@@ -40,13 +40,6 @@ std::string new_run_id() {
   return sha256_hex(fmt::format("{} {} {}", ticks, getpid(), now_ns())).substr(0, 12);
 }
 
-/// What a choice made by measuring depends on: the machine and the code.
-MachineStore::Identity choices_identity(const Machine& machine, const std::string& build) {
-  MachineStore::Identity identity = deciding_fields(machine);
-  identity.emplace_back("build", build);
-  return identity;
-}
-
 /// Before anything was measured; the first set corrects it.
 constexpr double kBudgetFlopsPerSecond = 3e10;
 
@@ -71,7 +64,7 @@ class Sweep {
                [&observer](const std::string& message) { observer.warning(message); }),
         started_ns_(now_ns()) {
     context_.run = new_run_id();
-    context_.common_options = common_options();
+    context_.common_options = common_options(options_, measure_options_);
     context_.roofs = &roofs_;
     if (!writer_.existing().torn_tail.empty()) {
       observer_.warning(writer_.existing().torn_tail);
@@ -107,22 +100,6 @@ class Sweep {
   }
 
  private:
-  std::string common_options() const {
-    std::string text;
-    if (measure_options_.rounds > 0) {
-      text += fmt::format(" --rounds {}", measure_options_.rounds);
-    } else if (options_.measure.max_time_s != MeasureOptions{}.max_time_s) {
-      text += fmt::format(" --max-time {}", options_.measure.max_time_s);
-    }
-    text += options_.roofs ? "" : " --roofs off";
-    text += options_.parity ? "" : " --parity off";
-    text += options_.detail == Detail::phase
-                ? ""
-                : fmt::format(" --detail {}", to_string(options_.detail));
-    text += options_.inject ? fmt::format(" --inject {}", options_.inject.text) : "";
-    return options_.pin ? text : text + " --pin off";
-  }
-
   ordered_json run_line() const {
     ordered_json line{{"type", "run"},
                       {"schema", kRunFileSchema},
@@ -187,7 +164,7 @@ class Sweep {
       }
       measure_options_.rounds = step->rounds;
       measure_options_.max_time_s = std::max(1.0, seconds_left());
-      context_.common_options = common_options();
+      context_.common_options = common_options(options_, measure_options_);
       const std::int64_t begin_ns = now_ns();
       const std::size_t written = written_.size();
       observer_.group_started(group_name(group), step->group, groups_.size(),
@@ -478,6 +455,21 @@ class Sweep {
 };
 
 }  // namespace
+
+std::string common_options(const SweepOptions& options, const MeasureOptions& measure) {
+  std::string text;
+  if (measure.rounds > 0) {
+    text += fmt::format(" --rounds {}", measure.rounds);
+  } else if (options.measure.max_time_s != MeasureOptions{}.max_time_s) {
+    text += fmt::format(" --max-time {}", options.measure.max_time_s);
+  }
+  text += options.roofs ? "" : " --roofs off";
+  text += options.parity ? "" : " --parity off";
+  text +=
+      options.detail == Detail::phase ? "" : fmt::format(" --detail {}", to_string(options.detail));
+  text += options.inject ? fmt::format(" --inject {}", options.inject.text) : "";
+  return options.pin ? text : text + " --pin off";
+}
 
 std::string group_name(const PlannedGroup& group) {
   Point shared = group.points.front().point;

@@ -189,5 +189,27 @@ TEST_F(MeterTest, LooksStandOnTheGeometricSchedule) {
   EXPECT_EQ(meter.rounds_to_next_look(), 5);
 }
 
+TEST_F(MeterTest, DroppedRoundsAreGoneFromEveryVariantAndCounted) {
+  add(Variant::full, 0, 200'000);
+  add(Variant::cached, 1, 100'000);
+  Meter meter(runners_, team_, probe_,
+              {.max_time_s = 60, .rounds = 5, .seed = 1, .discard = false});
+  run_to_the_end(meter);
+  const std::vector<double> samples = runners_[1].samples_ns;
+  const std::vector<double> ratios = runners_[1].ratios;
+  const std::vector<std::int64_t> dropped = {0, 3};
+  meter.drop(dropped);
+  EXPECT_EQ(meter.rounds(), 3);
+  EXPECT_EQ(meter.discarded(), 2);
+  EXPECT_EQ(runners_[1].samples_ns, (std::vector<double>{samples[1], samples[2], samples[4]}));
+  EXPECT_EQ(runners_[1].ratios, (std::vector<double>{ratios[1], ratios[2], ratios[4]}));
+  for (const Runner& runner : runners_) {
+    EXPECT_EQ(runner.samples_ns.size(), 3U);
+    for (const std::vector<double>& phase : runner.phase_ns) {
+      EXPECT_EQ(phase.size(), 3U);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace deformer
