@@ -33,7 +33,8 @@ struct Inputs {
   std::span<const std::int32_t> question_ids;  ///< all questions, packed; empty for prefill
   std::span<const std::int32_t>
       passage_ids;  ///< all passages, packed; empty when the plan loads them
-  /// Plans that load: one encoded passage (cache/codec.hpp) per entry of shape.passage_tokens.
+  /// Plans that load: one encoded passage (cache/codec.hpp) per entry of shape.passage_tokens, in
+  /// memory of the session's `cache_at` (made by Model::pool_memory where it is not the host's).
   std::span<const std::byte* const> cached_passages;
 };
 
@@ -60,6 +61,10 @@ struct SessionOptions {
   /// Every layer uses the weights of layer 0, so that they come from the caches, as far as these
   /// hold one layer. The result means nothing: it is a probe for what fetching weights costs.
   bool one_layer = false;
+  /// Where `Inputs::cached_passages` lie.
+  CachePlace cache_at = CachePlace::device;
+  /// Every run begins with the device's last-level cache emptied, outside of what device_ns tells.
+  bool cold = false;
 };
 
 struct SessionMemory {
@@ -94,9 +99,25 @@ class Session {
   /// plan, options.detail). Not const: a test may delay an operation. Null where a backend records
   /// none.
   virtual RangeLog* ranges() { return nullptr; }
+  /// Nanoseconds of the last run by the device's own clock, from its first operation to its last;
+  /// nullopt where the caller's clock is the one that counts.
+  virtual std::optional<std::int64_t> device_ns() const { return std::nullopt; }
   virtual SessionMemory memory() const = 0;
   /// FLOPs actually issued by one forward (padding of tiles included) if known, else nullopt.
   virtual std::optional<std::int64_t> flops_executed() const { return std::nullopt; }
+};
+
+/// Memory that holds a pool of encoded passages where the device wants it.
+class PoolMemory {
+ public:
+  virtual ~PoolMemory() = default;
+  PoolMemory() = default;
+  PoolMemory(const PoolMemory&) = delete;
+  PoolMemory& operator=(const PoolMemory&) = delete;
+  /// Copies `bytes` to `offset`. The caller keeps within the size it asked for.
+  virtual void write(std::int64_t offset, std::span<const std::byte> bytes) = 0;
+  /// Address of its first byte, as Inputs::cached_passages names it. Not the host's to follow.
+  virtual const std::byte* address() const = 0;
 };
 
 class Model {
@@ -113,6 +134,11 @@ class Model {
   /// @throws BadInput when the shape exceeds the position table; Unavailable when not supported.
   virtual std::unique_ptr<Session> prepare(const Plan& plan, const Shape& shape,
                                            const SessionOptions& options) = 0;
+  /// Memory for cached passages; null where that is the host's plain memory. Outlived by the model.
+  /// @throws Unavailable when there is not as much.
+  virtual std::unique_ptr<PoolMemory> pool_memory(CachePlace /*place*/, std::int64_t /*bytes*/) {
+    return nullptr;
+  }
 };
 
 struct LoadOptions {
@@ -129,6 +155,11 @@ struct BackendInfo {
   std::string name;         ///< "cpu", "reference"
   std::string description;  ///< one line with library versions
   std::string unavailable;  ///< why it can't be used here; empty when it can
+  /// Of the device that computes, where it is not the host's processors.
+  std::string device = {};               ///< "NVIDIA H100 80GB HBM3"
+  std::string device_bus = {};           ///< "00000000:01:00.0", by which NVML knows it
+  std::int64_t device_memory_bytes = 0;  ///< what can be had of its memory
+  std::int64_t device_cache_bytes = 0;   ///< its last-level cache
 };
 
 class Backend {
@@ -141,6 +172,17 @@ class Backend {
   /// Why this can't be run, or nullopt when it can.
   virtual std::optional<std::string> why_not(const ModelConfig& config, DType dtype,
                                              DType cache_dtype) const = 0;
+  /// Why points can't be measured with cached passages there, or cold, or nullopt.
+  virtual std::optional<std::string> why_not_placed(CachePlace cache_at, bool cold) const {
+    if (cache_at != CachePlace::device) {
+      return "--cache-at " + std::string(to_string(cache_at)) + ": the " + info().name +
+             " backend computes from host memory, there is no other place to load from";
+    }
+    if (cold) {
+      return "--cold: the " + info().name + " backend has no device cache to empty";
+    }
+    return std::nullopt;
+  }
   virtual std::unique_ptr<Model> load(const WeightSource& weights, const LoadOptions& options) = 0;
 };
 
