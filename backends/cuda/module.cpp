@@ -1,7 +1,8 @@
 // The module's one entry point.
 
-extern "C" __attribute__((visibility("default"))) const void* deformer_bench_backend(void);
+#include "backends/cuda/cuda.hpp"
+#include "backends/plugin/export.hpp"
 
-extern "C" const void* deformer_bench_backend(void) {
-  return nullptr;
+const deformer_backend* deformer_bench_backend(uint32_t /*program_abi*/) {
+  return deformer::plugin::entry_of(deformer::make_cuda_backend);
 }
