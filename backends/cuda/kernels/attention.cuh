@@ -136,6 +136,7 @@ class AttentionBlock {
     });
     block_.each_alone([&](int thread) {
       State& state = state_[thread];
+      DEFORMER_UNROLL
       for (int half = 0; half < 2; ++half) {
         state.largest[half] = -INFINITY;
         state.sum[half] = 0.0F;
@@ -161,6 +162,7 @@ class AttentionBlock {
   }
 
   DEFORMER_PORTABLE void find_segment_terms(int thread) {
+    DEFORMER_UNROLL
     for (int half = 0; half < 2; ++half) {
       const T* query = part(Shape::kQueries) + row_of(thread, half) * kPitch;
       const float* segment = args_.relative.segments + head_ * args_.d_head;
@@ -262,6 +264,7 @@ class AttentionBlock {
     typename Block::template PerThread<FragmentC> sums;
     float* bands = floats(Shape::kBands);
     const float* bias = floats(Shape::kBias);
+    DEFORMER_UNROLL
     for (int tile = 0; tile < kBandTiles; ++tile) {
       block_.each_alone([&](int thread) { sums[thread] = {}; });
       multiply_band(tile, sums);
@@ -340,6 +343,7 @@ class AttentionBlock {
         }
       }
     });
+    DEFORMER_UNROLL
     for (int half = 0; half < 2; ++half) {
       block_.over_quad([&](int thread) -> float& { return largest[thread][half]; },
                        [](float a, float b) { return fmaxf(a, b); });
@@ -347,6 +351,7 @@ class AttentionBlock {
     constexpr float kLog2E = 1.44269504F;
     block_.each_alone([&](int thread) {
       State& state = state_[thread];
+      DEFORMER_UNROLL
       for (int half = 0; half < 2; ++half) {
         // The first key of all is real, so that the largest is finite from the first tile on.
         state.scale[half] = exp2f((state.largest[half] - largest[thread][half]) * kLog2E);
@@ -442,6 +447,7 @@ class AttentionBlock {
   }
 
   DEFORMER_PORTABLE void finish() {
+    DEFORMER_UNROLL
     for (int half = 0; half < 2; ++half) {
       block_.over_quad([&](int thread) -> float& { return state_[thread].sum[half]; },
                        [](float a, float b) { return a + b; });
@@ -449,6 +455,7 @@ class AttentionBlock {
     block_.each_alone([&](int thread) {
       State& state = state_[thread];
       const std::int64_t d = args_.heads * args_.d_head;
+      DEFORMER_UNROLL
       for (int half = 0; half < 2; ++half) {
         const int query = place_.first_query + row_of(thread, half);
         if (query >= place_.tokens) {

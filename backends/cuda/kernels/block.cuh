@@ -85,7 +85,8 @@ class DeviceBlock {
     return value;
 #endif
   }
-  static DEFORMER_PORTABLE void run(Bf16, FragmentC& c, const FragmentA& a, const FragmentB& b) {
+  static DEFORMER_PORTABLE void run(Bf16, [[maybe_unused]] FragmentC& c, [[maybe_unused]] const FragmentA& a,
+                                    [[maybe_unused]] const FragmentB& b) {
 #if defined(__CUDA_ARCH__)
     asm volatile(
         "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
@@ -95,7 +96,8 @@ class DeviceBlock {
           "r"(b.word[1]));
 #endif
   }
-  static DEFORMER_PORTABLE void run(F16, FragmentC& c, const FragmentA& a, const FragmentB& b) {
+  static DEFORMER_PORTABLE void run(F16, [[maybe_unused]] FragmentC& c, [[maybe_unused]] const FragmentA& a,
+                                    [[maybe_unused]] const FragmentB& b) {
 #if defined(__CUDA_ARCH__)
     asm volatile(
         "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "

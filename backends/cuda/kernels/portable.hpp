@@ -4,8 +4,11 @@
 
 #if defined(__CUDACC__)
 #define DEFORMER_PORTABLE __host__ __device__ __forceinline__
-#define DEFORMER_UNROLL _Pragma("unroll")
 #else
 #define DEFORMER_PORTABLE inline
+#endif
+#if defined(__CUDA_ARCH__)
+#define DEFORMER_UNROLL _Pragma("unroll")
+#else
 #define DEFORMER_UNROLL
 #endif
