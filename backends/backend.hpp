@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "cache/pool_memory.hpp"
 #include "model/config.hpp"
 #include "model/plan.hpp"
 #include "model/ranges.hpp"
@@ -105,19 +106,6 @@ class Session {
   virtual SessionMemory memory() const = 0;
   /// FLOPs actually issued by one forward (padding of tiles included) if known, else nullopt.
   virtual std::optional<std::int64_t> flops_executed() const { return std::nullopt; }
-};
-
-/// Memory that holds a pool of encoded passages where the device wants it.
-class PoolMemory {
- public:
-  virtual ~PoolMemory() = default;
-  PoolMemory() = default;
-  PoolMemory(const PoolMemory&) = delete;
-  PoolMemory& operator=(const PoolMemory&) = delete;
-  /// Copies `bytes` to `offset`. The caller keeps within the size it asked for.
-  virtual void write(std::int64_t offset, std::span<const std::byte> bytes) = 0;
-  /// Address of its first byte, as Inputs::cached_passages names it. Not the host's to follow.
-  virtual const std::byte* address() const = 0;
 };
 
 class Model {

@@ -19,7 +19,7 @@ namespace {
 struct Entry {
   std::string name;
   std::unique_ptr<Backend> backend;
-  std::filesystem::path file;  ///< of a module
+  BackendOrigin origin;
 };
 
 class Registry {
@@ -35,14 +35,13 @@ class Registry {
   }
   const std::vector<Entry>& entries() const { return entries_; }
 
-  Backend& put(Entry entry) {
+  void put(Entry entry) {
     all_.clear();
     Entry* at = find(entry.name);
     if (at == nullptr) {
       at = &entries_.emplace_back();
     }
     *at = std::move(entry);
-    return *at->backend;
   }
 
   const std::vector<Backend*>& all() {
@@ -65,7 +64,7 @@ class Registry {
                         {}});
     for (ModuleFile& module : find_modules(module_folders())) {
       if (module.name != "reference" && module.name != "cpu") {
-        put({module.name, make_lazy_backend(module), module.file});
+        put({module.name, make_lazy_backend(module), {module.file, false}});
       }
     }
   }
@@ -103,7 +102,7 @@ Backend& require_backend(std::string_view name) {
   return *backend;
 }
 
-Backend& add_plugin(const std::filesystem::path& file) {
+AddedPlugin add_plugin(const std::filesystem::path& file) {
   std::error_code error;
   if (!std::filesystem::is_regular_file(file, error)) {
     throw BadInput(fmt::format("--plugin: expected a module, found no file '{}'", file.string()));
@@ -113,7 +112,7 @@ Backend& add_plugin(const std::filesystem::path& file) {
   const std::string name =
       opened.backend != nullptr ? opened.backend->info().name : module_name(file);
   const Entry* taken = registry.find(name);
-  if (taken != nullptr && taken->file.empty() && name != "cuda") {
+  if (taken != nullptr && taken->origin.file.empty() && name != "cuda") {
     throw BadInput(fmt::format(
         "--plugin: {} holds a backend '{}', expected a name that none has that is compiled in",
         file.string(), name));
@@ -121,12 +120,13 @@ Backend& add_plugin(const std::filesystem::path& file) {
   if (opened.backend == nullptr) {
     opened.backend = make_absent_backend(name, file.filename().string(), opened.fault);
   }
-  return registry.put({name, std::move(opened.backend), file});
+  registry.put({name, std::move(opened.backend), {file, true}});
+  return {name, opened.fault};
 }
 
-std::filesystem::path module_file(std::string_view name) {
+BackendOrigin backend_origin(std::string_view name) {
   const Entry* entry = Registry::instance().find(name);
-  return entry == nullptr ? std::filesystem::path{} : entry->file;
+  return entry == nullptr ? BackendOrigin{} : entry->origin;
 }
 
 }  // namespace deformer

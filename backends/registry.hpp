@@ -24,12 +24,21 @@ Backend* find_backend(std::string_view name);
 /// The backend of that name, usable or not. @throws BadInput naming the choices.
 Backend& require_backend(std::string_view name);
 
+struct AddedPlugin {
+  std::string name;
+  std::string fault;  ///< why the module can't be used; empty when it can
+};
+
 /// Adds the module in `file`, in place of one of the same name that was found beside the program.
 /// A module with a fault becomes a backend that is missing for that reason, named as its file is.
 /// @throws BadInput when there is no such file, or its backend has the name of one compiled in.
-Backend& add_plugin(const std::filesystem::path& file);
+AddedPlugin add_plugin(const std::filesystem::path& file);
 
-/// The file a backend comes from; empty for those compiled in.
-std::filesystem::path module_file(std::string_view name);
+/// Where a backend comes from.
+struct BackendOrigin {
+  std::filesystem::path file;  ///< of its module; empty for one compiled in
+  bool given = false;          ///< by add_plugin
+};
+BackendOrigin backend_origin(std::string_view name);
 
 }  // namespace deformer

@@ -5,6 +5,7 @@
 #include "backends/registry.hpp"
 #include "cache/codec.hpp"
 #include "cli/app.hpp"
+#include "cli/plugin_option.hpp"
 #include "cli/verbs.hpp"
 #include "model/config.hpp"
 #include "profilers/counters.hpp"
@@ -116,10 +117,13 @@ int run_list_verb(const std::vector<std::string>& arguments) {
           "Models, tasks, backends, dtypes and counters, with the reason when one is missing.",
           "deformer-bench list");
   std::string format;
+  PluginOption plugins;
+  plugins.add_to(app);
   add_format(app, format, {"console", "markdown", "json"});
   if (const auto code = app.read(arguments)) {
     return *code;
   }
+  plugins.add_backends_or_reasons();
   const std::vector<ordered_json> rows = all_rows();
   if (format == "json") {
     print_json("list", rows);

@@ -42,7 +42,7 @@ endfunction()
 
 # A module of the program: plugins/deformer-bench-<name>.so in the build folder, lib/deformer-bench/plugins where it
 # is installed. Exports its entry point alone.
-set(DEFORMER_PLUGIN_FOLDER ${CMAKE_INSTALL_LIBDIR}/deformer-bench/plugins)
+set(DEFORMER_PLUGIN_FOLDER lib/deformer-bench/plugins)  # not LIBDIR: found from bin/ by this very path
 function(deformer_module target name)
   set_target_properties(${target} PROPERTIES PREFIX "" OUTPUT_NAME deformer-bench-${name} SUFFIX .so
     LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/plugins LINKER_LANGUAGE CXX

@@ -44,6 +44,7 @@ struct Runner {
 
   std::int64_t forwards = 1;  ///< consecutive forwards of each instance in one sample
   double forward_ns = 0;      ///< estimate from the warm-up
+  bool device_clock = false;  ///< times are the device's own: one instance that tells device_ns
 
   std::vector<double> samples_ns;             ///< mean forward of each kept round
   std::vector<double> ratios;                 ///< full / this, each kept round; empty for full
@@ -64,6 +65,11 @@ struct GroupOptions {
   std::int64_t available_bytes = 0;
   Detail detail = Detail::phase;
 };
+
+/// Cache and memory by which a group's pools and plans are sized: the host's, or those of the
+/// device that its backend computes on.
+GroupOptions group_options(const PlannedGroup& group, std::int64_t host_cache_bytes,
+                           std::int64_t host_available_bytes);
 
 /// What the cost model says of a point.
 PlanCost plan_cost(const ModelConfig& config, const Point& point);

@@ -92,6 +92,7 @@ void Meter::warm_up() {
           [&](int instance) { runner.instances[static_cast<std::size_t>(instance)].forward(); });
       fastest_ns = std::min(fastest_ns, static_cast<double>(forward_ns));
     }
+    runner.device_clock = runner.instances.size() == 1 && runner.session().device_ns().has_value();
     runner.forward_ns = fastest_ns;
     runner.forwards = std::max<std::int64_t>(
         1, static_cast<std::int64_t>(std::ceil(kPlannedSampleNs / std::max(fastest_ns, 1.0))));
@@ -165,12 +166,16 @@ std::int64_t Meter::plan_next_look() {
 
 double Meter::sample(Runner& runner, std::size_t slot) {
   std::vector<double>& phases = phase_sum_ns_[slot];
+  std::int64_t device_ns = 0;
   const std::int64_t elapsed_ns = team_.run([&](int index) {
     Instance& instance = runner.instances[static_cast<std::size_t>(index)];
     for (std::int64_t i = 0; i < runner.forwards; ++i) {
       instance.forward();
       if (index > 0) {
         continue;
+      }
+      if (runner.device_clock) {
+        device_ns += instance.session->device_ns().value_or(0);
       }
       const std::span<const std::int64_t> phase_ns = instance.session->phase_ns();
       for (std::size_t p = 0; p < phases.size(); ++p) {
@@ -181,7 +186,8 @@ double Meter::sample(Runner& runner, std::size_t slot) {
       }
     }
   });
-  return static_cast<double>(elapsed_ns) / static_cast<double>(runner.forwards);
+  return static_cast<double>(runner.device_clock ? device_ns : elapsed_ns) /
+         static_cast<double>(runner.forwards);
 }
 
 /// Each instance on its own thread, hence on the very OpenMP team that is measured: another team

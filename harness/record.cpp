@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "backends/registry.hpp"
 #include "harness/range_record.hpp"
 #include "model/cost.hpp"
 #include "profilers/machine.hpp"
@@ -59,6 +60,9 @@ ordered_json time_json(const Runner& runner, const Meter& meter,
   time["discarded"] = meter.discarded();
   time["stopped"] = meter.stopped();
   time["forwards_per_sample"] = runner.forwards;
+  if (runner.device_clock) {
+    time["clock"] = "device";
+  }
   return time;
 }
 
@@ -247,12 +251,21 @@ std::string reproduce_command(const ModelChoice& model, const SweepSpec& spec, c
     add("--split", point.split);
   }
   add("--backend", point.backend);
+  if (const BackendOrigin origin = backend_origin(point.backend); origin.given) {
+    add("--plugin", quoted(origin.file.string()));
+  }
   add("--dtype", to_string(point.dtype));
   if (point.variant == Variant::cached) {
     add("--cache-dtype", to_string(point.cache_dtype));
     if (point.passages > 0) {
       add("--passages", point.passages);
     }
+    if (point.cache_at != CachePlace::device) {
+      add("--cache-at", to_string(point.cache_at));
+    }
+  }
+  if (point.cold) {
+    command += " --cold";
   }
   add("--threads", point.threads);
   if (point.instances != 1) {

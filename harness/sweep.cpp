@@ -320,15 +320,14 @@ class Sweep {
     step("packing weights", 0, 0);
     const WeightSource& weights = shelf_.weights(group);
     Model& model = shelf_.model(group);
-    const GroupOptions group_options{
-        .last_level_cache_bytes = machine_.at("last_level_cache_bytes").get<std::int64_t>(),
-        .available_bytes = available_memory_bytes(),
-        .detail = options_.detail};
+    GroupOptions sizes = group_options(
+        group, machine_.at("last_level_cache_bytes").get<std::int64_t>(), available_memory_bytes());
+    sizes.detail = options_.detail;
     const Point& point = chosen.front()->point;
     warn_of_crowding(point);
     const KeptAffinity kept;  // sessions bind the thread that runs them
     InstanceTeam team(point.instances, places_.choose(point));
-    PreparedGroup prepared(spec_, group, chosen, model, team, group_options, step);
+    PreparedGroup prepared(spec_, group, chosen, model, team, sizes, step);
     std::vector<ParityRecord> parity;
     if (options_.parity && !interrupted()) {
       step("checking parity", 0, 0);
@@ -351,7 +350,7 @@ class Sweep {
                        .huge_page_bytes = huge_page_bytes(),
                        .weights_bytes = model.weight_bytes(),
                        .pool_bytes = prepared.pool_bytes(),
-                       .planned_bytes = planned_bytes(group, group_options)};
+                       .planned_bytes = planned_bytes(group, sizes)};
     if (!interrupted()) {  // a set cut short is measured again on resume
       write_measured(group, prepared, meter, parity);
     }

@@ -264,7 +264,8 @@ typedef struct deformer_backend {
                      const deformer_session_options* options, deformer_session** out,
                      deformer_error* error);
 
-  /* [all three may be NULL, then passages lie in plain host memory] An address of NULL asks for
+  /* [all three may be NULL, then passages lie in plain host memory] `data` of a write lies in host
+   * memory or in the same pool, and is there when it returns. An address of NULL asks for
    * plain host memory at that place. A pool is freed before its model. */
   int32_t (*pool_make)(deformer_model* model, int32_t cache_at, int64_t bytes, deformer_pool* out,
                        deformer_error* error);

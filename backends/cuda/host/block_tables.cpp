@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "backends/plugin/rows.hpp"
 
@@ -29,6 +30,17 @@ std::vector<std::int32_t> narrow(const std::vector<std::int64_t>& values) {
   return narrowed;
 }
 
+/// Offsets of rows as offsets of elements; all zero where 32 bits can't count them, and nobody
+/// reads them then (cudnn_attention.cpp).
+std::vector<std::int32_t> elements(const std::vector<std::int64_t>& rows, std::int64_t width) {
+  const bool countable = rows.back() * width <= std::numeric_limits<std::int32_t>::max();
+  std::vector<std::int32_t> offsets;
+  for (const std::int64_t row : rows) {
+    offsets.push_back(countable ? narrow(row * width) : 0);
+  }
+  return offsets;
+}
+
 }  // namespace
 
 template <class T>
@@ -52,7 +64,8 @@ void BlockTables::add_tokens(Segment segment, const Plan& plan, const Shape& sha
   tokens_[static_cast<std::size_t>(segment)] = append(places);
 }
 
-void BlockTables::add_sequences(Segment segment, const Plan& plan, const Shape& shape) {
+void BlockTables::add_sequences(Segment segment, const Plan& plan, const Shape& shape,
+                                std::int64_t d) {
   SequenceTables& tables = sequences_[static_cast<std::size_t>(segment)];
   if (tables.cumulative >= 0) {
     return;
@@ -69,6 +82,8 @@ void BlockTables::add_sequences(Segment segment, const Plan& plan, const Shape& 
   }
   tables.cumulative = append(narrow(offsets));
   tables.lengths = append(narrow(tokens));
+  tables.offsets_qkv = append(elements(offsets, 3 * d));
+  tables.offsets_out = append(elements(offsets, d));
   tables.blocks = append(blocks);
   tables.block_count = static_cast<std::int64_t>(blocks.size());
   tables.sequences = static_cast<std::int64_t>(tokens.size());
@@ -110,6 +125,8 @@ AttentionArgs BlockTables::sequences(Segment segment, const std::byte* base) con
   args.longest = tables.longest;
   args.cumulative = address<std::int32_t>(base, tables.cumulative);
   args.lengths = address<std::int32_t>(base, tables.lengths);
+  args.offsets_qkv = address<std::int32_t>(base, tables.offsets_qkv);
+  args.offsets_out = address<std::int32_t>(base, tables.offsets_out);
   args.blocks = address<QueryBlock>(base, tables.blocks);
   args.block_count = tables.block_count;
   args.uniform = tables.uniform;

@@ -17,6 +17,8 @@ namespace deformer::cuda {
 struct SequenceTables {
   std::int64_t cumulative = -1;
   std::int64_t lengths = -1;
+  std::int64_t offsets_qkv = -1;
+  std::int64_t offsets_out = -1;
   std::int64_t blocks = -1;
   std::int64_t block_count = 0;
   std::int64_t sequences = 0;
@@ -29,7 +31,7 @@ class BlockTables {
   /// `passage_ids`: index of the first passage id among the staged ids.
   void add_tokens(Segment segment, const Plan& plan, const Shape& shape, std::int64_t passage_ids);
   /// Once a segment, however often it is asked for.
-  void add_sequences(Segment segment, const Plan& plan, const Shape& shape);
+  void add_sequences(Segment segment, const Plan& plan, const Shape& shape, std::int64_t d);
   void add_loads(const Plan& plan, const Shape& shape);
   void add_joins(const Plan& plan, const Shape& shape);
   /// The row of each pair by which it is classified.

@@ -246,7 +246,7 @@ void Builder::plan_phases() {
                            program_.passage_ids_at / static_cast<std::int64_t>(sizeof(int)));
         break;
       case PhaseKind::encode:
-        tables_.add_sequences(phase.segment, plan_, shape_);
+        tables_.add_sequences(phase.segment, plan_, shape_, d_);
         layer_slots_[index] = plan_layers(index, target);
         break;
       case PhaseKind::load:

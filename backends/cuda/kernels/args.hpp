@@ -147,6 +147,8 @@ struct AttentionArgs {
   void* context;
   const std::int32_t* cumulative;  ///< sequences + 1 offsets of the packed rows
   const std::int32_t* lengths;     ///< of the sequences
+  const std::int32_t* offsets_qkv;  ///< cumulative, in elements of qkv and of context
+  const std::int32_t* offsets_out;
   const QueryBlock* blocks;
   std::int64_t block_count;
   bool uniform;  ///< all sequences are `longest`
