@@ -38,8 +38,8 @@ std::optional<Variant> parse_variant(std::string_view);
 std::optional<Order> parse_order(std::string_view);
 std::optional<CachePlace> parse_cache_place(std::string_view);
 
-/// Bytes of one stored activation element: f32 and tf32 4, bf16 and f16 2, int8 and fp8 1. bit1 has none of
-/// its own (eight elements a byte, see cache/codec.hpp) and yields 0.
+/// Bytes of one stored activation element: f32 and tf32 4, bf16 and f16 2, int8 and fp8 1. bit1 has
+/// none of its own (eight elements a byte, see cache/codec.hpp) and yields 0.
 std::int64_t element_bytes(DType);
 
 }  // namespace deformer

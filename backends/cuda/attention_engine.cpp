@@ -32,8 +32,7 @@ void AttentionEngine::prepare(const AttentionArgs& args, void* workspace,
     choice.cudnn = CudnnAttention::make(args, device_.capability, workspace_bytes);
   }
   if (choice.cudnn != nullptr && !known) {
-    const double library =
-        time_us(stream, [&] { choice.cudnn->run(args, workspace, stream); });
+    const double library = time_us(stream, [&] { choice.cudnn->run(args, workspace, stream); });
     const double own = time_us(stream, [&] { launch_kernel(args, {stream, false}); });
     Algorithm better;
     better.bytes[0] = library <= own ? std::byte{1} : std::byte{0};

@@ -16,8 +16,8 @@ __global__ void __launch_bounds__(kBlockThreads)
   extern __shared__ __align__(16) unsigned char shared[];
   begin_kernel();
   DeviceBlock block;
-  AttentionBlock<T, kWide, kRelative, DeviceBlock> work(
-      block, args, args.blocks[blockIdx.x], static_cast<int>(blockIdx.y), shared);
+  AttentionBlock<T, kWide, kRelative, DeviceBlock> work(block, args, args.blocks[blockIdx.x],
+                                                        static_cast<int>(blockIdx.y), shared);
   work.run();
 }
 
@@ -51,8 +51,7 @@ void prepare_attention_kernel(const AttentionArgs& args, std::int64_t shared_byt
 
 void launch_kernel(const AttentionArgs& args, const LaunchPlace& place) {
   with_kernel(args, [&](auto kernel, int bytes) {
-    queue(kernel,
-          dim3(static_cast<unsigned>(args.block_count), static_cast<unsigned>(args.heads)),
+    queue(kernel, dim3(static_cast<unsigned>(args.block_count), static_cast<unsigned>(args.heads)),
           kBlockThreads, bytes, args, place, "attention");
   });
 }

@@ -90,10 +90,10 @@ BackendInfo CudaBackend::info() const {
   }
   const Device& found = device();
   return {.name = "cuda",
-          .description = fmt::format("CUDA {} (driver {}), {}, {}, kernels of our own",
-                                     version_text(found.runtime_version),
-                                     version_text(found.driver_version), LtLibrary::describe(),
-                                     CudnnAttention::describe()),
+          .description =
+              fmt::format("CUDA {} (driver {}), {}, {}, kernels of our own",
+                          version_text(found.runtime_version), version_text(found.driver_version),
+                          LtLibrary::describe(), CudnnAttention::describe()),
           .unavailable = "",
           .device = found.name,
           .device_bus = found.bus,

@@ -88,8 +88,9 @@ std::shared_ptr<fe::graph::Graph> describe_graph(const AttentionArgs& args, int 
   const Strides fused{args.longest * 3 * d, args.d_head, 3 * d};
   const Strides context{args.longest * d, args.d_head, d};
   auto graph = std::make_shared<fe::graph::Graph>();
-  graph->set_io_data_type(args.element == Element::bf16 ? fe::DataType_t::BFLOAT16
-                                                        : fe::DataType_t::HALF)
+  graph
+      ->set_io_data_type(args.element == Element::bf16 ? fe::DataType_t::BFLOAT16
+                                                       : fe::DataType_t::HALF)
       .set_intermediate_data_type(fe::DataType_t::FLOAT)
       .set_compute_data_type(fe::DataType_t::FLOAT)
       .set_sm_version(capability);

@@ -9,8 +9,8 @@
 namespace deformer::cuda {
 namespace {
 
-constexpr int kOldest = 80;    ///< bf16 and TF32 on tensor cores
-constexpr int kFp8From = 89;   ///< Ada and Hopper
+constexpr int kOldest = 80;   ///< bf16 and TF32 on tensor cores
+constexpr int kFp8From = 89;  ///< Ada and Hopper
 
 std::int64_t attribute(cudaDeviceAttr which, int device) {
   int value = 0;
@@ -55,9 +55,10 @@ std::optional<std::string> dtype_why_not(DType dtype, int capability) {
                        capability / 10, capability % 10);
   }
   if (capability < kOldest) {
-    return fmt::format("the cuda backend needs a device of compute capability 8.0 or later, this "
-                       "is {}.{}",
-                       capability / 10, capability % 10);
+    return fmt::format(
+        "the cuda backend needs a device of compute capability 8.0 or later, this "
+        "is {}.{}",
+        capability / 10, capability % 10);
   }
   return std::nullopt;
 }

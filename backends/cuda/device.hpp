@@ -10,8 +10,8 @@
 namespace deformer::cuda {
 
 struct Device {
-  std::string name;  ///< "NVIDIA H100 80GB HBM3"
-  std::string bus;   ///< "00000000:01:00.0"
+  std::string name;    ///< "NVIDIA H100 80GB HBM3"
+  std::string bus;     ///< "00000000:01:00.0"
   int capability = 0;  ///< 90 is 9.0
   std::int64_t free_bytes = 0;
   std::int64_t cache_bytes = 0;         ///< L2

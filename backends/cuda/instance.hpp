@@ -22,8 +22,8 @@ class Instance {
   cudaStream_t main() const { return main_.get(); }
   cudaStream_t copies() const { return copies_.get(); }
 
-  /// Queues what empties the last-level cache on the main stream. Allocates at its first call, which
-  /// `cold` sessions make when they are prepared.
+  /// Queues what empties the last-level cache on the main stream. Allocates at its first call,
+  /// which `cold` sessions make when they are prepared.
   void flush_cache();
 
  private:

@@ -95,8 +95,8 @@ struct LtMatmul::Prepared {
     set(CUBLASLT_MATMUL_DESC_TRANSB, CUBLAS_OP_N);
     set(CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue(problem.finish));
     if (problem.finish != Finish::none) {
-      set(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, static_cast<std::int32_t>(
-                                                   data_type(problem.d.element)));
+      set(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE,
+          static_cast<std::int32_t>(data_type(problem.d.element)));
     }
     if (problem.scaled) {
       set(CUBLASLT_MATMUL_DESC_FAST_ACCUM, std::int8_t{1});
@@ -109,11 +109,10 @@ struct LtMatmul::Prepared {
 
   static cublasLtMatrixLayout_t layout(const MatrixLayout& from) {
     cublasLtMatrixLayout_t made = nullptr;
-    LtLibrary::check(
-        LtLibrary::get().layout_create(&made, data_type(from.element),
-                                       static_cast<std::uint64_t>(from.rows),
-                                       static_cast<std::uint64_t>(from.columns), from.leading),
-        "describing a matrix");
+    LtLibrary::check(LtLibrary::get().layout_create(
+                         &made, data_type(from.element), static_cast<std::uint64_t>(from.rows),
+                         static_cast<std::uint64_t>(from.columns), from.leading),
+                     "describing a matrix");
     return made;
   }
 
@@ -169,9 +168,8 @@ bool LtMatmul::recall(Prepared& entry, const std::string& bucket) const {
   static_assert(sizeof(cublasLtMatmulAlgo_t) == sizeof found->bytes);
   std::memcpy(&entry.algorithm, found->bytes.data(), sizeof entry.algorithm);
   cublasLtMatmulHeuristicResult_t result{};
-  const cublasStatus_t status =
-      LtLibrary::get().algorithm_check(handle_, entry.descriptor, entry.a, entry.b, entry.c,
-                                       entry.d, &entry.algorithm, &result);
+  const cublasStatus_t status = LtLibrary::get().algorithm_check(
+      handle_, entry.descriptor, entry.a, entry.b, entry.c, entry.d, &entry.algorithm, &result);
   return status == CUBLAS_STATUS_SUCCESS &&
          result.workspaceSize <= static_cast<std::size_t>(kLtWorkspaceBytes);
 }
@@ -209,15 +207,16 @@ void LtMatmul::choose(Prepared& entry, const ProductArgs& args, void* workspace,
   }
   const auto found = candidates(entry);
   if (found.empty()) {
-    throw Unavailable(fmt::format("cuda: cuBLASLt has no algorithm for the product {}; use another "
-                                  "dtype",
-                                  key_of(args.problem)));
+    throw Unavailable(
+        fmt::format("cuda: cuBLASLt has no algorithm for the product {}; use another "
+                    "dtype",
+                    key_of(args.problem)));
   }
   Algorithm best;
   best.time_us = -1;
   for (const cublasLtMatmulHeuristicResult_t& candidate : found) {
-    const double time = time_us(
-        stream, [&] { launch(entry, candidate.algo, args, workspace, stream); });
+    const double time =
+        time_us(stream, [&] { launch(entry, candidate.algo, args, workspace, stream); });
     if (best.time_us < 0 || time < best.time_us) {
       best.time_us = time;
       best.workspace_bytes = static_cast<std::int64_t>(candidate.workspaceSize);

@@ -38,14 +38,14 @@ CudaSession::CudaSession(std::shared_ptr<const DeviceWeights> weights,
       hidden_ns_(phases_, 0),
       intervals_(phases_),
       log_(range_tree(plan_ranges(weights_->config, plan, options.detail)), 1) {
-  const ProgramRequest request{weights_->config, weights_->places, weights_->numbers,
-                               plan,             shape,            options_};
+  const ProgramRequest request{weights_->config, weights_->places, weights_->numbers, plan, shape,
+                               options_};
   const Program needed = make_program(request, {});
   session_ = Memory::device(needed.session_bytes, "tables of a session");
   staging_ = Memory::pinned(needed.staging_bytes, "staged inputs");
   activations_ = instance_->activations(needed.memory.peak_bytes());
-  program_ = make_program(request, {weights_->block.data(), activations_->data(), session_.data(),
-                                    staging_.data()});
+  program_ = make_program(
+      request, {weights_->block.data(), activations_->data(), session_.data(), staging_.data()});
   for (int mark = 0; mark < program_.marks; ++mark) {
     marks_.push_back(make_event());
   }
@@ -151,8 +151,7 @@ void CudaSession::read_phases() {
   }
   exposed_ns(intervals_, phase_ns_);
   for (std::size_t phase = 0; phase < phases_; ++phase) {
-    hidden_ns_[phase] =
-        intervals_[phase].end_ns - intervals_[phase].begin_ns - phase_ns_[phase];
+    hidden_ns_[phase] = intervals_[phase].end_ns - intervals_[phase].begin_ns - phase_ns_[phase];
   }
 }
 
@@ -165,8 +164,7 @@ void CudaSession::put_ranges(std::int64_t start_ns) {
   std::int64_t at = start_ns;
   for (const RangeMarks& leaf : program_.ranges) {
     std::int64_t begin = phases ? at : start_ns + mark_ns(leaf.begin) + lost_ns;
-    std::int64_t end =
-        phases ? at + phase_ns_[leaf.phase] : start_ns + mark_ns(leaf.end) + lost_ns;
+    std::int64_t end = phases ? at + phase_ns_[leaf.phase] : start_ns + mark_ns(leaf.end) + lost_ns;
     if (const std::int64_t lost = log_.lose_in(leaf.range); lost > 0) {
       end += lost;
       lost_ns += lost;
@@ -182,8 +180,7 @@ void CudaSession::put_ranges(std::int64_t start_ns) {
 
 std::span<const float> CudaSession::fetch(const RowsLeft& rows, std::vector<float>& to) const {
   std::vector<std::byte> bytes(static_cast<std::size_t>(rows.count * bytes_of(rows.element)));
-  check(cudaMemcpy(bytes.data(), rows.rows, bytes.size(), cudaMemcpyDeviceToHost),
-        "fetching rows");
+  check(cudaMemcpy(bytes.data(), rows.rows, bytes.size(), cudaMemcpyDeviceToHost), "fetching rows");
   to = decode(rows.element, bytes.data(), rows.count);
   return to;
 }

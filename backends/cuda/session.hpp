@@ -1,7 +1,7 @@
 #pragma once
-/// A plan at a fixed shape, captured. One run stages the ids, launches one graph (two where passages
-/// come from host memory, whose copies run between them on a stream of their own) and waits for the
-/// last event: nothing else is asked of the driver.
+/// A plan at a fixed shape, captured. One run stages the ids, launches one graph (two where
+/// passages come from host memory, whose copies run between them on a stream of their own) and
+/// waits for the last event: nothing else is asked of the driver.
 
 #include <array>
 #include <cstdint>

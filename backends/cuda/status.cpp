@@ -39,10 +39,11 @@ void throw_out_of_memory(std::string_view what, std::int64_t bytes) {
 }
 
 void throw_too_little_shared_memory(std::int64_t needed, std::int64_t found) {
-  throw Unavailable(fmt::format(
-      "cuda: attention over heads this wide needs {} bytes of shared memory a block, the device has "
-      "{}; use bf16 or f16",
-      needed, found));
+  throw Unavailable(
+      fmt::format("cuda: attention over heads this wide needs {} bytes of shared memory a block, "
+                  "the device has "
+                  "{}; use bf16 or f16",
+                  needed, found));
 }
 
 }  // namespace deformer::cuda

@@ -120,8 +120,8 @@ TEST(CudaEngine, AgreesWithTheReferenceOnXlnet) {
 
 TEST(CudaEngine, AgreesWithTheReferenceOverManyBlocksOfKeys) {
   for (const DType dtype : {DType::f32, DType::bf16}) {
-    Trial(small_bert(), dtype).expect_parity(Variant::full, 0, Order::question_first,
-                                             Batch(long_shape()));
+    Trial(small_bert(), dtype)
+        .expect_parity(Variant::full, 0, Order::question_first, Batch(long_shape()));
     Trial(small_xlnet(1), dtype)
         .expect_parity(Variant::cached, 0, Order::passage_first, Batch(long_shape()));
   }
@@ -134,8 +134,8 @@ TEST(CudaEngine, AgreesWithTheReferenceOnWideHeads) {
     ModelConfig xlnet = small_xlnet(1);
     xlnet.d_model = 128;
     xlnet.heads = 1;
-    Trial(xlnet, dtype).expect_parity(Variant::full, 0, Order::passage_first,
-                                      Batch(uniform_shape(1, 5, 70)));
+    Trial(xlnet, dtype)
+        .expect_parity(Variant::full, 0, Order::passage_first, Batch(uniform_shape(1, 5, 70)));
   }
 }
 
@@ -164,8 +164,7 @@ TEST(CudaEngine, AgreesWithTheReferenceOnItsHeads) {
 TEST(CudaEngine, AgreesWithTheReferenceOnPassagesOfEveryEncodingAndPlace) {
   Trial trial(small_bert(), DType::f32);
   for (const DType cache : {DType::f32, DType::bf16, DType::f16, DType::int8, DType::bit1}) {
-    for (const CachePlace place :
-         {CachePlace::device, CachePlace::pinned, CachePlace::pageable}) {
+    for (const CachePlace place : {CachePlace::device, CachePlace::pinned, CachePlace::pageable}) {
       SCOPED_TRACE(testing::Message() << to_string(cache) << " " << to_string(place));
       const SessionOptions options{.cache_dtype = cache, .keep_layers = {}, .cache_at = place};
       trial.expect_parity(Variant::cached, 1, Order::question_first, Batch(ragged_shape()),
@@ -183,8 +182,10 @@ TEST(CudaEngine, KeepsTheStatesItIsAskedForAtEveryDetail) {
 }
 
 TEST(CudaEngine, ServesOneTokenTexts) {
-  Trial(small_bert(), DType::bf16).expect_parity(Order::question_first, Batch(uniform_shape(1, 1, 1)));
-  Trial(small_xlnet(), DType::bf16).expect_parity(Order::passage_first, Batch(uniform_shape(1, 1, 1)));
+  Trial(small_bert(), DType::bf16)
+      .expect_parity(Order::question_first, Batch(uniform_shape(1, 1, 1)));
+  Trial(small_xlnet(), DType::bf16)
+      .expect_parity(Order::passage_first, Batch(uniform_shape(1, 1, 1)));
 }
 
 }  // namespace

@@ -64,8 +64,8 @@ class HostEngine {
     Block session(sizes.session_bytes);
     Block staging(sizes.staging_bytes);
     const Program program =
-        make_program(request(plan, shape, options), {weights_.data(), activations.data(),
-                                                     session.data(), staging.data()});
+        make_program(request(plan, shape, options),
+                     {weights_.data(), activations.data(), session.data(), staging.data()});
     std::memcpy(session.data() + program.tables_at, program.tables.data(), program.tables.size());
     stage(program, inputs, staging.data());
     for (std::size_t i = 0; i < program.landing.size(); ++i) {

@@ -30,8 +30,8 @@ inline float element_at(const MatrixLayout& layout, const void* from, std::int64
 inline std::vector<float> matrix(const MatrixLayout& layout, const void* from) {
   std::vector<float> values;
   for (std::int64_t column = 0; column < layout.columns; ++column) {
-    const auto* first = static_cast<const std::byte*>(from) +
-                        column * layout.leading * bytes_of(layout.element);
+    const auto* first =
+        static_cast<const std::byte*>(from) + column * layout.leading * bytes_of(layout.element);
     const std::vector<float> part = decode(layout.element, first, layout.rows);
     values.insert(values.end(), part.begin(), part.end());
   }
@@ -146,9 +146,9 @@ class HostLauncher final : public Launcher {
     for (std::int64_t block = 0; block < args.block_count; ++block) {
       for (std::int64_t head = 0; head < args.heads; ++head) {
         HostBlock threads;
-        const auto kernel = std::make_unique<Kernel>(threads, args, args.blocks[block],
-                                                     static_cast<int>(head),
-                                                     reinterpret_cast<unsigned char*>(shared.data()));
+        const auto kernel =
+            std::make_unique<Kernel>(threads, args, args.blocks[block], static_cast<int>(head),
+                                     reinterpret_cast<unsigned char*>(shared.data()));
         kernel->run();
       }
     }

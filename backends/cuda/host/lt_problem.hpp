@@ -54,10 +54,10 @@ std::string bucket_name(const LtProblem& problem);
 /// A product: the problem, where its operands are, and (fp8) their scales.
 struct ProductArgs {
   LtProblem problem;
-  const void* weights;  ///< A
-  const void* source;   ///< B
-  void* result;         ///< D, and C
-  const void* bias;     ///< `out` of the result's element; null with Finish::none
+  const void* weights;        ///< A
+  const void* source;         ///< B
+  void* result;               ///< D, and C
+  const void* bias;           ///< `out` of the result's element; null with Finish::none
   const float* weight_scale;  ///< null unless scaled
   const float* source_scale;
 };

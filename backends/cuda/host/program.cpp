@@ -108,9 +108,7 @@ class Builder {
   std::size_t phases() const { return plan_.phases.size(); }
   std::int64_t last_tick() const { return tick(phases()); }
   Part& part(Segment segment) { return parts_[static_cast<std::size_t>(segment)]; }
-  void* address(int slot) const {
-    return bases_.activations + program_.memory.offset(slot);
-  }
+  void* address(int slot) const { return bases_.activations + program_.memory.offset(slot); }
   void* weights(std::int64_t at) const { return at < 0 ? nullptr : bases_.weights + at; }
   const float* weight_floats(std::int64_t at) const {
     return static_cast<const float*>(weights(at));
@@ -133,9 +131,9 @@ class Builder {
   }
   /// Scale of what a product multiplies its weights by; null unless fp8.
   const float* source_scale(const LayerPlaces& places, LayerProduct which) const {
-    return places.scales < 0 ? nullptr
-                             : weight_floats(places.scales) + kLayerProducts +
-                                   static_cast<std::size_t>(which);
+    return places.scales < 0
+               ? nullptr
+               : weight_floats(places.scales) + kLayerProducts + static_cast<std::size_t>(which);
   }
 
   const ProgramRequest& request_;
@@ -168,10 +166,10 @@ void Builder::check_sizes() const {
     const bool counts = relative ? phase.kind != PhaseKind::head : phase.kind == PhaseKind::embed;
     const std::int64_t needed = counts ? longest(shape_, phase.segment) : 0;
     if (needed > request_.places.position_rows) {
-      throw BadInput(fmt::format(
-          "{} was loaded with {} positions, this shape needs {}: {}", config_.name,
-          request_.places.position_rows, needed,
-          config_.positions_grow ? "ask for more at load" : "use shorter texts"));
+      throw BadInput(
+          fmt::format("{} was loaded with {} positions, this shape needs {}: {}", config_.name,
+                      request_.places.position_rows, needed,
+                      config_.positions_grow ? "ask for more at load" : "use shorter texts"));
     }
   }
   const std::int64_t rows = rows_of(shape_, Segment::joint);
@@ -207,9 +205,9 @@ void Builder::plan_staging() {
   at += plan_.reads_passage_ids() ? ids(Segment::passage) : 0;
   program_.pointers_at = aligned(at);
   const auto texts = static_cast<std::int64_t>(shape_.passage_tokens.size());
-  program_.head_at = aligned(
-      program_.pointers_at +
-      (plan_.loads_passages() ? texts * static_cast<std::int64_t>(sizeof(void*)) : 0));
+  program_.head_at =
+      aligned(program_.pointers_at +
+              (plan_.loads_passages() ? texts * static_cast<std::int64_t>(sizeof(void*)) : 0));
   program_.session_bytes = program_.head_at;
 }
 
@@ -229,8 +227,8 @@ void Builder::plan_parts() {
     branch_ = branch_of(phase);
     found.rows = rows_of(shape_, segment);
     const std::int64_t last = has_join && segment != Segment::joint ? join_tick : last_tick();
-    found.hidden = program_.memory.add(found.rows * d_ * bytes_of(element_), tick(index), last,
-                                       branch_);
+    found.hidden =
+        program_.memory.add(found.rows * d_ * bytes_of(element_), tick(index), last, branch_);
   }
 }
 
@@ -475,13 +473,11 @@ void Builder::feed_forward(const Part& part, const LayerPlaces& places, const La
   const bool tanh = config_.activation == Activation::gelu_tanh;
   const bool whole = !scaled && (tanh || request_.gelu_erf_in_product);
   const Finish gelu = tanh ? Finish::bias_gelu_tanh : Finish::bias_gelu_erf;
-  product(LayerProduct::ffn1, places,
-          scaled ? address(slots.hidden8) : address(part.hidden), address(slots.ffn),
-          whole ? gelu : Finish::bias);
+  product(LayerProduct::ffn1, places, scaled ? address(slots.hidden8) : address(part.hidden),
+          address(slots.ffn), whole ? gelu : Finish::bias);
   if (!whole) {
     add(GeluArgs{element_, config_.activation, part.rows * config_.d_ff, address(slots.ffn),
-                 scaled ? address(slots.ffn8) : nullptr,
-                 source_scale(places, LayerProduct::ffn2)});
+                 scaled ? address(slots.ffn8) : nullptr, source_scale(places, LayerProduct::ffn2)});
   }
 }
 
@@ -576,8 +572,7 @@ void Builder::finish() {
     }
   }
   for (std::size_t index = 0; index < phases(); ++index) {
-    program_.phase_bytes.push_back(
-        program_.memory.alive_bytes(tick(index), tick(index + 1) - 1));
+    program_.phase_bytes.push_back(program_.memory.alive_bytes(tick(index), tick(index + 1) - 1));
   }
   add_range_marks(config_, plan_, request_.options.detail, program_);
 }

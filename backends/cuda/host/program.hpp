@@ -2,7 +2,8 @@
 /// A plan at a shape as a list of steps with every address in them: what is captured into a CUDA
 /// graph. Made from the plan's phases alone; a variant is never asked for.
 ///
-///   upload · [fork] · embed(q) encode(q) · embed(p) encode(p) | load(p) · [meet] · join · ... · head
+///   upload · [fork] · embed(q) encode(q) · embed(p) encode(p) | load(p) · [meet] · join · ... ·
+///   head
 ///
 /// What does not need the questions (the passages' own layers, decoding) is on the side branch.
 /// Passages that come from host memory are copied by a stream outside of the graph while the
@@ -77,8 +78,8 @@ struct Program {
   // Staged inputs, offsets in the staging block.
   std::int64_t question_ids_at = 0;
   std::int64_t passage_ids_at = 0;
-  std::int64_t pointers_at = 0;  ///< of cached passages
-  std::int64_t head_at = 0;      ///< results
+  std::int64_t pointers_at = 0;     ///< of cached passages
+  std::int64_t head_at = 0;         ///< results
   std::vector<std::byte*> landing;  ///< device: where each cached passage is copied; may be empty
   std::vector<std::int64_t> passage_bytes;
 

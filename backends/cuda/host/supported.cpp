@@ -30,8 +30,9 @@ std::optional<std::string> model_why_not(const ModelConfig& config, DType dtype)
   const std::int64_t multiple = numbers_of(dtype).scaled() ? kFp8Multiple : kPack;
   for (const std::int64_t size : {config.d_model, config.d_ff}) {
     if (size % multiple != 0) {
-      return fmt::format("the cuda backend serves widths of a multiple of {} in {}, the model has {}",
-                         multiple, to_string(dtype), size);
+      return fmt::format(
+          "the cuda backend serves widths of a multiple of {} in {}, the model has {}", multiple,
+          to_string(dtype), size);
     }
   }
   return std::nullopt;

@@ -21,17 +21,16 @@ class Placer {
   std::int64_t bytes_ = 0;
 };
 
-LayerPlaces layer_places(const ModelConfig& config, const Numbers& numbers,
-                         std::int64_t positions, Placer& placer) {
+LayerPlaces layer_places(const ModelConfig& config, const Numbers& numbers, std::int64_t positions,
+                         Placer& placer) {
   const std::int64_t d = config.d_model;
   const std::array<std::int64_t, kLayerProducts> in{d, d, d, config.d_ff};
   const std::array<std::int64_t, kLayerProducts> out{3 * d, d, config.d_ff, d};
   LayerPlaces places;
   for (std::size_t product = 0; product < kLayerProducts; ++product) {
-    places.weight[product] =
-        placer.place(in[product] * out[product] * bytes_of(numbers.operands));
-    const bool biased = config.family == Family::bert ||
-                        product != static_cast<std::size_t>(LayerProduct::out);
+    places.weight[product] = placer.place(in[product] * out[product] * bytes_of(numbers.operands));
+    const bool biased =
+        config.family == Family::bert || product != static_cast<std::size_t>(LayerProduct::out);
     if (biased) {
       places.bias[product] = placer.place(out[product] * bytes_of(numbers.activations));
     }

@@ -129,11 +129,11 @@ struct DenseArgs {
 
 /// XLNet's positions and segments of one layer; backends/cpu/relative_scores.hpp has the formula.
 struct RelativeTerms {
-  std::int64_t reach;           ///< distances reach, reach - 1, ... -reach
-  const void* keys;             ///< [heads, 2 reach + 1, d_head] of the activations' element
-  const float* key_bias;        ///< [heads, 2 reach + 1]
-  const float* segments;        ///< [heads, d_head]
-  const float* segment_bias;    ///< [heads]
+  std::int64_t reach;         ///< distances reach, reach - 1, ... -reach
+  const void* keys;           ///< [heads, 2 reach + 1, d_head] of the activations' element
+  const float* key_bias;      ///< [heads, 2 reach + 1]
+  const float* segments;      ///< [heads, d_head]
+  const float* segment_bias;  ///< [heads]
 };
 
 struct AttentionArgs {
@@ -145,13 +145,13 @@ struct AttentionArgs {
   std::int64_t d_head;
   const void* qkv;  ///< rows of queries (already divided by sqrt(d_head)), keys, values
   void* context;
-  const std::int32_t* cumulative;  ///< sequences + 1 offsets of the packed rows
-  const std::int32_t* lengths;     ///< of the sequences
+  const std::int32_t* cumulative;   ///< sequences + 1 offsets of the packed rows
+  const std::int32_t* lengths;      ///< of the sequences
   const std::int32_t* offsets_qkv;  ///< cumulative, in elements of qkv and of context
   const std::int32_t* offsets_out;
   const QueryBlock* blocks;
   std::int64_t block_count;
-  bool uniform;  ///< all sequences are `longest`
+  bool uniform;            ///< all sequences are `longest`
   RelativeTerms relative;  ///< keys null for BERT
 };
 

@@ -213,13 +213,13 @@ class AttentionBlock {
     if constexpr (Shape::kTensorCores) {
       DEFORMER_UNROLL
       for (int step = 0; step < kWide / 16; ++step) {
-        block_.template multiply<T>(
-            [&](int thread) { return state_[thread].query[step]; },
-            [&](int thread) {
-              const T* key = keys + thread % 32 / 4 * kPitch + 16 * step + column_of(thread);
-              return FragmentB{{pair_at(key), pair_at(key + 8)}};
-            },
-            c);
+        block_.template multiply<T>([&](int thread) { return state_[thread].query[step]; },
+                                    [&](int thread) {
+                                      const T* key = keys + thread % 32 / 4 * kPitch + 16 * step +
+                                                     column_of(thread);
+                                      return FragmentB{{pair_at(key), pair_at(key + 8)}};
+                                    },
+                                    c);
       }
     } else {
       block_.each_alone([&](int thread) { multiply_queries_in_f32(thread, keys, c(thread)); });
@@ -256,9 +256,7 @@ class AttentionBlock {
   }
 
   /// The warp's first distance, of those in shared memory: its last query's to the first key.
-  static DEFORMER_PORTABLE int band_of(int thread) {
-    return kQueryBlock - 16 * (thread / 32 + 1);
-  }
+  static DEFORMER_PORTABLE int band_of(int thread) { return kQueryBlock - 16 * (thread / 32 + 1); }
 
   DEFORMER_PORTABLE void score_band() {
     typename Block::template PerThread<FragmentC> sums;
@@ -288,14 +286,14 @@ class AttentionBlock {
     if constexpr (Shape::kTensorCores) {
       DEFORMER_UNROLL
       for (int step = 0; step < kWide / 16; ++step) {
-        block_.template multiply<T>(
-            [&](int thread) { return state_[thread].query[step]; },
-            [&](int thread) {
-              const int row = band_of(thread) + 8 * tile + thread % 32 / 4;
-              const T* key = positions + row * kPitch + 16 * step + column_of(thread);
-              return FragmentB{{pair_at(key), pair_at(key + 8)}};
-            },
-            sum);
+        block_.template multiply<T>([&](int thread) { return state_[thread].query[step]; },
+                                    [&](int thread) {
+                                      const int row = band_of(thread) + 8 * tile + thread % 32 / 4;
+                                      const T* key =
+                                          positions + row * kPitch + 16 * step + column_of(thread);
+                                      return FragmentB{{pair_at(key), pair_at(key + 8)}};
+                                    },
+                                    sum);
       }
     } else {
       block_.each_alone([&](int thread) {
@@ -394,16 +392,17 @@ class AttentionBlock {
       const auto weights = [&](int thread) {
         const FragmentC& near = state_[thread].score[2 * step];
         const FragmentC& far = state_[thread].score[2 * step + 1];
-        return FragmentA{{rounded_pair(near.at[0], near.at[1]), rounded_pair(near.at[2], near.at[3]),
-                          rounded_pair(far.at[0], far.at[1]), rounded_pair(far.at[2], far.at[3])}};
+        return FragmentA{{rounded_pair(near.at[0], near.at[1]),
+                          rounded_pair(near.at[2], near.at[3]), rounded_pair(far.at[0], far.at[1]),
+                          rounded_pair(far.at[2], far.at[3])}};
       };
       DEFORMER_UNROLL
       for (int tile = 0; tile < kOutTiles; ++tile) {
         block_.template multiply<T>(
             weights,
             [&](int thread) {
-              const T* value = values + (16 * step + column_of(thread)) * kPitch + 8 * tile +
-                               thread % 32 / 4;
+              const T* value =
+                  values + (16 * step + column_of(thread)) * kPitch + 8 * tile + thread % 32 / 4;
               return FragmentB{{pair_of(value[0], value[kPitch]),
                                 pair_of(value[8 * kPitch], value[9 * kPitch])}};
             },
@@ -461,8 +460,8 @@ class AttentionBlock {
         if (query >= place_.tokens) {
           continue;
         }
-        T* out = static_cast<T*>(args_.context) +
-                 (std::int64_t{place_.first_row} + query) * d + head_ * args_.d_head;
+        T* out = static_cast<T*>(args_.context) + (std::int64_t{place_.first_row} + query) * d +
+                 head_ * args_.d_head;
         const float once = 1.0F / state.sum[half];
         DEFORMER_UNROLL
         for (int tile = 0; tile < kOutTiles; ++tile) {

@@ -85,7 +85,8 @@ class DeviceBlock {
     return value;
 #endif
   }
-  static DEFORMER_PORTABLE void run(Bf16, [[maybe_unused]] FragmentC& c, [[maybe_unused]] const FragmentA& a,
+  static DEFORMER_PORTABLE void run(Bf16, [[maybe_unused]] FragmentC& c,
+                                    [[maybe_unused]] const FragmentA& a,
                                     [[maybe_unused]] const FragmentB& b) {
 #if defined(__CUDA_ARCH__)
     asm volatile(
@@ -96,7 +97,8 @@ class DeviceBlock {
           "r"(b.word[1]));
 #endif
   }
-  static DEFORMER_PORTABLE void run(F16, [[maybe_unused]] FragmentC& c, [[maybe_unused]] const FragmentA& a,
+  static DEFORMER_PORTABLE void run(F16, [[maybe_unused]] FragmentC& c,
+                                    [[maybe_unused]] const FragmentA& a,
                                     [[maybe_unused]] const FragmentB& b) {
 #if defined(__CUDA_ARCH__)
     asm volatile(
@@ -163,8 +165,7 @@ class HostBlock {
   template <class F, class Op>
   void over_quad(const F& f, const Op& op) {
     for (int thread = 0; thread < kBlockThreads; thread += 4) {
-      const float all =
-          op(op(f(thread), f(thread + 1)), op(f(thread + 2), f(thread + 3)));
+      const float all = op(op(f(thread), f(thread + 1)), op(f(thread + 2), f(thread + 3)));
       for (int i = 0; i < 4; ++i) {
         f(thread + i) = all;
       }

@@ -154,8 +154,8 @@ DEFORMER_PORTABLE Pack<float> widen(const Pack<T>& pack) {
 
 template <class T>
 DEFORMER_PORTABLE Pack<T> narrow(const Pack<float>& pack) {
-  return {{Rounded<T>::from(pack.at[0]), Rounded<T>::from(pack.at[1]),
-           Rounded<T>::from(pack.at[2]), Rounded<T>::from(pack.at[3])}};
+  return {{Rounded<T>::from(pack.at[0]), Rounded<T>::from(pack.at[1]), Rounded<T>::from(pack.at[2]),
+           Rounded<T>::from(pack.at[3])}};
 }
 
 }  // namespace deformer::cuda

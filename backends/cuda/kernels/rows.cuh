@@ -70,24 +70,22 @@ template <int kChunks, class Warp, class Values>
 DEFORMER_PORTABLE void normalise(Warp& warp, Values& values, std::int64_t d, const Norm& norm) {
   const auto width = static_cast<float>(d);
   const float mean = warp.sum([&](int lane) {
-                       float sum = 0.0F;
-                       for_packs<kChunks>(lane, d, [&](int chunk, std::int64_t) {
-                         const Pack<float>& pack = values[lane].chunk[chunk];
-                         sum += (pack.at[0] + pack.at[1]) + (pack.at[2] + pack.at[3]);
-                       });
-                       return sum;
-                     }) /
-                     width;
+    float sum = 0.0F;
+    for_packs<kChunks>(lane, d, [&](int chunk, std::int64_t) {
+      const Pack<float>& pack = values[lane].chunk[chunk];
+      sum += (pack.at[0] + pack.at[1]) + (pack.at[2] + pack.at[3]);
+    });
+    return sum;
+  }) / width;
   const float variance = warp.sum([&](int lane) {
-                           float sum = 0.0F;
-                           for_packs<kChunks>(lane, d, [&](int chunk, std::int64_t) {
-                             for (const float value : values[lane].chunk[chunk].at) {
-                               sum += (value - mean) * (value - mean);
-                             }
-                           });
-                           return sum;
-                         }) /
-                         width;
+    float sum = 0.0F;
+    for_packs<kChunks>(lane, d, [&](int chunk, std::int64_t) {
+      for (const float value : values[lane].chunk[chunk].at) {
+        sum += (value - mean) * (value - mean);
+      }
+    });
+    return sum;
+  }) / width;
   const float scale = 1.0F / sqrtf(variance + norm.eps);
   warp.each([&](int lane) {
     for_packs<kChunks>(lane, d, [&](int chunk, std::int64_t at) {
@@ -205,13 +203,11 @@ DEFORMER_PORTABLE void decode_row(Warp& warp, const DecodeArgs& args, const RowR
   const std::int64_t to = (run.target_row + row) * args.d;
   switch (args.stored) {
     case DType::bf16:
-      return walk_row(warp, args.d, [&](std::int64_t at) {
-        store<T>(args.out, to + at, load<Bf16>(from, at));
-      });
+      return walk_row(warp, args.d,
+                      [&](std::int64_t at) { store<T>(args.out, to + at, load<Bf16>(from, at)); });
     case DType::f16:
-      return walk_row(warp, args.d, [&](std::int64_t at) {
-        store<T>(args.out, to + at, load<F16>(from, at));
-      });
+      return walk_row(warp, args.d,
+                      [&](std::int64_t at) { store<T>(args.out, to + at, load<F16>(from, at)); });
     case DType::int8: {
       const float scale = float_at(from);
       return walk_row(warp, args.d, [&](std::int64_t at) {
@@ -225,9 +221,8 @@ DEFORMER_PORTABLE void decode_row(Warp& warp, const DecodeArgs& args, const RowR
       });
     }
     default:
-      return walk_row(warp, args.d, [&](std::int64_t at) {
-        store<T>(args.out, to + at, load<float>(from, at));
-      });
+      return walk_row(warp, args.d,
+                      [&](std::int64_t at) { store<T>(args.out, to + at, load<float>(from, at)); });
   }
 }
 
@@ -239,9 +234,8 @@ DEFORMER_PORTABLE void join_row(Warp& warp, const JoinArgs& args, const RowRun& 
   auto* to = reinterpret_cast<Pack<T>*>(args.joint);
   const std::int64_t first = (run.source_row + row) * args.d;
   const std::int64_t target = (run.target_row + row) * args.d;
-  walk_row(warp, args.d, [&](std::int64_t at) {
-    to[(target + at) / kPack] = from[(first + at) / kPack];
-  });
+  walk_row(warp, args.d,
+           [&](std::int64_t at) { to[(target + at) / kPack] = from[(first + at) / kPack]; });
 }
 
 template <class T, class Warp>
