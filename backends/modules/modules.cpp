@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "backends/absent.hpp"
+#include "backends/modules/elf_check.hpp"
 #include "backends/modules/import.hpp"
 
 namespace deformer {
@@ -113,6 +114,9 @@ OpenedModule open_module(const fs::path& file) {
   const fs::path absolute = fs::absolute(file, error);  // a bare name would be searched for
   if (error || !fs::is_regular_file(absolute, error)) {
     return fault("no such file");
+  }
+  if (const std::string torn = torn_elf(absolute); !torn.empty()) {
+    return fault("can't be loaded as a module: " + torn);
   }
   (void)dlerror();
   void* module = dlopen(absolute.c_str(), RTLD_NOW | RTLD_LOCAL);
