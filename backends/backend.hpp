@@ -96,6 +96,10 @@ class Session {
   virtual std::span<const float> layer_output(Segment segment, std::int64_t layers) const = 0;
   /// Nanoseconds of each phase in the last run, parallel to plan.phases; 0 with Detail::none.
   virtual std::span<const std::int64_t> phase_ns() const = 0;
+  /// Of each phase, nanoseconds of the last run that it worked beside an earlier phase of the plan
+  /// and so cost nothing: phase_ns is what it added, their sum how long it took. Parallel to
+  /// plan.phases; empty where phases follow each other.
+  virtual std::span<const std::int64_t> hidden_ns() const { return {}; }
   /// Times of the last run by range, thread by thread; its tree is that of plan_ranges(config,
   /// plan, options.detail). Not const: a test may delay an operation. Null where a backend records
   /// none.

@@ -89,7 +89,8 @@ std::vector<ordered_json> all_rows() {
     const BackendInfo info = backend->info();
     rows.push_back(row("backend", info.name, info.description, info.unavailable));
   }
-  for (const DType dtype : {DType::f32, DType::bf16, DType::f16, DType::int8, DType::fp8}) {
+  for (const DType dtype :
+       {DType::f32, DType::tf32, DType::bf16, DType::f16, DType::int8, DType::fp8}) {
     rows.push_back(row("dtype", to_string(dtype), "weights and activations",
                        unsupported(*builtin_model("bert-base"), dtype)));
   }

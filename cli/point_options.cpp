@@ -76,7 +76,7 @@ void PointOptions::add_to(CLI::App& app) {
   add_list(app, "--candidates,-c", c_, "AXIS of passages an item (default 1)");
   add_list(app, "--order", order_, "question-first passage-first (default: the task's)");
   add_list(app, "--backend", backend_, "Backends (default cpu; see `list`)");
-  add_list(app, "--dtype", dtype_, "f32 bf16 f16 int8 fp8 (default f32)");
+  add_list(app, "--dtype", dtype_, "f32 tf32 bf16 f16 int8 fp8 (default f32)");
   add_list(app, "--cache-dtype", cache_dtype_, "Storage of cached passages (default: as --dtype)");
   add_list(app, "--cache-at", cache_at_,
            "device pinned pageable: memory that holds cached passages (default: the device's)");
@@ -109,7 +109,7 @@ SweepSpec PointOptions::spec(bool weights_needed) const {
   spec.threads = axis("--threads", threads_, 1, kMostThreads);
   spec.instances = axis("--instances", instances_, 1, kMostThreads);
   spec.variants = words("--variant", variant_, "full decomposed cached", parse_variant);
-  spec.dtypes = words("--dtype", dtype_, "f32 bf16 f16 int8 fp8", [](const std::string& word) {
+  spec.dtypes = words("--dtype", dtype_, "f32 tf32 bf16 f16 int8 fp8", [](const std::string& word) {
     const auto dtype = parse_dtype(word);
     return dtype == DType::bit1 ? std::nullopt : dtype;
   });

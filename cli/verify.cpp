@@ -52,7 +52,7 @@ Subject find_subject(const VerifyArguments& arguments) {
   const auto cache_dtype =
       parse_dtype(arguments.cache_dtype.empty() ? "f32" : arguments.cache_dtype);
   if (!dtype || dtype == DType::bit1 || !cache_dtype) {
-    throw BadInput(fmt::format("{}: expected one of f32 bf16 f16 int8 fp8, found '{}'",
+    throw BadInput(fmt::format("{}: expected one of f32 tf32 bf16 f16 int8 fp8, found '{}'",
                                cache_dtype ? "--dtype" : "--cache-dtype",
                                cache_dtype ? arguments.dtype : arguments.cache_dtype));
   }
@@ -147,7 +147,7 @@ int run_verify_verb(const std::vector<std::string>& given) {
                  "Take config.json and model.safetensors from this directory");
   app.add_option("--backend", arguments.backend, "Which backend (see `list`)")
       ->capture_default_str();
-  app.add_option("--dtype", arguments.dtype, "f32 bf16 f16 int8 fp8")->capture_default_str();
+  app.add_option("--dtype", arguments.dtype, "f32 tf32 bf16 f16 int8 fp8")->capture_default_str();
   app.add_option("--cache-dtype", arguments.cache_dtype,
                  "Storage of cached passages (default f32)");
   app.add_option("--cache-at", arguments.cache_at,

@@ -6,7 +6,7 @@
 namespace deformer {
 namespace {
 
-constexpr std::array kDTypes{DType::f32,  DType::bf16, DType::f16,
+constexpr std::array kDTypes{DType::f32,  DType::bf16, DType::f16, DType::tf32,
                              DType::int8, DType::fp8,  DType::bit1};
 constexpr std::array kVariants{Variant::full, Variant::decomposed, Variant::cached};
 constexpr std::array kOrders{Order::question_first, Order::passage_first};
@@ -56,6 +56,8 @@ std::string_view to_string(DType dtype) {
       return "int8";
     case DType::fp8:
       return "fp8";
+    case DType::tf32:
+      return "tf32";
     case DType::bit1:
       return "bit1";
   }
@@ -118,6 +120,7 @@ std::optional<CachePlace> parse_cache_place(std::string_view word) {
 std::int64_t element_bytes(DType dtype) {
   switch (dtype) {
     case DType::f32:
+    case DType::tf32:
       return 4;
     case DType::bf16:
     case DType::f16:

@@ -12,8 +12,9 @@ namespace deformer {
 enum class Family { bert, xlnet };
 enum class Activation { gelu_erf, gelu_tanh };
 enum class HeadKind { none, span, classes };
-/// Storage and compute types a user can name. bit1 exists for cached passages only.
-enum class DType { f32, bf16, f16, int8, fp8, bit1 };
+/// Storage and compute types a user can name. bit1 exists for cached passages only. tf32 computes
+/// only: stored as f32, multiplied with 10 bits of the mantissa.
+enum class DType { f32, bf16, f16, int8, fp8, bit1, tf32 };
 enum class Variant { full, decomposed, cached };
 /// Which text stands first in the joint sequence.
 enum class Order { question_first, passage_first };
@@ -37,8 +38,8 @@ std::optional<Variant> parse_variant(std::string_view);
 std::optional<Order> parse_order(std::string_view);
 std::optional<CachePlace> parse_cache_place(std::string_view);
 
-/// Bytes of one stored activation element: f32 4, bf16 and f16 2, int8 and fp8 1. bit1 has none of
-/// its own (eight elements a byte, see cache/codec.hpp) and yields 0.
+/// Bytes of one stored activation element: f32 and tf32 4, bf16 and f16 2, int8 and fp8 1. bit1 has
+/// none of its own (eight elements a byte, see cache/codec.hpp) and yields 0.
 std::int64_t element_bytes(DType);
 
 }  // namespace deformer

@@ -28,7 +28,8 @@ class ImportedSession final : public Session {
         plan_(plan),
         shape_(shape),
         options_(options),
-        phase_ns_(plan.phases.size()) {
+        phase_ns_(plan.phases.size()),
+        hidden_ns_(plan.phases.size()) {
     if (options.detail != Detail::none) {
       find_ranges();
     }
@@ -61,6 +62,9 @@ class ImportedSession final : public Session {
     return result(DEFORMER_LAYER_OUTPUT, segment, layers, rows(segment) * config_.d_model);
   }
   std::span<const std::int64_t> phase_ns() const override { return phase_ns_; }
+  std::span<const std::int64_t> hidden_ns() const override {
+    return hides_ ? std::span<const std::int64_t>(hidden_ns_) : std::span<const std::int64_t>();
+  }
   RangeLog* ranges() override { return log_ ? &*log_ : nullptr; }
   std::optional<std::int64_t> device_ns() const override {
     return device_ns_ > 0 ? std::optional(device_ns_) : std::nullopt;
@@ -143,6 +147,10 @@ class ImportedSession final : public Session {
     device_ns_ = view.device_ns;
     if (view.phase_ns != nullptr && options_.detail != Detail::none) {
       std::copy_n(view.phase_ns, phase_ns_.size(), phase_ns_.begin());
+      hides_ = view.hidden_ns != nullptr;
+      if (hides_) {
+        std::copy_n(view.hidden_ns, hidden_ns_.size(), hidden_ns_.begin());
+      }
     }
     if (!log_) {
       return;
@@ -218,6 +226,8 @@ class ImportedSession final : public Session {
   bool stamped_ = false;
   std::vector<std::int64_t> shift_before_;  ///< [leaf], and after the last
   std::vector<std::int64_t> phase_ns_;
+  std::vector<std::int64_t> hidden_ns_;
+  bool hides_ = false;
   std::int64_t device_ns_ = 0;
   deformer_error error_{};
 };

@@ -19,7 +19,8 @@ constexpr bool same(int number, Enumeration value) {
 }
 static_assert(same(DEFORMER_F32, DType::f32) && same(DEFORMER_BF16, DType::bf16) &&
               same(DEFORMER_F16, DType::f16) && same(DEFORMER_INT8, DType::int8) &&
-              same(DEFORMER_FP8, DType::fp8) && same(DEFORMER_BIT1, DType::bit1));
+              same(DEFORMER_FP8, DType::fp8) && same(DEFORMER_BIT1, DType::bit1) &&
+              same(DEFORMER_TF32, DType::tf32));
 static_assert(same(DEFORMER_BERT, Family::bert) && same(DEFORMER_XLNET, Family::xlnet));
 static_assert(same(DEFORMER_GELU_ERF, Activation::gelu_erf) &&
               same(DEFORMER_GELU_TANH, Activation::gelu_tanh));
@@ -224,7 +225,7 @@ Plan plan_of(const deformer_plan& view) {
 
 SessionOptions session_options_of(const deformer_session_options& view) {
   return {.threads = view.threads,
-          .cache_dtype = value_of(view.cache_dtype, DType::bit1, "cache dtype"),
+          .cache_dtype = value_of(view.cache_dtype, DType::tf32, "cache dtype"),
           .keep_layers = copied(view.keep_layers, view.keep_count, "kept layers"),
           .instance = view.instance,
           .processors = copied(view.processors, view.processor_count, "processors"),

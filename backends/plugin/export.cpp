@@ -81,10 +81,10 @@ std::int32_t why_not(void* self, const deformer_config* config, std::int32_t dty
                      std::int32_t cache_dtype, deformer_error* reason) {
   int code = DEFORMER_OK;
   const int thrown = guarded(reason, [&] {
-    code =
-        told(served(self).backend->why_not(config_of(*config), value_of(dtype, DType::fp8, "dtype"),
-                                           value_of(cache_dtype, DType::bit1, "cache dtype")),
-             reason);
+    code = told(
+        served(self).backend->why_not(config_of(*config), value_of(dtype, DType::tf32, "dtype"),
+                                      value_of(cache_dtype, DType::tf32, "cache dtype")),
+        reason);
   });
   return thrown != DEFORMER_OK ? thrown : code;
 }
@@ -118,7 +118,7 @@ std::int32_t load(void* self, const deformer_weights* weights, const deformer_lo
       store.emplace(store_of(*options));
     }
     model->model = served(self).backend->load(
-        *model->weights, {.dtype = value_of(options->dtype, DType::fp8, "dtype"),
+        *model->weights, {.dtype = value_of(options->dtype, DType::tf32, "dtype"),
                           .threads = options->threads,
                           .positions = options->positions,
                           .store = store ? &*store : nullptr});
@@ -251,6 +251,8 @@ void times(deformer_session* session, deformer_times* out) {
   ServedSession& from = served(session);
   out->device_ns = from.session->device_ns().value_or(0);
   const std::span<const std::int64_t> phase_ns = from.session->phase_ns();
+  const std::span<const std::int64_t> hidden_ns = from.session->hidden_ns();
+  out->hidden_ns = hidden_ns.size() == from.phases ? hidden_ns.data() : nullptr;
   out->phase_ns = phase_ns.size() == from.phases ? phase_ns.data() : nullptr;
   if (const RangeLog* log = from.session->ranges(); log != nullptr && !from.stamps.empty()) {
     copy_ranges(from, *log, out);

@@ -46,7 +46,8 @@ typedef struct deformer_error {
   char message[DEFORMER_MESSAGE_BYTES]; /* UTF-8, ends with a zero byte */
 } deformer_error;
 
-enum { DEFORMER_F32 = 0, DEFORMER_BF16, DEFORMER_F16, DEFORMER_INT8, DEFORMER_FP8, DEFORMER_BIT1 };
+enum { DEFORMER_F32 = 0, DEFORMER_BF16, DEFORMER_F16, DEFORMER_INT8, DEFORMER_FP8, DEFORMER_BIT1,
+       DEFORMER_TF32 };
 enum { DEFORMER_BERT = 0, DEFORMER_XLNET };
 enum { DEFORMER_GELU_ERF = 0, DEFORMER_GELU_TANH };
 enum { DEFORMER_HEAD_NONE = 0, DEFORMER_HEAD_SPAN, DEFORMER_HEAD_CLASSES };
@@ -204,6 +205,8 @@ typedef struct deformer_times {
   const int64_t* range_start_ns; /* of every range */
   const int64_t* range_end_ns;
   int64_t ranges;
+  /* Of each phase, what it worked beside earlier ones, so that it isn't in phase_ns; NULL: none. */
+  const int64_t* hidden_ns;
 } deformer_times;
 
 /* The program zeroes it and sets `size` before. 0 is unknown. */

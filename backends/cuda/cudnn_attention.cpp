@@ -1,0 +1,203 @@
+// The only file that includes cuDNN's graph API: it takes a minute and 2 GB to compile.
+//
+// The API calls cuDNN by its C names. They are defined here, each passing on to the library opened
+// at first use: the API's own way of loading would bring a second, shared CUDA runtime along.
+
+#include "backends/cuda/cudnn_attention.hpp"
+
+#include <string>
+
+#if DEFORMER_HAVE_CUDNN
+
+#include <cudnn.h>
+
+// The library's headers are not ours to warn about.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wall"
+#pragma GCC diagnostic ignored "-Wextra"
+#include <cudnn_frontend.h>
+#pragma GCC diagnostic pop
+
+#include <fmt/format.h>
+
+#include <limits>
+#include <stdexcept>
+#include <unordered_map>
+
+#include "backends/cuda/cudnn_names.hpp"
+
+namespace deformer::cuda {
+namespace {
+
+namespace fe = cudnn_frontend;
+using Tensor = std::shared_ptr<fe::graph::Tensor_attributes>;
+
+/// Names of operands in the graph.
+enum Id : std::int64_t { kQ = 1, kK, kV, kO, kLengthsQ, kLengthsKv, kOffsetsQkv, kOffsetsOut };
+
+void require(cudnnStatus_t status, const char* what) {
+  if (status != CUDNN_STATUS_SUCCESS) {
+    throw std::runtime_error(fmt::format("cuda: cuDNN, {}: expected success, found {} (code {})",
+                                         what, cudnnGetErrorString(status),
+                                         static_cast<int>(status)));
+  }
+}
+
+class Handle {
+ public:
+  Handle() { require(cudnnCreate(&handle_), "starting the library"); }
+  ~Handle() { static_cast<void>(cudnnDestroy(handle_)); }
+  Handle(const Handle&) = delete;
+  Handle& operator=(const Handle&) = delete;
+  cudnnHandle_t get() const { return handle_; }
+
+ private:
+  cudnnHandle_t handle_ = nullptr;
+};
+
+/// Where the operands of fused rows [query, key, value] lie.
+struct Strides {
+  std::int64_t sequence, head, row;
+};
+
+/// [sequences, heads, longest, d_head], each sequence at its offset where they differ in length.
+Tensor operand(fe::graph::Graph& graph, const AttentionArgs& args, const char* name, Id id,
+               const Strides& strides, const Tensor& offsets) {
+  auto described = fe::graph::Tensor_attributes()
+                       .set_name(name)
+                       .set_uid(id)
+                       .set_dim({args.sequences, args.heads, args.longest, args.d_head})
+                       .set_stride({strides.sequence, strides.head, strides.row, 1});
+  if (offsets) {
+    described.set_ragged_offset(offsets);
+  }
+  return graph.tensor(described);
+}
+
+Tensor per_sequence(fe::graph::Graph& graph, const char* name, Id id, std::int64_t count) {
+  return graph.tensor(fe::graph::Tensor_attributes()
+                          .set_name(name)
+                          .set_uid(id)
+                          .set_dim({count, 1, 1, 1})
+                          .set_stride({1, 1, 1, 1})
+                          .set_data_type(fe::DataType_t::INT32));
+}
+
+std::shared_ptr<fe::graph::Graph> describe_graph(const AttentionArgs& args, int capability) {
+  const std::int64_t d = args.heads * args.d_head;
+  const Strides fused{args.longest * 3 * d, args.d_head, 3 * d};
+  const Strides context{args.longest * d, args.d_head, d};
+  auto graph = std::make_shared<fe::graph::Graph>();
+  graph
+      ->set_io_data_type(args.element == Element::bf16 ? fe::DataType_t::BFLOAT16
+                                                       : fe::DataType_t::HALF)
+      .set_intermediate_data_type(fe::DataType_t::FLOAT)
+      .set_compute_data_type(fe::DataType_t::FLOAT)
+      .set_sm_version(capability);
+  auto softmax = fe::graph::SDPA_attributes()
+                     .set_name("attention")
+                     .set_generate_stats(false)
+                     .set_attn_scale(1.0F);  // queries are scaled already
+  Tensor fused_offsets;
+  Tensor out_offsets;
+  if (!args.uniform) {
+    fused_offsets = per_sequence(*graph, "offsets_qkv", kOffsetsQkv, args.sequences + 1);
+    out_offsets = per_sequence(*graph, "offsets_out", kOffsetsOut, args.sequences + 1);
+    softmax.set_padding_mask(true)
+        .set_seq_len_q(per_sequence(*graph, "lengths_q", kLengthsQ, args.sequences))
+        .set_seq_len_kv(per_sequence(*graph, "lengths_kv", kLengthsKv, args.sequences));
+  }
+  const Tensor q = operand(*graph, args, "q", kQ, fused, fused_offsets);
+  const Tensor k = operand(*graph, args, "k", kK, fused, fused_offsets);
+  const Tensor v = operand(*graph, args, "v", kV, fused, fused_offsets);
+  const auto [out, stats] = graph->sdpa(q, k, v, softmax);
+  out->set_output(true)
+      .set_uid(kO)
+      .set_dim({args.sequences, args.heads, args.longest, args.d_head})
+      .set_stride({context.sequence, context.head, context.row, 1});
+  if (out_offsets) {
+    out->set_ragged_offset(out_offsets);
+  }
+  return graph;
+}
+
+class Fused final : public CudnnAttention {
+ public:
+  explicit Fused(std::shared_ptr<fe::graph::Graph> graph) : graph_(std::move(graph)) {}
+
+  /// Whether cuDNN has a plan for the graph that fits the workspace.
+  bool build(std::int64_t workspace_bytes) {
+    cudnnHandle_t handle = handle_.get();
+    if (!graph_->validate().is_good() || !graph_->build_operation_graph(handle).is_good() ||
+        !graph_->create_execution_plans({fe::HeurMode_t::A}).is_good() ||
+        !graph_->check_support().is_good() || !graph_->build_plans().is_good()) {
+      return false;
+    }
+    std::int64_t needed = 0;
+    return graph_->get_workspace_size(needed).is_good() && needed <= workspace_bytes;
+  }
+
+  void run(const AttentionArgs& args, void* workspace, cudaStream_t stream) override {
+    const std::int64_t d = args.heads * args.d_head;
+    auto* rows = static_cast<std::uint16_t*>(const_cast<void*>(args.qkv));
+    std::unordered_map<std::int64_t, void*> operands{
+        {kQ, rows}, {kK, rows + d}, {kV, rows + 2 * d}, {kO, args.context}};
+    if (!args.uniform) {
+      operands[kLengthsQ] = operands[kLengthsKv] = const_cast<std::int32_t*>(args.lengths);
+      operands[kOffsetsQkv] = const_cast<std::int32_t*>(args.offsets_qkv);
+      operands[kOffsetsOut] = const_cast<std::int32_t*>(args.offsets_out);
+    }
+    require(cudnnSetStream(handle_.get(), stream), "choosing a stream");
+    auto status = graph_->execute(handle_.get(), operands, workspace);
+    if (!status.is_good()) {
+      throw std::runtime_error(
+          fmt::format("cuda: cuDNN, attention: expected success, found {}", status.get_message()));
+    }
+  }
+
+ private:
+  Handle handle_;
+  std::shared_ptr<fe::graph::Graph> graph_;
+};
+
+}  // namespace
+
+std::shared_ptr<CudnnAttention> CudnnAttention::make(const AttentionArgs& args, int capability,
+                                                     std::int64_t workspace_bytes) {
+  // Ragged offsets count elements with 32 bits.
+  const bool countable =
+      args.rows * 3 * args.heads * args.d_head <= std::numeric_limits<std::int32_t>::max();
+  const bool half = args.element == Element::bf16 || args.element == Element::f16;
+  if (!half || args.relative.keys != nullptr || args.d_head % 8 != 0 || !countable ||
+      !cudnn_library().open()) {
+    return nullptr;
+  }
+  auto made = std::make_shared<Fused>(describe_graph(args, capability));
+  return made->build(workspace_bytes) ? made : nullptr;
+}
+
+std::string CudnnAttention::describe() {
+  if (!cudnn_library().open()) {
+    return fmt::format("no cuDNN ({})", cudnn_library().error());
+  }
+  const std::size_t version = cudnnGetVersion();
+  return fmt::format("cuDNN {}.{}.{}", version / 10000, version / 100 % 100, version % 100);
+}
+
+}  // namespace deformer::cuda
+
+#else  // without cuDNN's headers there are our kernels alone
+
+namespace deformer::cuda {
+
+std::shared_ptr<CudnnAttention> CudnnAttention::make(const AttentionArgs&, int, std::int64_t) {
+  return nullptr;
+}
+
+std::string CudnnAttention::describe() {
+  return "built without cuDNN";
+}
+
+}  // namespace deformer::cuda
+
+#endif
