@@ -49,6 +49,8 @@ struct Runner {
   std::vector<double> samples_ns;             ///< mean forward of each kept round
   std::vector<double> ratios;                 ///< full / this, each kept round; empty for full
   std::vector<std::vector<double>> phase_ns;  ///< [phase][kept round], of the first instance
+  /// The same of Session::hidden_ns; empty where phases follow each other.
+  std::vector<std::vector<double>> hidden_ns;
   /// Below phases, where they are recorded: the first instance's ranges, and of each its mean
   /// elapsed time in every kept round, and the sums over all of them, thread by thread.
   std::vector<PlanRange> ranges;

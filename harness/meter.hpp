@@ -90,9 +90,10 @@ class Meter {
   std::vector<double> durations_ns_;  ///< of one sample, by index into variants_
   std::vector<Step> steps_;
   std::vector<double> step_ns_;  ///< mean forward of each step of the current round
-  std::vector<std::vector<double>> phase_sum_ns_;  ///< [runner][phase] over the current round
-  std::vector<RangeSums> range_sums_;              ///< [runner] over the current round
-  std::vector<double> bursts_;                     ///< probe rates so far
+  std::vector<std::vector<double>> phase_sum_ns_;   ///< [runner][phase] over the current round
+  std::vector<std::vector<double>> hidden_sum_ns_;  ///< the same of what was hidden
+  std::vector<RangeSums> range_sums_;               ///< [runner] over the current round
+  std::vector<double> bursts_;                      ///< probe rates so far
   double fastest_burst_ = 0;
   std::vector<double> burst_of_instance_;
   std::size_t steps_used_ = 0;

@@ -86,6 +86,9 @@ ordered_json phases_json(const Runner& runner, const PlanCost& cost) {
     phases.push_back({{"name", phase_name(runner.plan.phases[p])},
                       {"median_ns", or_null(median(runner.phase_ns[p]))},
                       {"flops", cost.phases[p].total.flops()}});
+    if (!runner.hidden_ns.empty()) {
+      phases.back()["hidden_median_ns"] = or_null(median(runner.hidden_ns[p]));
+    }
   }
   return phases;
 }

@@ -77,8 +77,12 @@ def cached_lines(found):
            f"{speedup['median']:.2f}x [{speedup['ci_low']:.2f}, {speedup['ci_high']:.2f}]" if speedup else OPEN)
 
 
-def load_ms(record):
-    return sum(phase["median_ns"] or 0 for phase in record["phases"] if phase["name"].startswith("load")) / 1e6
+def hidden_share(record):
+    """Of the loading of passages, the share that ran beside the question's layers and so cost nothing."""
+    loads = [phase for phase in record["phases"] if phase["name"].startswith("load")]
+    hidden = sum(phase.get("hidden_median_ns") or 0 for phase in loads)
+    whole = hidden + sum(phase["median_ns"] or 0 for phase in loads)
+    return f"{100 * hidden / whole:.0f} % of {whole / 1e6:.3f} ms" if whole > 0 else "unknown"
 
 
 def place_lines(found):
@@ -90,7 +94,7 @@ def place_lines(found):
             more = milliseconds(at[place]) - milliseconds(at["device"])
             size = at[place]["cost"]["bytes_cache_batch"] / 1e6
             text = (f"{milliseconds(at[place]):.3f} ms, {more:+.3f} ms over the device's memory for {size:.1f} MB; "
-                    f"phase load {load_ms(at[place]):.3f} ms")
+                    f"hidden: {hidden_share(at[place])}")
         yield f"cached passages in {place} host memory, squad k=9 b32", "share of the copy hidden", text
 
 

@@ -4,7 +4,7 @@ and the run read the same list."""
 import dataclasses
 import glob
 
-DTYPES = ["f32", "bf16", "f16", "fp8"]
+DTYPES = ["f32", "tf32", "bf16", "f16", "fp8"]
 # L = question + passage. squad's lengths are 27/293.
 L384 = ["--question", "27", "--passage", "357"]
 SQUAD = ["--task", "squad"]
