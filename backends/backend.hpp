@@ -76,6 +76,14 @@ struct SessionMemory {
   std::vector<std::int64_t> phase_bytes = {};
 };
 
+/// What a device ran of one kernel (or of copies: "copy") in one phase of a forward.
+struct KernelTime {
+  std::string name;
+  int phase = -1;  ///< index into plan.phases; -1: of none
+  std::int64_t count = 0;
+  std::int64_t ns = 0;  ///< by the device's clock, all of them together
+};
+
 class Session {
  public:
   virtual ~Session() = default;
@@ -107,6 +115,9 @@ class Session {
   /// Nanoseconds of the last run by the device's own clock, from its first operation to its last;
   /// nullopt where the caller's clock is the one that counts.
   virtual std::optional<std::int64_t> device_ns() const { return std::nullopt; }
+  /// One forward that is watched, not timed: what the device ran, in the order it first ran. Empty
+  /// where no device does. @throws Unavailable when it can't be watched here.
+  virtual std::vector<KernelTime> kernels(const Inputs& /*inputs*/) { return {}; }
   virtual SessionMemory memory() const = 0;
   /// FLOPs actually issued by one forward (padding of tiles included) if known, else nullopt.
   virtual std::optional<std::int64_t> flops_executed() const { return std::nullopt; }

@@ -35,6 +35,8 @@ class CudaSession final : public Session {
   std::span<const std::int64_t> hidden_ns() const override { return hidden_ns_; }
   RangeLog* ranges() override { return &log_; }
   std::optional<std::int64_t> device_ns() const override { return device_ns_; }
+  /// The steps once more as a stream's calls, not as a graph, each tied to its phase.
+  std::vector<KernelTime> kernels(const Inputs& inputs) override;
   SessionMemory memory() const override;
 
  private:

@@ -16,6 +16,29 @@ namespace {
 
 using Handle = std::unique_ptr<deformer_session, void (*)(deformer_session*)>;
 
+deformer_inputs view_of(const Inputs& inputs) {
+  return {.size = sizeof(deformer_inputs),
+          .question_ids = inputs.question_ids.data(),
+          .question_count = static_cast<std::int64_t>(inputs.question_ids.size()),
+          .passage_ids = inputs.passage_ids.data(),
+          .passage_count = static_cast<std::int64_t>(inputs.passage_ids.size()),
+          .cached_passages = reinterpret_cast<const void* const*>(inputs.cached_passages.data()),
+          .cached_count = static_cast<std::int64_t>(inputs.cached_passages.size())};
+}
+
+/// Takes what a module tells; a module in C must not see what is thrown here.
+void take_kernel(void* context, const deformer_kernel* kernel) noexcept {
+  constexpr std::size_t kMostKernels = 10'000;
+  auto& to = *static_cast<std::vector<KernelTime>*>(context);
+  try {
+    if (to.size() < kMostKernels) {
+      to.push_back({kernel->name != nullptr ? kernel->name : "", static_cast<int>(kernel->phase),
+                    kernel->count, kernel->ns});
+    }
+  } catch (...) {  // out of memory: one kernel is not told of
+  }
+}
+
 class ImportedSession final : public Session {
  public:
   ImportedSession(const deformer_backend& table, const std::string& name, const ModelConfig& config,
@@ -36,14 +59,7 @@ class ImportedSession final : public Session {
   }
 
   void run(const Inputs& inputs) override {
-    const deformer_inputs view{
-        .size = sizeof(deformer_inputs),
-        .question_ids = inputs.question_ids.data(),
-        .question_count = static_cast<std::int64_t>(inputs.question_ids.size()),
-        .passage_ids = inputs.passage_ids.data(),
-        .passage_count = static_cast<std::int64_t>(inputs.passage_ids.size()),
-        .cached_passages = reinterpret_cast<const void* const*>(inputs.cached_passages.data()),
-        .cached_count = static_cast<std::int64_t>(inputs.cached_passages.size())};
+    const deformer_inputs view = view_of(inputs);
     const int code = table_.run(session_.get(), &view, &error_);
     if (code != DEFORMER_OK) {
       throw_on_error(code, error_, name_);
@@ -70,6 +86,20 @@ class ImportedSession final : public Session {
     return device_ns_ > 0 ? std::optional(device_ns_) : std::nullopt;
   }
   SessionMemory memory() const override;
+  std::vector<KernelTime> kernels(const Inputs& inputs) override {
+    std::vector<KernelTime> found;
+    if (table_.kernels != nullptr) {
+      const deformer_inputs view = view_of(inputs);
+      deformer_error error{};
+      const int code = table_.kernels(session_.get(), &view, take_kernel, &found, &error);
+      throw_on_error(code, error, name_);
+      for (KernelTime& one : found) {
+        const bool known = one.phase >= 0 && one.phase < static_cast<int>(plan_.phases.size());
+        one.phase = known ? one.phase : -1;
+      }
+    }
+    return found;
+  }
   std::optional<std::int64_t> flops_executed() const override {
     const std::int64_t flops = memory_view().flops_executed;
     return flops > 0 ? std::optional(flops) : std::nullopt;

@@ -201,14 +201,25 @@ void release(deformer_session* session) {
   delete &served(session);
 }
 
-std::int32_t run(deformer_session* session, const deformer_inputs* inputs, deformer_error* error) {
+Inputs inputs_of(const deformer_inputs& view) {
   const auto size = [](std::int64_t count) { return static_cast<std::size_t>(count); };
+  return {.question_ids = {view.question_ids, size(view.question_count)},
+          .passage_ids = {view.passage_ids, size(view.passage_count)},
+          .cached_passages = {reinterpret_cast<const std::byte* const*>(view.cached_passages),
+                              size(view.cached_count)}};
+}
+
+std::int32_t run(deformer_session* session, const deformer_inputs* inputs, deformer_error* error) {
+  return guarded(error, [&] { served(session).session->run(inputs_of(*inputs)); });
+}
+
+std::int32_t kernels(deformer_session* session, const deformer_inputs* inputs,
+                     deformer_kernel_sink sink, void* context, deformer_error* error) {
   return guarded(error, [&] {
-    served(session).session->run(
-        {.question_ids = {inputs->question_ids, size(inputs->question_count)},
-         .passage_ids = {inputs->passage_ids, size(inputs->passage_count)},
-         .cached_passages = {reinterpret_cast<const std::byte* const*>(inputs->cached_passages),
-                             size(inputs->cached_count)}});
+    for (const KernelTime& one : served(session).session->kernels(inputs_of(*inputs))) {
+      const deformer_kernel view{one.name.c_str(), one.phase, one.count, one.ns};
+      sink(context, &view);
+    }
   });
 }
 
@@ -290,7 +301,8 @@ deformer_backend functions() {
           .run = run,
           .result = result,
           .times = times,
-          .memory = memory};
+          .memory = memory,
+          .kernels = kernels};
 }
 
 }  // namespace

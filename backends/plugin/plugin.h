@@ -46,8 +46,15 @@ typedef struct deformer_error {
   char message[DEFORMER_MESSAGE_BYTES]; /* UTF-8, ends with a zero byte */
 } deformer_error;
 
-enum { DEFORMER_F32 = 0, DEFORMER_BF16, DEFORMER_F16, DEFORMER_INT8, DEFORMER_FP8, DEFORMER_BIT1,
-       DEFORMER_TF32 };
+enum {
+  DEFORMER_F32 = 0,
+  DEFORMER_BF16,
+  DEFORMER_F16,
+  DEFORMER_INT8,
+  DEFORMER_FP8,
+  DEFORMER_BIT1,
+  DEFORMER_TF32
+};
 enum { DEFORMER_BERT = 0, DEFORMER_XLNET };
 enum { DEFORMER_GELU_ERF = 0, DEFORMER_GELU_TANH };
 enum { DEFORMER_HEAD_NONE = 0, DEFORMER_HEAD_SPAN, DEFORMER_HEAD_CLASSES };
@@ -231,6 +238,14 @@ typedef struct deformer_info {
   int64_t device_cache_bytes;
 } deformer_info;
 
+/* What a device ran of one kernel (or of copies) in one phase of a forward. */
+typedef struct deformer_kernel {
+  const char* name; /* valid during the call */
+  int64_t phase;    /* of the plan; -1: of none */
+  int64_t count, ns;
+} deformer_kernel;
+typedef void (*deformer_kernel_sink)(void* context, const deformer_kernel* kernel);
+
 typedef struct deformer_model deformer_model;     /* the module's own */
 typedef struct deformer_session deformer_session; /* the module's own */
 
@@ -286,6 +301,9 @@ typedef struct deformer_backend {
                     deformer_floats* out, deformer_error* error);
   void (*times)(deformer_session* session, deformer_times* out);
   void (*memory)(deformer_session* session, deformer_memory* out);
+  /* One forward that is watched, not timed: tells `sink` what the device ran. [may be NULL] */
+  int32_t (*kernels)(deformer_session* session, const deformer_inputs* inputs,
+                     deformer_kernel_sink sink, void* context, deformer_error* error);
 } deformer_backend;
 
 /* The entry point. `program_abi` is what the program speaks. NULL: the module can't serve it. */

@@ -197,6 +197,36 @@ TEST_F(ThroughTheAbi, AModuleThatFailsWithoutAWordIsAnErrorAllTheSame) {
   EXPECT_THROW((void)load(*random_weights(*builtin_model("bert-tiny"), 1)), std::runtime_error);
 }
 
+TEST_F(ThroughTheAbi, KernelsArriveWithTheirPhasesAndNeverOneThatThePlanLacks) {
+  const auto plain = plugin::import_backend(table_);
+  TinySession none(*plain, {});
+  EXPECT_TRUE(none.session->kernels({none.questions, none.passages, {}}).empty()) << "a cpu's";
+  table_.kernels = [](deformer_session*, const deformer_inputs* inputs, deformer_kernel_sink sink,
+                      void* context, deformer_error*) {
+    EXPECT_EQ(inputs->question_count, 8);
+    for (const std::int64_t phase : {0, 2, 99, -5}) {
+      const deformer_kernel one{"gemm", phase, 3, 70};
+      sink(context, &one);
+    }
+    return std::int32_t{DEFORMER_OK};
+  };
+  const auto imported = plugin::import_backend(table_);
+  TinySession through(*imported, {});
+  const auto found = through.session->kernels({through.questions, through.passages, {}});
+  ASSERT_EQ(found.size(), 4u);
+  EXPECT_EQ(found[1].name, "gemm");
+  EXPECT_EQ(found[1].phase, 2);
+  EXPECT_EQ(found[1].ns, 70);
+  EXPECT_EQ(found[2].phase, -1);
+  EXPECT_EQ(found[3].phase, -1);
+  table_.kernels = [](deformer_session*, const deformer_inputs*, deformer_kernel_sink, void*,
+                      deformer_error* error) {
+    plugin::put_message(error, "no CUPTI");
+    return std::int32_t{DEFORMER_UNAVAILABLE};
+  };
+  EXPECT_THROW((void)through.session->kernels({}), Unavailable);
+}
+
 TEST(Messages, AreCutAtAWholeCharacterAndNeverReadBeyondTheirEnd) {
   deformer_error error;
   plugin::put_message(&error, std::string(DEFORMER_MESSAGE_BYTES - 2, 'x') + "ä and more");

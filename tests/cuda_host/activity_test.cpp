@@ -74,15 +74,18 @@ TEST(ActivityRanges, KernelsAreSummedByNameAndRangeInTheOrderTheyRan) {
   activity.add(kernel("gemm", 30, 45, 1));
   activity.add(kernel("gemm", 60, 61, 2));
   activity.add(kernel("first of all, of no range", 0, 5, 77));
+  activity.add({Kind::copy, "", 61, 71, 2, 0, 64});
   const auto kernels = activity.by_kernel();
-  ASSERT_EQ(kernels.size(), 4u);
+  ASSERT_EQ(kernels.size(), 5u);
   EXPECT_EQ(kernels[0].name, "gemm");
   EXPECT_EQ(kernels[0].count, 2);
   EXPECT_EQ(kernels[0].sum_ns, 35);
   EXPECT_EQ(kernels[1].name, "norm");
   EXPECT_EQ(kernels[2].name, "gemm");
   EXPECT_EQ(kernels[2].range, 1);
-  EXPECT_EQ(kernels[3].range, -1);
+  EXPECT_EQ(kernels[3].name, "copy");
+  EXPECT_EQ(kernels[3].sum_ns, 10);
+  EXPECT_EQ(kernels[4].range, -1);
 }
 
 TEST(ActivityRanges, DamagedRecordsAndStrangeRangesAreRefused) {

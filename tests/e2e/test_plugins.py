@@ -112,6 +112,12 @@ class Example(support.TestCase):
                                   text=True)
             self.assertEqual(done.returncode, 0, done.stdout)
 
+    def test_profile_says_that_it_records_no_operations(self):
+        """Its table tells phases alone, which profile can't be made of."""
+        result = self.run_ok(["profile", "--model", "bert-tiny", *SHAPE, "--threads", "1", "--rounds", "10", "--plugin",
+                              example(), "--backend", "loops"], code=4)
+        self.assertIn("records no operations", result.err)
+
     def test_what_it_does_not_support_is_said_in_its_words(self):
         self.assertIn("loops computes in f32 only",
                       self.run_ok(["sweep", *TINY, *SHAPE, "--plugin", example(), "--backend", "loops", "--dtype",

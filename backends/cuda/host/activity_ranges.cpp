@@ -21,6 +21,20 @@ std::int64_t covered_ns(std::vector<Span> spans) {
   return covered;
 }
 
+const std::string& name_of(const Activity& record) {
+  static const std::string copy = "copy";
+  static const std::string fill = "fill";
+  switch (record.kind) {
+    case Activity::Kind::copy:
+      return copy;
+    case Activity::Kind::fill:
+      return fill;
+    case Activity::Kind::kernel:
+      break;
+  }
+  return record.name;
+}
+
 }  // namespace
 
 void ActivityRanges::tie_call(std::uint32_t correlation, int range) {
@@ -78,19 +92,18 @@ std::vector<RangeActivity> ActivityRanges::by_range() const {
 std::vector<KernelActivity> ActivityRanges::by_kernel() const {
   std::vector<const Activity*> kernels;
   for (const Activity& record : records_) {
-    if (record.kind == Activity::Kind::kernel) {
-      kernels.push_back(&record);
-    }
+    kernels.push_back(&record);
   }
   std::ranges::stable_sort(kernels, {}, &Activity::start_ns);
   std::vector<KernelActivity> result;
   for (const Activity* record : kernels) {
     const int range = range_of(*record).value_or(-1);
+    const std::string& name = name_of(*record);
     auto at = std::ranges::find_if(result, [&](const KernelActivity& known) {
-      return known.range == range && known.name == record->name;
+      return known.range == range && known.name == name;
     });
     if (at == result.end()) {
-      at = result.insert(result.end(), {record->name, range, 0, 0});
+      at = result.insert(result.end(), {name, range, 0, 0});
     }
     ++at->count;
     at->sum_ns += record->end_ns - record->start_ns;

@@ -54,8 +54,8 @@ class ActivityRanges {
 
   /// By range, over all that was added.
   std::vector<RangeActivity> by_range() const;
-  /// By range and kernel's name, in the order in which they first ran; what is tied to nothing
-  /// last.
+  /// By range and kernel's name ("copy", "fill" for the others), in the order in which they first
+  /// ran; what is tied to nothing last.
   std::vector<KernelActivity> by_kernel() const;
   std::int64_t untied() const;
   std::int64_t damaged() const { return damaged_; }
