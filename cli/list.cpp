@@ -10,6 +10,7 @@
 #include "model/config.hpp"
 #include "profilers/counters.hpp"
 #include "profilers/energy.hpp"
+#include "profilers/nvml.hpp"
 #include "profilers/nvtx_ranges.hpp"
 #include "reports/table.hpp"
 #include "workloads/tasks.hpp"
@@ -59,6 +60,12 @@ void add_counters(std::vector<ordered_json>& rows) {
   }
   rows.push_back(row("profiler", "PAPI", papi_version(), papi_missing()));
   rows.push_back(row("profiler", "NVTX", "v3, domain deformer-bench", nvtx_missing()));
+  const NvmlDevice device("");
+  rows.push_back(row("profiler", "NVML",
+                     device.missing().empty()
+                         ? fmt::format("{}, driver {}", device.name(), device.driver())
+                         : "clocks, throttling, energy and processes of a GPU",
+                     device.missing()));
   rows.push_back(
       row("profiler", "energy", "processor packages (RAPL by powercap)", EnergyMeter().missing()));
 }

@@ -219,14 +219,18 @@ void Meter::round() {
     sums.clear();
   }
   const double before = burst();
+  if (options_.device != nullptr) {
+    options_.device->before_round();
+  }
   for (std::size_t i = 0; i < steps_used_; ++i) {
     const std::size_t slot = steps_[i].anchor ? *full_ : variants_[steps_[i].variant];
     step_ns_[i] = sample(runners_[slot], slot);
   }
+  const bool throttled = options_.device != nullptr && options_.device->after_round();
   const double after = burst();
   const bool hopeless = attempts_ > kMostAttemptsPerRound * (kept_ + kFewestRounds);
-  const bool bad =
-      options_.discard && !hopeless && (disturbed(before, bursts_) || disturbed(after, bursts_));
+  const bool bad = options_.discard && !hopeless &&
+                   (throttled || disturbed(before, bursts_) || disturbed(after, bursts_));
   if (bursts_.size() >= kMostBursts) {
     bursts_.erase(bursts_.begin(), bursts_.begin() + static_cast<std::ptrdiff_t>(kMostBursts / 2));
   }

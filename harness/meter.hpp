@@ -15,15 +15,17 @@
 
 #include "harness/group.hpp"
 #include "harness/round_order.hpp"
+#include "profilers/device_watch.hpp"
 #include "profilers/probe.hpp"
 
 namespace deformer {
 
 struct MeasureOptions {
-  double max_time_s = 10;   ///< a point
-  std::int64_t rounds = 0;  ///< fixed number of rounds; 0: until precise or out of time
-  std::uint64_t seed = 1;   ///< of the order
-  bool discard = true;      ///< discard rounds that the machine's own probe saw disturbed
+  double max_time_s = 10;         ///< a point
+  std::int64_t rounds = 0;        ///< fixed number of rounds; 0: until precise or out of time
+  std::uint64_t seed = 1;         ///< of the order
+  bool discard = true;            ///< discard rounds that the machine's own probe saw disturbed
+  DeviceWatch* device = nullptr;  ///< of the device that computes; rounds it saw throttled go too
 };
 
 /// Where a measurement stands, for the progress line.

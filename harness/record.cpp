@@ -318,6 +318,9 @@ ordered_json measured_record(const PlannedGroup& group, const Runner& runner, co
   record["processors"] =
       context.processors.empty() ? ordered_json(nullptr) : ordered_json(context.processors);
   record["engines"] = engines_json(context.engines);
+  if (!context.device.is_null()) {
+    record["device"] = context.device;
+  }
   record["memory"] = memory_json(runner.session().memory(), context.memory);
   record["phases"] = phases_json(runner, cost);
   record["ranges"] = ranges_json(runner, cost);

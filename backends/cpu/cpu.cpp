@@ -83,9 +83,8 @@ BackendInfo CpuBackend::info() const {
 
 std::optional<std::string> CpuBackend::why_not(const ModelConfig& /*config*/, DType dtype,
                                                DType cache_dtype) const {
-  if (dtype != DType::f32) {
-    return fmt::format("dtype {} is not supported by the cpu backend yet (supported: f32)",
-                       to_string(dtype));
+  if (dtype != DType::f32 && narrow_tiles(dtype).empty()) {
+    return why_no_narrow_tiles(dtype);
   }
   return codec_why_not(cache_dtype);
 }

@@ -21,25 +21,42 @@ Encoder::Encoder(const PackedModel& model, std::span<const std::int64_t> cumulat
                  int hidden, std::int64_t first_tick)
     : model_(model),
       rows_(cumulative.back()),
+      dtype_(model.engines().qkv->kind().dtype),
       qkv_(model.engines().qkv->prepare(rows_)),
       attention_out_(model.engines().attention_out->prepare(rows_)),
       ffn1_(model.engines().ffn1->prepare(rows_)),
       ffn2_(model.engines().ffn2->prepare(rows_)),
-      attention_(
-          cumulative,
-          model.config().family == Family::xlnet ? first_texts : std::span<const std::int64_t>{},
-          model.config().heads, model.config().d_head(), threads),
       hidden_slot_(hidden) {
-  plan_steps(model.config().family);
-  // Ticks of a layer: 0 QKV, 1 attention, 2 output projection, 3 feed-forward.
-  const std::int64_t d = model.config().d_model;
+  const ModelConfig& config = model.config();
+  if (model.engines().qkv->kind().narrow_result) {
+    narrow_attention_.emplace(cumulative, config.heads, config.d_head(), threads,
+                              *NarrowAttention::tiles());
+  } else {
+    attention_.emplace(
+        cumulative, config.family == Family::xlnet ? first_texts : std::span<const std::int64_t>{},
+        config.heads, config.d_head(), threads);
+  }
+  plan_rows(plan, first_tick);
+  if (narrow()) {
+    plan_narrow_rows(plan, first_tick);
+  }
+  plan_steps(config.family);
+}
+
+/// Ticks of a layer: 0 QKV, 1 attention, 2 output projection, 3 feed-forward.
+void Encoder::plan_rows(ArenaPlan& plan, std::int64_t first_tick) {
+  const std::int64_t d = model_.config().d_model;
   const auto bytes = [&](std::int64_t columns) {
     return rows_ * row_stride(columns) * kFloatBytes;
   };
-  qkv_slot_ = plan.add(bytes(3 * d), first_tick, first_tick + 1);
-  context_slot_ = plan.add(bytes(d), first_tick + 1, first_tick + 2);
-  attention_scratch_slot_ = plan.add(attention_.scratch_bytes(), first_tick + 1, first_tick + 1);
-  ffn_slot_ = plan.add(bytes(model.config().d_ff), first_tick + 3, first_tick + 3);
+  if (!narrow_attention_) {
+    qkv_slot_ = plan.add(bytes(3 * d), first_tick, first_tick + 1);
+    context_slot_ = plan.add(bytes(d), first_tick + 1, first_tick + 2);
+  }
+  if (!narrow()) {
+    ffn_slot_ = plan.add(bytes(model_.config().d_ff), first_tick + 3, first_tick + 3);
+  }
+  attention_scratch_slot_ = plan.add(attention_scratch_bytes(), first_tick + 1, first_tick + 1);
   product_scratch_slot_ =
       plan.add(std::max({qkv_->scratchpad_bytes(), attention_out_->scratchpad_bytes(),
                          ffn1_->scratchpad_bytes(), ffn2_->scratchpad_bytes()}),
@@ -47,17 +64,23 @@ Encoder::Encoder(const PackedModel& model, std::span<const std::int64_t> cumulat
 }
 
 void Encoder::bind(std::byte* base, const ArenaPlan& plan) {
-  const auto floats = [&](int slot) { return reinterpret_cast<float*>(base + plan.offset(slot)); };
+  const auto floats = [&](int slot) {
+    return slot < 0 ? nullptr : reinterpret_cast<float*>(base + plan.offset(slot));
+  };
   std::byte* scratch = base + plan.offset(product_scratch_slot_);
   hidden_ = floats(hidden_slot_);
   qkv_rows_ = floats(qkv_slot_);
   context_ = floats(context_slot_);
-  attention_scratch_ = floats(attention_scratch_slot_);
-  float* ffn = floats(ffn_slot_);
-  qkv_->bind({hidden_, qkv_rows_, scratch});
-  attention_out_->bind({context_, hidden_, scratch});
-  ffn1_->bind({hidden_, ffn, scratch});
-  ffn2_->bind({ffn, hidden_, scratch});
+  ffn_ = floats(ffn_slot_);
+  attention_scratch_ = base + plan.offset(attention_scratch_slot_);
+  if (narrow()) {
+    bind_narrow(base, plan);
+    return;
+  }
+  qkv_->bind({.source = hidden_, .result = qkv_rows_, .scratchpad = scratch});
+  attention_out_->bind({.source = context_, .result = hidden_, .scratchpad = scratch});
+  ffn1_->bind({.source = hidden_, .result = ffn_, .scratchpad = scratch});
+  ffn2_->bind({.source = ffn_, .result = hidden_, .scratchpad = scratch});
 }
 
 bool Encoder::shared() const {
@@ -84,6 +107,14 @@ void Encoder::plan_steps(Family family) {
       throw Unavailable(fmt::format("the cpu backend has no operation '{}'", name));
     }
     steps_.push_back(*found);
+    if (!narrow()) {
+      continue;
+    }
+    if (name == "out" && (context_bf16_ || context_slot_ >= 0)) {
+      steps_.back().narrow = &Encoder::narrow_context;
+    } else if (name == "ffn2" && ffn_bf16_) {
+      steps_.back().narrow = &Encoder::narrow_ffn;
+    }
   }
 }
 
@@ -120,7 +151,14 @@ void Encoder::run_layer(std::int64_t layer, Team& team, RangeCursor* cursor) con
 }
 
 void Encoder::attend(const LayerWeights& weights, const Worker& worker) const {
-  attention_.work(qkv_rows_, context_, attention_scratch_, weights.relative.keys(), worker);
+  if (narrow_attention_) {
+    narrow_attention_->work(qkv_bf16_->data(),
+                            (context_bf16_ ? *context_bf16_ : *context_source_).data(),
+                            attention_scratch_, worker);
+    return;
+  }
+  attention_->work(qkv_rows_, context_, reinterpret_cast<float*>(attention_scratch_),
+                   weights.relative.keys(), worker);
 }
 
 void Encoder::attention_norm(const LayerWeights& weights, const Worker& worker) const {
@@ -137,17 +175,36 @@ void Encoder::normalise(const NormWeights& norm, const Worker& worker) const {
   const std::int64_t pieces = (rows_ + kNormRows - 1) / kNormRows;
   for (std::int64_t piece = worker.next(); piece < pieces; piece = worker.next()) {
     const std::int64_t first = piece * kNormRows;
-    kernels::normalise(hidden_ + first * stride, std::min(kNormRows, rows_ - first), d, stride,
-                       norm.norm);
+    const std::int64_t count = std::min(kNormRows, rows_ - first);
+    float* hidden = hidden_ + first * stride;
+    kernels::normalise(hidden, count, d, stride, norm.norm);
+    if (hidden_source_) {
+      hidden_source_->fill_from_f32(first, count, hidden, stride * kFloatBytes);
+    }
   }
+}
+
+std::int64_t Encoder::attention_scratch_bytes() const {
+  return narrow_attention_ ? narrow_attention_->scratch_bytes() : attention_->scratch_bytes();
 }
 
 std::int64_t Encoder::requested_bytes_per_layer() const {
   const std::int64_t d = model_.config().d_model;
-  // QKV, context, both projections onto the residual, both norms, the feed-forward layer.
-  const std::int64_t results = rows_ * (3 * d + d + 2 * d + 2 * d + model_.config().d_ff);
-  return results * kFloatBytes + attention_.scratch_bytes() + qkv_->scratchpad_bytes() +
-         attention_out_->scratchpad_bytes() + ffn1_->scratchpad_bytes() + ffn2_->scratchpad_bytes();
+  // Both projections onto the residual and both norms.
+  std::int64_t bytes = rows_ * 4 * d * kFloatBytes + attention_scratch_bytes() +
+                       qkv_->scratchpad_bytes() + attention_out_->scratchpad_bytes() +
+                       ffn1_->scratchpad_bytes() + ffn2_->scratchpad_bytes();
+  if (!narrow_attention_) {
+    bytes += rows_ * 4 * d * kFloatBytes;  // QKV and context
+  }
+  if (!narrow()) {
+    bytes += rows_ * model_.config().d_ff * kFloatBytes;
+  }
+  for (const auto* rows : {&hidden_source_, &hidden_source_, &context_source_, &ffn_source_,
+                           &qkv_bf16_, &context_bf16_, &ffn_bf16_}) {
+    bytes += *rows ? (*rows)->bytes() : 0;  // the hidden states are narrowed twice
+  }
+  return bytes;
 }
 
 }  // namespace deformer

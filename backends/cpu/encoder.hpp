@@ -2,9 +2,15 @@
 /// Encoder layers over the packed rows of one segment, for one fixed shape. The hidden states are
 /// updated in place: the products that end a block add onto the residual and one pass then
 /// normalises.
+///
+/// In reduced precision the hidden states stay f32. Products read rows that are narrowed ahead of
+/// them: the hidden states as they are normalised, the context and the feed-forward layer, where
+/// they are not written narrow in the first place, by the workers of the product that reads them.
+/// Softmax, LayerNorm and sums are f32 (int32 in 8-bit products).
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -12,6 +18,8 @@
 #include "backends/cpu/arena.hpp"
 #include "backends/cpu/attention.hpp"
 #include "backends/cpu/linear.hpp"
+#include "backends/cpu/narrow_attention.hpp"
+#include "backends/cpu/narrow_source.hpp"
 #include "backends/cpu/packed_model.hpp"
 #include "backends/cpu/team.hpp"
 #include "profilers/range_tree.hpp"
@@ -32,6 +40,9 @@ class Encoder {
   void bind(std::byte* base, const ArenaPlan& plan);
   /// Whether a team can walk whole layers (`work_layer`); else only `run_layer` will do.
   bool shared() const;
+  /// What has to be done before the first layer of a phase. Called by every worker; ends with a
+  /// barrier where there is anything to do.
+  void enter(const Worker& worker) const;
   /// Called by every worker; ends with a barrier. `cursor`, unless null, stands at the layer's
   /// first operation and is led past its last.
   void work_layer(std::int64_t layer, const Worker& worker, RangeCursor* cursor) const;
@@ -48,11 +59,22 @@ class Encoder {
     std::unique_ptr<Linear> Encoder::*product = nullptr;
     std::unique_ptr<LinearWeights> LayerWeights::*weights = nullptr;
     void (Encoder::*work)(const LayerWeights&, const Worker&) const = nullptr;
+    /// Narrows the source of a narrow product; a barrier follows. Null where nothing is to be done.
+    void (Encoder::*narrow)(const Worker&) const = nullptr;
   };
   static std::span<const Step> known_steps();
   void plan_steps(Family family);
+  void plan_rows(ArenaPlan& plan, std::int64_t first_tick);
+  void plan_narrow_rows(ArenaPlan& plan, std::int64_t first_tick);
+  void bind_narrow(std::byte* base, const ArenaPlan& plan);
+  std::int64_t attention_scratch_bytes() const;
+  bool narrow() const { return dtype_ != DType::f32; }
 
   void work(const Step& step, const LayerWeights& weights, const Worker& worker) const {
+    if (step.narrow != nullptr) {
+      (this->*step.narrow)(worker);
+      worker.barrier();
+    }
     if (step.product != nullptr) {
       (this->*step.product)->work(*(weights.*step.weights), worker);
     } else {
@@ -63,25 +85,36 @@ class Encoder {
   void attention_norm(const LayerWeights& weights, const Worker& worker) const;
   void ffn_norm(const LayerWeights& weights, const Worker& worker) const;
   void normalise(const NormWeights& norm, const Worker& worker) const;
+  void narrow_context(const Worker& worker) const;
+  void narrow_ffn(const Worker& worker) const;
 
   const PackedModel& model_;
   std::int64_t rows_;
+  DType dtype_;  ///< of the products
   std::unique_ptr<Linear> qkv_;
   std::unique_ptr<Linear> attention_out_;
   std::unique_ptr<Linear> ffn1_;
   std::unique_ptr<Linear> ffn2_;
   std::vector<Step> steps_;  ///< of a layer, in the order of layer_operations
-  Attention attention_;
+  std::optional<Attention> attention_;
+  std::optional<NarrowAttention> narrow_attention_;  ///< in its place
   int hidden_slot_;
-  int qkv_slot_;
-  int context_slot_;
-  int attention_scratch_slot_;
-  int ffn_slot_;
-  int product_scratch_slot_;
+  int qkv_slot_ = -1;  ///< f32 rows; this and the next two -1 where only narrow ones are needed
+  int context_slot_ = -1;
+  int ffn_slot_ = -1;
+  int attention_scratch_slot_ = -1;
+  int product_scratch_slot_ = -1;
   float* hidden_ = nullptr;
   float* qkv_rows_ = nullptr;
   float* context_ = nullptr;
-  float* attention_scratch_ = nullptr;
+  float* ffn_ = nullptr;
+  std::byte* attention_scratch_ = nullptr;
+  std::optional<NarrowSource> hidden_source_;  ///< what narrow products read
+  std::optional<NarrowSource> context_source_;
+  std::optional<NarrowSource> ffn_source_;
+  std::optional<NarrowSource> qkv_bf16_;      ///< what narrow attention reads
+  std::optional<NarrowSource> context_bf16_;  ///< what it writes, where 8-bit products read it
+  std::optional<NarrowSource> ffn_bf16_;      ///< likewise of GELU
 };
 
 }  // namespace deformer

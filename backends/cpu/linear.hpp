@@ -10,6 +10,8 @@
 #include <span>
 #include <string_view>
 
+#include "backends/cpu/narrow_rows.hpp"
+#include "backends/cpu/narrow_tiles.hpp"
 #include "backends/cpu/slab.hpp"
 #include "backends/cpu/team.hpp"
 
@@ -28,6 +30,11 @@ struct LinearKind {
   std::int64_t in = 0;
   std::int64_t out = 0;
   Epilogue epilogue = Epilogue::bias;
+  /// Of the factors; sums are f32 or int32, biases and residuals f32. f32 products read and write
+  /// f32 rows; narrow ones read bf16 or u8 rows and write f32 ones, or bf16 where `narrow_result`
+  /// says so (never with Epilogue::residual, always with GELU).
+  DType dtype = DType::f32;
+  bool narrow_result = false;
 };
 
 /// Floats from one row of activations to the next for rows of `columns` floats: whole cache lines,
@@ -45,12 +52,15 @@ class LinearWeights {
   virtual std::int64_t bytes() const = 0;
 };
 
-/// Where a product reads and writes. Rows lie `row_stride(in)` and `row_stride(out)` floats apart;
-/// padding behind a row of the result may be written.
+/// Where a product reads and writes. Rows lie `row_stride(in)` and `row_stride(out)` floats apart,
+/// narrow ones narrow_row_bytes; padding behind a row of the result may be written.
 struct LinearOperands {
   const float* source = nullptr;
   float* result = nullptr;
   std::byte* scratchpad = nullptr;
+  const std::byte* narrow_source = nullptr;  ///< bf16 or u8, zero behind `in` up to a whole line
+  const RowRange* ranges = nullptr;          ///< of the source's rows, u8 only
+  std::byte* narrow_result = nullptr;        ///< bf16
 };
 
 /// The operation for a fixed number of rows. Weights are given at each call: all layers share it.
@@ -92,9 +102,11 @@ class LinearEngine {
   virtual std::unique_ptr<Linear> prepare(std::int64_t rows) const = 0;
 };
 
-/// Panels of weights and tiles of our own; every processor has it.
+/// Panels of weights and tiles of our own, f32 only; every processor has it.
 std::unique_ptr<LinearEngine> make_panel_engine(const LinearKind& kind);
-/// oneDNN's matmul.
+/// oneDNN's matmul, f32 only.
 std::unique_ptr<LinearEngine> make_onednn_engine(const LinearKind& kind);
+/// Panels of narrow numbers. `set` is one of narrow_tiles(kind.dtype).
+std::unique_ptr<LinearEngine> make_narrow_engine(const LinearKind& kind, const NarrowTiles& set);
 
 }  // namespace deformer

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 
+#include "backends/cpu/narrow_attention.hpp"
 #include "backends/cpu/parallel.hpp"
 
 namespace deformer {
@@ -15,18 +16,33 @@ namespace {
 
 constexpr auto kFloatBytes = static_cast<std::int64_t>(sizeof(float));
 
+/// Whether attention can be done in bf16: BERT's, by heads that fill whole groups, of rows that
+/// fill whole lines. XLNet's positions are added to f32 scores, so its attention stays f32.
+bool narrow_attention_fits(const ModelConfig& config) {
+  return config.family == Family::bert && NarrowAttention::tiles() != nullptr &&
+         config.d_model % kNarrowColumns == 0 && config.d_head() % 2 == 0;
+}
+
 LayerEngines layer_engines(const ModelConfig& config, const LoadOptions& options,
                            EngineChoice choice) {
-  const auto engine = [&](const LinearKind& kind) {
-    return choose_engine(kind, options.threads, choice, options.store);
+  const bool narrow = options.dtype != DType::f32;
+  const auto engine = [&](LinearKind kind,
+                          bool narrow_result) -> std::shared_ptr<const LinearEngine> {
+    if (!narrow) {
+      return choose_engine(kind, options.threads, choice, options.store);
+    }
+    kind.dtype = options.dtype;
+    kind.narrow_result = narrow_result;
+    return make_narrow_engine(kind, narrow_tiles(options.dtype).front());
   };
   const std::int64_t d = config.d_model;
   const Epilogue gelu = config.activation == Activation::gelu_erf ? Epilogue::bias_gelu_erf
                                                                   : Epilogue::bias_gelu_tanh;
-  return {.qkv = engine({d, 3 * d, Epilogue::bias}),
-          .attention_out = engine({d, d, Epilogue::residual}),
-          .ffn1 = engine({d, config.d_ff, gelu}),
-          .ffn2 = engine({config.d_ff, d, Epilogue::residual})};
+  return {.qkv = engine({.in = d, .out = 3 * d, .epilogue = Epilogue::bias},
+                        narrow_attention_fits(config)),
+          .attention_out = engine({.in = d, .out = d, .epilogue = Epilogue::residual}, false),
+          .ffn1 = engine({.in = d, .out = config.d_ff, .epilogue = gelu}, true),
+          .ffn2 = engine({.in = config.d_ff, .out = d, .epilogue = Epilogue::residual}, false)};
 }
 
 AlignedBuffer read_tensor(const WeightSource& source, TensorId id, std::int64_t elements) {

@@ -1,5 +1,6 @@
 #pragma once
-/// All weights of a model as the CPU backend holds them: once, f32, packed.
+/// All weights of a model as the CPU backend holds them: once, packed. The matrices of the layers
+/// have the model's dtype; embeddings, biases, norms and heads are f32.
 
 #include <cstdint>
 #include <memory>

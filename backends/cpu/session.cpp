@@ -276,6 +276,7 @@ void CpuSession::record_phase(std::size_t index, const Inputs& inputs, const Wor
 
 void CpuSession::work_layers(const Phase& phase, const Worker& worker, RangeCursor* cursor) const {
   RangeCursor* operations = options_.detail == Detail::op ? cursor : nullptr;
+  part(phase.segment).encoder->enter(worker);
   for (std::int64_t layer = phase.first_layer; layer < phase.last_layer; ++layer) {
     part(phase.segment).encoder->work_layer(weights_layer(layer), worker, operations);
     keep(phase.segment, layer + 1, worker);

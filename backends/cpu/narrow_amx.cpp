@@ -1,0 +1,169 @@
+// Products by AMX: a block of 32 x 32 sums in four tiles, each fed by half of the rows and half of
+// the panel's columns, so that every tile that is loaded takes part in two multiplications. A
+// multiplication of full tiles takes 16 cycles and loading a tile from the first-level cache 8
+// (Intel, Optimization Reference Manual, "Intel AMX"): four of each keep the multiplier busy.
+
+#if defined(__x86_64__)
+
+#include "backends/cpu/narrow_tile_loops.hpp"
+
+#include <immintrin.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#pragma GCC target("amx-tile,amx-bf16,amx-int8")
+
+namespace deformer::narrow {
+namespace {
+
+constexpr int kTileRows = 16;
+constexpr std::int64_t kTileBytes = 64;  // across
+constexpr std::int64_t kSumsRowBytes = kNarrowColumns * 4;
+
+/// The operand of LDTILECFG, palette 1.
+struct alignas(64) TileConfig {
+  std::uint8_t palette = 1;
+  std::uint8_t start_row = 0;
+  std::uint8_t reserved[14] = {};
+  std::uint16_t row_bytes[16] = {};
+  std::uint8_t rows[16] = {};
+};
+
+/// Rows the tiles of this thread are configured for; 0 when they are not.
+thread_local std::int64_t configured_rows = 0;
+
+/// Sums 0 1 / 2 3, left operands 4 / 5, right operands 6 7. Fewer rows take less time.
+void configure(std::int64_t rows) {
+  if (rows == configured_rows) {
+    return;
+  }
+  const auto upper = static_cast<std::uint8_t>(rows > kTileRows ? (rows + 1) / 2 : rows);
+  const auto lower = static_cast<std::uint8_t>(rows > kTileRows ? rows / 2 : 1);
+  TileConfig config;
+  const std::uint8_t tile_rows[8] = {upper, upper, lower,     lower,
+                                     upper, lower, kTileRows, kTileRows};
+  for (int tile = 0; tile < 8; ++tile) {
+    config.row_bytes[tile] = kTileBytes;
+    config.rows[tile] = tile_rows[tile];
+  }
+  // GCC 12 tells itself that the instruction reads eight bytes and leaves the rest unwritten.
+  asm volatile("" : : "r"(&config) : "memory");
+  _tile_loadconfig(&config);
+  configured_rows = rows;
+}
+
+void begin() {
+  configured_rows = 0;
+}
+
+void end() {
+  _tile_release();
+  configured_rows = 0;
+}
+
+template <bool kBf16>
+[[gnu::always_inline]] inline void multiply_upper() {
+  if constexpr (kBf16) {
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(1, 4, 7);
+  } else {
+    _tile_dpbusd(0, 4, 6);
+    _tile_dpbusd(1, 4, 7);
+  }
+}
+
+template <bool kBf16>
+[[gnu::always_inline]] inline void multiply_lower() {
+  if constexpr (kBf16) {
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+  } else {
+    _tile_dpbusd(2, 5, 6);
+    _tile_dpbusd(3, 5, 7);
+  }
+}
+
+template <bool kBf16, bool kLower>
+[[gnu::always_inline]] inline void accumulate(const NarrowArgs& args, std::int64_t upper_rows) {
+  const std::byte* a = args.a;
+  const std::byte* a_lower = args.a + upper_rows * args.a_row_bytes;
+  const std::byte* b = args.b;
+  const std::byte* prefetch = args.prefetch;
+  const std::int64_t lines = prefetch == nullptr ? 0 : args.prefetch_lines;
+  for (std::int64_t group = 0; group < args.groups; group += kLineGroups) {
+    _tile_loadd(6, b, kSumsRowBytes);
+    _tile_loadd(4, a, args.a_row_bytes);
+    _tile_loadd(7, b + kTileBytes, kSumsRowBytes);
+    multiply_upper<kBf16>();
+    if constexpr (kLower) {
+      _tile_loadd(5, a_lower, args.a_row_bytes);
+      multiply_lower<kBf16>();
+    }
+    for (std::int64_t line = 0; line < lines; ++line) {
+      __builtin_prefetch(prefetch + line * kTileBytes, 0, 2);
+    }
+    prefetch += lines * kTileBytes;
+    a += kTileBytes;
+    a_lower += kTileBytes;
+    b += kLineGroups * kSumsRowBytes;
+  }
+}
+
+template <bool kBf16>
+void multiply(const NarrowArgs& args) {
+  configure(args.rows);
+  const bool lower = args.rows > kTileRows;
+  const std::int64_t upper_rows = lower ? (args.rows + 1) / 2 : args.rows;
+  auto* sums = static_cast<std::byte*>(args.sums);
+  std::byte* sums_lower = sums + upper_rows * kSumsRowBytes;
+  if (args.add) {
+    _tile_loadd(0, sums, kSumsRowBytes);
+    _tile_loadd(1, sums + kTileBytes, kSumsRowBytes);
+  } else {
+    _tile_zero(0);
+    _tile_zero(1);
+  }
+  if (lower && args.add) {
+    _tile_loadd(2, sums_lower, kSumsRowBytes);
+    _tile_loadd(3, sums_lower + kTileBytes, kSumsRowBytes);
+  } else {
+    _tile_zero(2);
+    _tile_zero(3);
+  }
+  if (lower) {
+    accumulate<kBf16, true>(args, upper_rows);
+    _tile_stored(2, sums_lower, kSumsRowBytes);
+    _tile_stored(3, sums_lower + kTileBytes, kSumsRowBytes);
+  } else {
+    accumulate<kBf16, false>(args, upper_rows);
+  }
+  _tile_stored(0, sums, kSumsRowBytes);
+  _tile_stored(1, sums + kTileBytes, kSumsRowBytes);
+}
+
+bool ask_for_tiles() {
+  constexpr long kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM, asm/prctl.h
+  constexpr long kTileData = 18;               // XFEATURE_XTILEDATA
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("amx-tile") &&
+         syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+
+}  // namespace
+
+bool amx_usable() {
+  static const bool usable = ask_for_tiles();
+  return usable;
+}
+
+NarrowTiles amx_bf16() {
+  return {"amx_bf16", DType::bf16, 0, begin, end, multiply<true>};
+}
+
+NarrowTiles amx_int8() {
+  return {"amx_int8", DType::int8, 127, begin, end, multiply<false>};
+}
+
+}  // namespace deformer::narrow
+
+#endif

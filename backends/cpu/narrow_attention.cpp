@@ -1,0 +1,149 @@
+#include "backends/cpu/narrow_attention.hpp"
+
+#include <algorithm>
+
+#include "backends/cpu/narrow_softmax.hpp"
+#include "backends/cpu/pages.hpp"
+
+namespace deformer {
+namespace {
+
+constexpr std::int64_t kPanelRowBytes = kNarrowColumns * kGroupBytes;
+constexpr std::int64_t kBlockFloats = kNarrowRows * kNarrowColumns;
+/// Tasks a thread should find, so that whoever was held up finds fewer left.
+constexpr std::int64_t kTasksAThread = 4;
+
+std::int64_t divide_up(std::int64_t value, std::int64_t by) {
+  return (value + by - 1) / by;
+}
+
+/// Groups of two tokens, up to whole lines.
+std::int64_t token_groups(std::int64_t tokens) {
+  return divide_up(tokens, 2 * kLineGroups) * kLineGroups;
+}
+
+}  // namespace
+
+const NarrowTiles* NarrowAttention::tiles() {
+  const auto sets = narrow_tiles(DType::bf16);
+  return sets.empty() || !narrow::has_softmax() ? nullptr : &sets.front();
+}
+
+NarrowAttention::NarrowAttention(std::span<const std::int64_t> cumulative, std::int64_t heads,
+                                 std::int64_t d_head, int threads, const NarrowTiles& set)
+    : set_(set),
+      heads_(heads),
+      d_head_(d_head),
+      head_groups_(divide_up(d_head, 2 * kLineGroups) * kLineGroups),
+      qkv_row_bytes_(narrow_row_bytes(3 * heads * d_head, 2)),
+      context_row_bytes_(narrow_row_bytes(heads * d_head, 2)),
+      threads_(threads) {
+  const auto sequences = static_cast<std::int64_t>(cumulative.size()) - 1;
+  const std::int64_t parts =
+      divide_up(kTasksAThread * threads, std::max<std::int64_t>(1, sequences) * heads);
+  for (std::size_t sequence = 0; sequence + 1 < cumulative.size(); ++sequence) {
+    add_sequence(cumulative[sequence], cumulative[sequence + 1] - cumulative[sequence], parts);
+  }
+}
+
+/// Parts are whole blocks of queries, as far as there are as many.
+void NarrowAttention::add_sequence(std::int64_t row, std::int64_t tokens, std::int64_t parts) {
+  longest_ = std::max(longest_, tokens);
+  const std::int64_t blocks = divide_up(tokens, kNarrowRows);
+  const std::int64_t count = std::min(parts, blocks);
+  for (std::int64_t head = 0; head < heads_; ++head) {
+    for (std::int64_t part = 0; part < count; ++part) {
+      const std::int64_t first = blocks * part / count * kNarrowRows;
+      const std::int64_t last = std::min(tokens, blocks * (part + 1) / count * kNarrowRows);
+      tasks_.push_back({row, tokens, head, first, last - first});
+    }
+  }
+}
+
+NarrowAttention::Scratch NarrowAttention::cut(std::byte* own) const {
+  const std::int64_t key_panels = divide_up(longest_, kNarrowColumns);
+  const std::int64_t value_panels = divide_up(d_head_, kNarrowColumns);
+  Scratch scratch{};
+  const auto take = [&own](std::int64_t bytes) {
+    std::byte* piece = own;
+    own += round_up(bytes, kCacheLine);
+    return piece;
+  };
+  scratch.keys = take(key_panels * head_groups_ * kPanelRowBytes);
+  scratch.values = take(value_panels * token_groups(longest_) * kPanelRowBytes);
+  scratch.scores = reinterpret_cast<float*>(take(key_panels * kBlockFloats * 4));
+  scratch.probabilities = take(kNarrowRows * narrow_row_bytes(longest_, 2));
+  scratch.context = reinterpret_cast<float*>(take(kBlockFloats * 4));
+  scratch.inverse_sums = reinterpret_cast<float*>(own);
+  return scratch;
+}
+
+std::int64_t NarrowAttention::bytes_a_thread() const {
+  const Scratch scratch = cut(nullptr);
+  return reinterpret_cast<std::byte*>(scratch.inverse_sums) - scratch.keys +
+         round_up(kNarrowRows * 4, kCacheLine);
+}
+
+std::int64_t NarrowAttention::scratch_bytes() const {
+  return threads_ * bytes_a_thread();
+}
+
+void NarrowAttention::work(const std::byte* qkv, std::byte* context, std::byte* scratch,
+                           const Worker& worker) const {
+  const Scratch buffers = cut(scratch + worker.index() * bytes_a_thread());
+  const auto count = static_cast<std::int64_t>(tasks_.size());
+  set_.begin();
+  for (std::int64_t task = worker.next(); task < count; task = worker.next()) {
+    run_task(tasks_[static_cast<std::size_t>(task)], qkv, context, buffers);
+  }
+  set_.end();
+}
+
+void NarrowAttention::run_task(const Task& task, const std::byte* qkv, std::byte* context,
+                               const Scratch& scratch) const {
+  const std::int64_t segment_bytes = heads_ * d_head_ * 2;
+  const std::int64_t head_offset = task.head * d_head_ * 2;
+  const std::byte* rows = qkv + task.sequence_row * qkv_row_bytes_ + head_offset;
+  narrow::pack_keys(rows + segment_bytes, qkv_row_bytes_, task.tokens, d_head_, head_groups_,
+                    scratch.keys);
+  narrow::pack_values(rows + 2 * segment_bytes, qkv_row_bytes_, task.tokens, d_head_,
+                      token_groups(task.tokens), scratch.values);
+  std::byte* out = context + task.sequence_row * context_row_bytes_ + head_offset;
+  const std::int64_t blocks = divide_up(task.queries, kNarrowRows);
+  for (std::int64_t block = 0; block < blocks; ++block) {
+    const std::int64_t query = task.queries * block / blocks;
+    const std::int64_t queries = task.queries * (block + 1) / blocks - query;
+    attend(task, task.first_query + query, queries, rows, out, scratch);
+  }
+}
+
+void NarrowAttention::attend(const Task& task, std::int64_t query, std::int64_t queries,
+                             const std::byte* rows, std::byte* context,
+                             const Scratch& scratch) const {
+  NarrowArgs args;
+  args.a = rows + query * qkv_row_bytes_;
+  args.a_row_bytes = qkv_row_bytes_;
+  args.groups = head_groups_;
+  args.rows = queries;
+  for (std::int64_t panel = 0; panel < divide_up(task.tokens, kNarrowColumns); ++panel) {
+    args.b = scratch.keys + panel * head_groups_ * kPanelRowBytes;
+    args.sums = scratch.scores + panel * kBlockFloats;
+    set_.multiply(args);
+  }
+  const std::int64_t probability_bytes = narrow_row_bytes(task.tokens, 2);
+  narrow::softmax_rows(scratch.scores, queries, task.tokens, scratch.probabilities,
+                       probability_bytes, scratch.inverse_sums);
+  args.a = scratch.probabilities;
+  args.a_row_bytes = probability_bytes;
+  args.groups = token_groups(task.tokens);
+  args.sums = scratch.context;
+  for (std::int64_t column = 0; column < d_head_; column += kNarrowColumns) {
+    args.b = scratch.values + column / kNarrowColumns * args.groups * kPanelRowBytes;
+    set_.multiply(args);
+    narrow::store_scaled(scratch.context, queries, std::min(kNarrowColumns, d_head_ - column),
+                         scratch.inverse_sums, context + query * context_row_bytes_ + column * 2,
+                         context_row_bytes_);
+  }
+}
+
+}  // namespace deformer

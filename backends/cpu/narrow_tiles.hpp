@@ -1,0 +1,66 @@
+#pragma once
+/// Multiply-adds of narrow numbers, bf16 or 8-bit integers, with 32-bit sums: the innermost loops
+/// of products and attention in reduced precision. One implementation for each way a processor may
+/// have of doing it, over one layout, so that the drivers above know none of them.
+///
+/// The inner dimension goes in *groups* of 4 bytes: 2 bf16 (sums are f32) or 4 integers (sums are
+/// int32). Left operands are rows of groups, read where they lie; unsigned integers, 0 to 255.
+/// Right operands are panels [groups][kNarrowColumns] of groups; signed integers. That is at once
+/// what AMX, vdpbf16ps, vpdpbusd and vpmaddubsw want.
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "model/types.hpp"
+
+namespace deformer {
+
+/// Columns of a panel: two vectors of AVX-512, two AMX tiles.
+inline constexpr std::int64_t kNarrowColumns = 32;
+/// Most rows of one block: two AMX tiles.
+inline constexpr std::int64_t kNarrowRows = 32;
+/// Groups come in whole cache lines; rows and panels are padded with zeros up to there.
+inline constexpr std::int64_t kLineGroups = 16;
+inline constexpr std::int64_t kGroupBytes = 4;
+
+struct NarrowArgs {
+  const std::byte* a = nullptr;  ///< first row
+  std::int64_t a_row_bytes = 0;
+  const std::byte* b = nullptr;  ///< panel, 64-byte aligned
+  std::int64_t groups = 0;       ///< a multiple of kLineGroups
+  std::int64_t rows = 0;         ///< 1 to kNarrowRows
+  void* sums = nullptr;          ///< [rows][kNarrowColumns], f32 or int32; 64-byte aligned
+  bool add = false;              ///< to what `sums` holds; else it is overwritten
+  /// Cache lines fetched into the second level meanwhile, `prefetch_lines` for every kLineGroups
+  /// groups; null for none.
+  const std::byte* prefetch = nullptr;
+  std::int64_t prefetch_lines = 0;
+};
+
+struct NarrowTiles {
+  const char* isa;  ///< "amx_bf16", "avx512_bf16", "amx_int8", "avx512_vnni", "avx_vnni", "avx2"
+  DType dtype;      ///< bf16 or int8
+  /// Largest magnitude of a right operand for which every sum of one group is exact whatever the
+  /// left one: 127, or 64 where two products are added in 16 bits that saturate (2 x 255 x 64 =
+  /// 32640, Intel SDM, VPMADDUBSW). 0 for bf16.
+  int most_weight;
+  /// To be called by a thread before its first `multiply`, and after its last.
+  void (*begin)();
+  void (*end)();
+  void (*multiply)(const NarrowArgs& args);
+};
+
+/// What this processor has for a dtype, the fastest first; empty when it has none.
+std::span<const NarrowTiles> narrow_tiles(DType dtype);
+
+/// Why narrow_tiles(dtype) is empty: what is needed and what the processor lacks.
+std::string why_no_narrow_tiles(DType dtype);
+
+/// Bytes from one row to the next of rows with `columns` elements of 4 / `elements_per_group`
+/// bytes: whole cache lines that hold whole panels, at a distance that no cache set shares with its
+/// neighbours (see row_stride).
+std::int64_t narrow_row_bytes(std::int64_t columns, std::int64_t element_bytes);
+
+}  // namespace deformer
