@@ -29,7 +29,8 @@ class CudaModel final : public Model {
   const ModelConfig& config() const override { return weights_->config; }
   std::int64_t weight_bytes() const override { return weights_->places.bytes; }
   std::vector<std::pair<std::string, std::string>> engines() const override {
-    return {{"products", LtLibrary::describe()}, {"attention", engines_->attention.describe()}};
+    return {{"products", engines_->products.describe()},
+            {"attention", engines_->attention.describe()}};
   }
   std::unique_ptr<Session> prepare(const Plan& plan, const Shape& shape,
                                    const SessionOptions& options) override;

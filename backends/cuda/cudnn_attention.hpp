@@ -24,6 +24,8 @@ class CudnnAttention {
   /// lengths are read in place, by their offsets.
   static std::shared_ptr<CudnnAttention> make(const AttentionArgs& args, int capability,
                                               std::int64_t workspace_bytes);
+  /// What is wrong with how it is described to cuDNN, found without a device; empty when nothing.
+  static std::string check_description(const AttentionArgs& args, int capability);
   /// "cuDNN 9.19.0", or why there is none. Opens it.
   static std::string describe();
 

@@ -10,7 +10,7 @@ Engines::Engines(const MachineStore* store)
     : device(current_device()),
       memory(fmt::format("{} {} driver {}", device.name, device.capability, device.driver_version),
              fmt::format("{}, {}", LtLibrary::describe(), CudnnAttention::describe()), store),
-      products(memory),
+      products(memory, device),
       attention(memory, device) {}
 
 }  // namespace deformer::cuda

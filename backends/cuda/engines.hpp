@@ -6,7 +6,7 @@
 #include "backends/cuda/attention_engine.hpp"
 #include "backends/cuda/device.hpp"
 #include "backends/cuda/host/algorithm_memory.hpp"
-#include "backends/cuda/lt_matmul.hpp"
+#include "backends/cuda/product_engine.hpp"
 
 namespace deformer::cuda {
 
@@ -16,7 +16,7 @@ struct Engines {
 
   Device device;
   AlgorithmMemory memory;
-  LtMatmul products;
+  ProductEngine products;
   AttentionEngine attention;
 };
 

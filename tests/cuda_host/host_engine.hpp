@@ -48,7 +48,9 @@ class HostEngine {
 
   ProgramRequest request(const Plan& plan, const Shape& shape,
                          const SessionOptions& options) const {
-    return {config_, places_, numbers_, plan, shape, options, gelu_erf_in_product_};
+    return {config_, places_, numbers_, plan, shape, options, [this](const LtProblem&) {
+              return gelu_erf_in_product_;
+            }};
   }
 
   struct Forward {

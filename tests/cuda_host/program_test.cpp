@@ -30,8 +30,9 @@ struct Made {
         shape(uniform_shape(8, 27, 293)),
         plan(make_plan(config, variant, split, order)),
         places(weight_places(config, numbers_of(dtype), 512)),
-        program(make_program(
-            {config, places, numbers_of(dtype), plan, shape, options, gelu_erf_in_product}, {})) {}
+        program(make_program({config, places, numbers_of(dtype), plan, shape, options,
+                              [=](const LtProblem&) { return gelu_erf_in_product; }},
+                             {})) {}
 
   std::unique_ptr<LaunchRecorder> record() const {
     auto recorder = std::make_unique<LaunchRecorder>();

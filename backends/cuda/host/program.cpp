@@ -93,6 +93,7 @@ class Builder {
   void attention(const Part& part, const LayerPlaces& places, const LayerSlots& slots);
   void norm(const Part& part, std::int64_t parameters, const void* quantised, const float* scale);
   void feed_forward(const Part& part, const LayerPlaces& places, const LayerSlots& slots);
+  bool erf_in_product(std::int64_t rows) const;
   void decode();
   void join();
   void head();
@@ -471,7 +472,7 @@ void Builder::norm(const Part& part, std::int64_t parameters, const void* quanti
 void Builder::feed_forward(const Part& part, const LayerPlaces& places, const LayerSlots& slots) {
   const bool scaled = slots.hidden8 >= 0;
   const bool tanh = config_.activation == Activation::gelu_tanh;
-  const bool whole = !scaled && (tanh || request_.gelu_erf_in_product);
+  const bool whole = !scaled && (tanh || erf_in_product(part.rows));
   const Finish gelu = tanh ? Finish::bias_gelu_tanh : Finish::bias_gelu_erf;
   product(LayerProduct::ffn1, places, scaled ? address(slots.hidden8) : address(part.hidden),
           address(slots.ffn), whole ? gelu : Finish::bias);
@@ -479,6 +480,12 @@ void Builder::feed_forward(const Part& part, const LayerPlaces& places, const La
     add(GeluArgs{element_, config_.activation, part.rows * config_.d_ff, address(slots.ffn),
                  scaled ? address(slots.ffn8) : nullptr, source_scale(places, LayerProduct::ffn2)});
   }
+}
+
+bool Builder::erf_in_product(std::int64_t rows) const {
+  return request_.gelu_erf_in_product &&
+         request_.gelu_erf_in_product(
+             lt_problem(request_.numbers, rows, d_, config_.d_ff, Finish::bias, false));
 }
 
 void Builder::decode() {

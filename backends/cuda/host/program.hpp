@@ -14,6 +14,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -31,8 +32,9 @@ struct ProgramRequest {
   const Plan& plan;
   const Shape& shape;
   const SessionOptions& options;
-  /// Whether erf GELU can be the finish of a product here.
-  bool gelu_erf_in_product = false;
+  /// Whether erf GELU is to be the finish of this product (FFN1, as it would be with its bias
+  /// alone); empty: never.
+  std::function<bool(const LtProblem&)> gelu_erf_in_product = {};
 };
 
 /// Where the blocks begin that a program's addresses lie in.

@@ -3,9 +3,10 @@
 // The API calls cuDNN by its C names. They are defined here, each passing on to the library opened
 // at first use: the API's own way of loading would bring a second, shared CUDA runtime along.
 
-#include "backends/cuda/cudnn_attention.hpp"
-
 #include <string>
+
+#include "backends/cuda/cudnn_attention.hpp"
+#include "backends/cuda/cudnn_product.hpp"
 
 #if DEFORMER_HAVE_CUDNN
 
@@ -33,7 +34,20 @@ namespace fe = cudnn_frontend;
 using Tensor = std::shared_ptr<fe::graph::Tensor_attributes>;
 
 /// Names of operands in the graph.
-enum Id : std::int64_t { kQ = 1, kK, kV, kO, kLengthsQ, kLengthsKv, kOffsetsQkv, kOffsetsOut };
+enum Id : std::int64_t {
+  kQ = 1,
+  kK,
+  kV,
+  kO,
+  kLengthsQ,
+  kLengthsKv,
+  kOffsetsQkv,
+  kOffsetsOut,
+  kX,
+  kWeight,
+  kBias,
+  kY
+};
 
 void require(cudnnStatus_t status, const char* what) {
   if (status != CUDNN_STATUS_SUCCESS) {
@@ -83,17 +97,26 @@ Tensor per_sequence(fe::graph::Graph& graph, const char* name, Id id, std::int64
                           .set_data_type(fe::DataType_t::INT32));
 }
 
-std::shared_ptr<fe::graph::Graph> describe_graph(const AttentionArgs& args, int capability) {
-  const std::int64_t d = args.heads * args.d_head;
-  const Strides fused{args.longest * 3 * d, args.d_head, 3 * d};
-  const Strides context{args.longest * d, args.d_head, d};
+/// An empty graph of that element, with sums in f32.
+std::shared_ptr<fe::graph::Graph> graph_of(Element element, int capability) {
   auto graph = std::make_shared<fe::graph::Graph>();
   graph
-      ->set_io_data_type(args.element == Element::bf16 ? fe::DataType_t::BFLOAT16
-                                                       : fe::DataType_t::HALF)
+      ->set_io_data_type(element == Element::bf16 ? fe::DataType_t::BFLOAT16 : fe::DataType_t::HALF)
       .set_intermediate_data_type(fe::DataType_t::FLOAT)
       .set_compute_data_type(fe::DataType_t::FLOAT)
       .set_sm_version(capability);
+  return graph;
+}
+
+bool is_half(Element element) {
+  return element == Element::bf16 || element == Element::f16;
+}
+
+std::shared_ptr<fe::graph::Graph> describe_attention(const AttentionArgs& args, int capability) {
+  const std::int64_t d = args.heads * args.d_head;
+  const Strides fused{args.longest * 3 * d, args.d_head, 3 * d};
+  const Strides context{args.longest * d, args.d_head, d};
+  auto graph = graph_of(args.element, capability);
   auto softmax = fe::graph::SDPA_attributes()
                      .set_name("attention")
                      .set_generate_stats(false)
@@ -121,14 +144,44 @@ std::shared_ptr<fe::graph::Graph> describe_graph(const AttentionArgs& args, int 
   return graph;
 }
 
-class Fused final : public CudnnAttention {
+/// A matrix of rows, as cuDNN has them: [1, rows, columns].
+Tensor matrix(fe::graph::Graph& graph, const char* name, Id id, std::int64_t rows,
+              std::int64_t columns, std::int64_t row_stride, std::int64_t column_stride) {
+  return graph.tensor(fe::graph::Tensor_attributes()
+                          .set_name(name)
+                          .set_uid(id)
+                          .set_dim({1, rows, columns})
+                          .set_stride({rows * columns, row_stride, column_stride}));
+}
+
+std::shared_ptr<fe::graph::Graph> describe_product(const LtProblem& problem, int capability) {
+  const std::int64_t rows = problem.rows();
+  const std::int64_t in = problem.in();
+  const std::int64_t out = problem.out();
+  auto graph = graph_of(problem.a.element, capability);
+  const Tensor x = matrix(*graph, "x", kX, rows, in, in, 1);
+  const Tensor weight = matrix(*graph, "weight", kWeight, in, out, 1, in);  // transposed
+  const Tensor bias = matrix(*graph, "bias", kBias, 1, out, out, 1);
+  const Tensor product =
+      graph->matmul(x, weight, fe::graph::Matmul_attributes().set_name("product"));
+  const Tensor biased = graph->pointwise(
+      product, bias,
+      fe::graph::Pointwise_attributes().set_name("bias").set_mode(fe::PointwiseMode_t::ADD));
+  const Tensor result = graph->pointwise(
+      biased,
+      fe::graph::Pointwise_attributes().set_name("gelu").set_mode(fe::PointwiseMode_t::GELU_FWD));
+  result->set_output(true).set_uid(kY).set_dim({1, rows, out}).set_stride({rows * out, out, 1});
+  return graph;
+}
+
+/// A graph with its handle and, once built, its plan.
+class Planned {
  public:
-  explicit Fused(std::shared_ptr<fe::graph::Graph> graph) : graph_(std::move(graph)) {}
+  explicit Planned(std::shared_ptr<fe::graph::Graph> graph) : graph_(std::move(graph)) {}
 
   /// Whether cuDNN has a plan for the graph that fits the workspace.
   bool build(std::int64_t workspace_bytes) {
-    cudnnHandle_t handle = handle_.get();
-    if (!graph_->validate().is_good() || !graph_->build_operation_graph(handle).is_good() ||
+    if (!graph_->validate().is_good() || !graph_->build_operation_graph(handle_.get()).is_good() ||
         !graph_->create_execution_plans({fe::HeurMode_t::A}).is_good() ||
         !graph_->check_support().is_good() || !graph_->build_plans().is_good()) {
       return false;
@@ -136,6 +189,35 @@ class Fused final : public CudnnAttention {
     std::int64_t needed = 0;
     return graph_->get_workspace_size(needed).is_good() && needed <= workspace_bytes;
   }
+
+  void run(std::unordered_map<std::int64_t, void*>& operands, void* workspace, cudaStream_t stream,
+           const char* what) {
+    require(cudnnSetStream(handle_.get(), stream), "choosing a stream");
+    auto status = graph_->execute(handle_.get(), operands, workspace);
+    if (!status.is_good()) {
+      throw std::runtime_error(
+          fmt::format("cuda: cuDNN, {}: expected success, found {}", what, status.get_message()));
+    }
+  }
+
+ private:
+  Handle handle_;
+  std::shared_ptr<fe::graph::Graph> graph_;
+};
+
+/// As far as a graph can be checked without a device.
+std::string fault_of(fe::graph::Graph& graph) {
+  auto status = graph.validate();
+  if (status.is_good()) {
+    status = graph.build_operation_graph(nullptr);
+  }
+  return status.is_good() ? "" : status.get_message();
+}
+
+class FusedAttention final : public CudnnAttention {
+ public:
+  explicit FusedAttention(std::shared_ptr<fe::graph::Graph> graph) : planned_(std::move(graph)) {}
+  bool build(std::int64_t workspace_bytes) { return planned_.build(workspace_bytes); }
 
   void run(const AttentionArgs& args, void* workspace, cudaStream_t stream) override {
     const std::int64_t d = args.heads * args.d_head;
@@ -147,17 +229,28 @@ class Fused final : public CudnnAttention {
       operands[kOffsetsQkv] = const_cast<std::int32_t*>(args.offsets_qkv);
       operands[kOffsetsOut] = const_cast<std::int32_t*>(args.offsets_out);
     }
-    require(cudnnSetStream(handle_.get(), stream), "choosing a stream");
-    auto status = graph_->execute(handle_.get(), operands, workspace);
-    if (!status.is_good()) {
-      throw std::runtime_error(
-          fmt::format("cuda: cuDNN, attention: expected success, found {}", status.get_message()));
-    }
+    planned_.run(operands, workspace, stream, "attention");
   }
 
  private:
-  Handle handle_;
-  std::shared_ptr<fe::graph::Graph> graph_;
+  Planned planned_;
+};
+
+class FusedProduct final : public CudnnProduct {
+ public:
+  explicit FusedProduct(std::shared_ptr<fe::graph::Graph> graph) : planned_(std::move(graph)) {}
+  bool build(std::int64_t workspace_bytes) { return planned_.build(workspace_bytes); }
+
+  void run(const ProductArgs& args, void* workspace, cudaStream_t stream) override {
+    std::unordered_map<std::int64_t, void*> operands{{kX, const_cast<void*>(args.source)},
+                                                     {kWeight, const_cast<void*>(args.weights)},
+                                                     {kBias, const_cast<void*>(args.bias)},
+                                                     {kY, args.result}};
+    planned_.run(operands, workspace, stream, "a product with erf GELU");
+  }
+
+ private:
+  Planned planned_;
 };
 
 }  // namespace
@@ -167,13 +260,16 @@ std::shared_ptr<CudnnAttention> CudnnAttention::make(const AttentionArgs& args, 
   // Ragged offsets count elements with 32 bits.
   const bool countable =
       args.rows * 3 * args.heads * args.d_head <= std::numeric_limits<std::int32_t>::max();
-  const bool half = args.element == Element::bf16 || args.element == Element::f16;
-  if (!half || args.relative.keys != nullptr || args.d_head % 8 != 0 || !countable ||
-      !cudnn_library().open()) {
+  if (!is_half(args.element) || args.relative.keys != nullptr || args.d_head % 8 != 0 ||
+      !countable || !cudnn_library().open()) {
     return nullptr;
   }
-  auto made = std::make_shared<Fused>(describe_graph(args, capability));
+  auto made = std::make_shared<FusedAttention>(describe_attention(args, capability));
   return made->build(workspace_bytes) ? made : nullptr;
+}
+
+std::string CudnnAttention::check_description(const AttentionArgs& args, int capability) {
+  return cudnn_library().open() ? fault_of(*describe_attention(args, capability)) : describe();
 }
 
 std::string CudnnAttention::describe() {
@@ -182,6 +278,21 @@ std::string CudnnAttention::describe() {
   }
   const std::size_t version = cudnnGetVersion();
   return fmt::format("cuDNN {}.{}.{}", version / 10000, version / 100 % 100, version % 100);
+}
+
+std::shared_ptr<CudnnProduct> CudnnProduct::make(const LtProblem& problem, int capability,
+                                                 std::int64_t workspace_bytes) {
+  const bool wanted = problem.finish == Finish::bias_gelu_erf && problem.beta == 0.0F;
+  if (!wanted || !is_half(problem.a.element) || !cudnn_library().open()) {
+    return nullptr;
+  }
+  auto made = std::make_shared<FusedProduct>(describe_product(problem, capability));
+  return made->build(workspace_bytes) ? made : nullptr;
+}
+
+std::string CudnnProduct::check_description(const LtProblem& problem, int capability) {
+  return cudnn_library().open() ? fault_of(*describe_product(problem, capability))
+                                : CudnnAttention::describe();
 }
 
 }  // namespace deformer::cuda
@@ -194,8 +305,20 @@ std::shared_ptr<CudnnAttention> CudnnAttention::make(const AttentionArgs&, int, 
   return nullptr;
 }
 
+std::string CudnnAttention::check_description(const AttentionArgs&, int) {
+  return describe();
+}
+
 std::string CudnnAttention::describe() {
   return "built without cuDNN";
+}
+
+std::shared_ptr<CudnnProduct> CudnnProduct::make(const LtProblem&, int, std::int64_t) {
+  return nullptr;
+}
+
+std::string CudnnProduct::check_description(const LtProblem&, int) {
+  return CudnnAttention::describe();
 }
 
 }  // namespace deformer::cuda
