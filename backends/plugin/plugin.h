@@ -111,7 +111,7 @@ typedef struct deformer_config {
   double layer_norm_eps;
   int32_t activation, head;
   int64_t classes;        /* outputs of a classes head; a span head has 2 */
-  int32_t positions_grow; /* the position table has as many rows as anybody asks for */
+  int64_t positions_grow; /* 0 or 1: the position table has as many rows as anybody asks for */
 } deformer_config;
 
 /* Where the weights come from. `read` may be called during `load` only, from several threads: fills
