@@ -2,6 +2,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include <exception>
 #include <map>
 
 #include <fmt/format.h>
@@ -68,28 +69,38 @@ class CudaBackend final : public Backend {
   std::unique_ptr<Model> load(const WeightSource& weights, const LoadOptions& options) override;
 
  private:
-  /// Asked once: making a context takes a moment.
-  const Device& device() const;
+  /// Why there is no device to compute on, or empty: then device_ is known. Asked once of a device
+  /// that is there: making a context takes a moment.
+  std::string find_device() const;
 
   mutable std::optional<Device> device_;
 };
 
-const Device& CudaBackend::device() const {
-  if (!device_) {
-    device_ = current_device();
+std::string CudaBackend::find_device() const {
+  if (device_) {
+    return "";
   }
-  return *device_;
+  std::string reason = why_no_device();
+  if (!reason.empty()) {
+    return reason;
+  }
+  try {
+    device_ = current_device();
+  } catch (const std::exception& error) {
+    return error.what();  // there is one, and it can't be used: taken by another process, say
+  }
+  return "";
 }
 
 BackendInfo CudaBackend::info() const {
-  const std::string unavailable = why_no_device();
+  const std::string unavailable = find_device();
   if (!unavailable.empty()) {
     return {.name = "cuda",
             .description = fmt::format("cuBLASLt, cuDNN and kernels of our own, built with CUDA {}",
                                        version_text(CUDART_VERSION)),
             .unavailable = unavailable};
   }
-  const Device& found = device();
+  const Device& found = *device_;
   return {.name = "cuda",
           .description =
               fmt::format("CUDA {} (driver {}), {}, {}, kernels of our own",
@@ -104,10 +115,10 @@ BackendInfo CudaBackend::info() const {
 
 std::optional<std::string> CudaBackend::why_not(const ModelConfig& config, DType dtype,
                                                 DType cache_dtype) const {
-  if (auto reason = why_no_device(); !reason.empty()) {
+  if (auto reason = find_device(); !reason.empty()) {
     return reason;
   }
-  if (auto reason = dtype_why_not(dtype, device().capability)) {
+  if (auto reason = dtype_why_not(dtype, device_->capability)) {
     return reason;
   }
   if (auto reason = model_why_not(config, dtype)) {

@@ -69,6 +69,13 @@ class Handle {
   cudnnHandle_t handle_ = nullptr;
 };
 
+/// One for the process, as the library advises: each holds memory of the device. Never given back,
+/// because what it stands on may be gone when static objects are.
+cudnnHandle_t shared_handle() {
+  static const Handle* const only = new Handle;
+  return only->get();
+}
+
 /// Where the operands of fused rows [query, key, value] lie.
 struct Strides {
   std::int64_t sequence, head, row;
@@ -174,14 +181,15 @@ std::shared_ptr<fe::graph::Graph> describe_product(const LtProblem& problem, int
   return graph;
 }
 
-/// A graph with its handle and, once built, its plan.
+/// A graph and, once built, its plan.
 class Planned {
  public:
   explicit Planned(std::shared_ptr<fe::graph::Graph> graph) : graph_(std::move(graph)) {}
 
   /// Whether cuDNN has a plan for the graph that fits the workspace.
   bool build(std::int64_t workspace_bytes) {
-    if (!graph_->validate().is_good() || !graph_->build_operation_graph(handle_.get()).is_good() ||
+    if (!graph_->validate().is_good() ||
+        !graph_->build_operation_graph(shared_handle()).is_good() ||
         !graph_->create_execution_plans({fe::HeurMode_t::A}).is_good() ||
         !graph_->check_support().is_good() || !graph_->build_plans().is_good()) {
       return false;
@@ -192,8 +200,8 @@ class Planned {
 
   void run(std::unordered_map<std::int64_t, void*>& operands, void* workspace, cudaStream_t stream,
            const char* what) {
-    require(cudnnSetStream(handle_.get(), stream), "choosing a stream");
-    auto status = graph_->execute(handle_.get(), operands, workspace);
+    require(cudnnSetStream(shared_handle(), stream), "choosing a stream");
+    auto status = graph_->execute(shared_handle(), operands, workspace);
     if (!status.is_good()) {
       throw std::runtime_error(
           fmt::format("cuda: cuDNN, {}: expected success, found {}", what, status.get_message()));
@@ -201,7 +209,6 @@ class Planned {
   }
 
  private:
-  Handle handle_;
   std::shared_ptr<fe::graph::Graph> graph_;
 };
 

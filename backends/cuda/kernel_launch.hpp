@@ -1,7 +1,8 @@
 #pragma once
 /// Our kernels, queued on a stream. `early`: the kernel may be set up while the one before it on
 /// the stream still runs (programmatic dependent launch); every kernel waits for that one's results
-/// before it reads or writes anything.
+/// before it reads or writes anything. `load_only`: nothing is queued, the kernel's code is brought
+/// to the device, which must not happen while a stream is being captured.
 
 #include <cuda_runtime_api.h>
 
@@ -11,7 +12,8 @@ namespace deformer::cuda {
 
 struct LaunchPlace {
   cudaStream_t stream;
-  bool early;
+  bool early = false;
+  bool load_only = false;
 };
 
 void launch_kernel(const EmbedArgs& args, const LaunchPlace& place);

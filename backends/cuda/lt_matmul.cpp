@@ -203,6 +203,7 @@ void LtMatmul::choose(Prepared& entry, const ProductArgs& args, void* workspace,
   const std::string bucket = bucket_name(args.problem);
   entry.point(args);
   if (recall(entry, bucket)) {
+    launch(entry, entry.algorithm, args, workspace, stream);  // brings its code to the device
     return;
   }
   const auto found = candidates(entry);

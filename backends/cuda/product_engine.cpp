@@ -86,7 +86,7 @@ bool ProductEngine::measure(const LtProblem& problem, CudnnProduct& whole, void*
   lt_.prepare(parts, workspace, stream);
   const double apart_us = time_us(stream, [&] {
     lt_.run(parts, workspace, stream);
-    launch_kernel(gelu, {stream, device_.launches_early()});
+    launch_kernel(gelu, {.stream = stream, .early = device_.launches_early()});
   });
   const ProductArgs all = operands.args(problem);
   const double whole_us = time_us(stream, [&] { whole.run(all, workspace, stream); });
@@ -97,10 +97,14 @@ bool ProductEngine::measure(const LtProblem& problem, CudnnProduct& whole, void*
 void ProductEngine::prepare(const ProductArgs& args, void* workspace, cudaStream_t stream) {
   if (args.problem.finish != Finish::bias_gelu_erf) {
     lt_.prepare(args, workspace, stream);
-  } else if (fused(args.problem) == nullptr) {
+    return;
+  }
+  const std::shared_ptr<CudnnProduct> whole = fused(args.problem);
+  if (whole == nullptr) {
     throw Unavailable(fmt::format("cuda: expected cuDNN to have a plan for {}, found none",
                                   bucket_name(args.problem)));
   }
+  whole->run(args, workspace, stream);  // brings its code to the device
 }
 
 void ProductEngine::run(const ProductArgs& args, void* workspace, cudaStream_t stream) {

@@ -152,10 +152,7 @@ void CudaSession::read_phases() {
     interval.end_ns = mark_ns(leaf.end);
   }
   if (copies()) {
-    const Step& second = program_.steps[program_.second_part];
-    const std::size_t phase = std::holds_alternative<Mark>(second.work)
-                                  ? program_.steps[program_.second_part + 1].phase
-                                  : second.phase;
+    const std::size_t phase = program_.steps[program_.second_part].phase;
     intervals_[phase].begin_ns = elapsed_ns(begin_, copies_begin_);
   }
   exposed_ns(intervals_, phase_ns_);

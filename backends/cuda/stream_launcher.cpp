@@ -20,8 +20,9 @@ void StreamLauncher::launch(const ProductArgs& args, Branch branch) {
 }
 
 void StreamLauncher::launch(const AttentionArgs& args, Branch branch) {
-  engines_.attention.run(args, place(branch).workspace,
-                         {place(branch).stream, early_ && follows_kernel(branch)});
+  engines_.attention.run(
+      args, place(branch).workspace,
+      {.stream = place(branch).stream, .early = early_ && follows_kernel(branch)});
   follows_kernel(branch) = true;
 }
 
@@ -57,7 +58,7 @@ void StreamLauncher::launch(const Mark& mark, Branch branch) {
 
 namespace {
 
-/// Only what has choices does something.
+/// Makes the choices there are, and brings all code to the device.
 class Preparer final : public Launcher {
  public:
   Preparer(Engines& engines, const BranchPlaces& places) : engines_(engines), places_(places) {}
@@ -68,20 +69,25 @@ class Preparer final : public Launcher {
   void launch(const AttentionArgs& args, Branch) override {
     engines_.attention.prepare(args, places_[0].workspace, kLtWorkspaceBytes, places_[0].stream);
   }
-  void launch(const EmbedArgs&, Branch) override {}
-  void launch(const NormArgs&, Branch) override {}
-  void launch(const GeluArgs&, Branch) override {}
-  void launch(const QuantiseArgs&, Branch) override {}
-  void launch(const DecodeArgs&, Branch) override {}
-  void launch(const JoinArgs&, Branch) override {}
-  void launch(const WidenArgs&, Branch) override {}
-  void launch(const DenseArgs&, Branch) override {}
+  void launch(const EmbedArgs& args, Branch) override { load(args); }
+  void launch(const NormArgs& args, Branch) override { load(args); }
+  void launch(const GeluArgs& args, Branch) override { load(args); }
+  void launch(const QuantiseArgs& args, Branch) override { load(args); }
+  void launch(const DecodeArgs& args, Branch) override { load(args); }
+  void launch(const JoinArgs& args, Branch) override { load(args); }
+  void launch(const WidenArgs& args, Branch) override { load(args); }
+  void launch(const DenseArgs& args, Branch) override { load(args); }
   void launch(const CopyArgs&, Branch) override {}
   void launch(const Fork&, Branch) override {}
   void launch(const Meet&, Branch) override {}
   void launch(const Mark&, Branch) override {}
 
  private:
+  template <class Args>
+  void load(const Args& args) {
+    launch_kernel(args, {.stream = places_[0].stream, .load_only = true});
+  }
+
   Engines& engines_;
   const BranchPlaces& places_;
 };

@@ -51,7 +51,8 @@ class StreamLauncher final : public Launcher {
 
   template <class Args>
   void kernel(const Args& args, Branch branch) {
-    launch_kernel(args, {place(branch).stream, early_ && follows_kernel(branch)});
+    launch_kernel(args,
+                  {.stream = place(branch).stream, .early = early_ && follows_kernel(branch)});
     follows_kernel(branch) = true;
   }
 
@@ -64,7 +65,8 @@ class StreamLauncher final : public Launcher {
   Event met_;
 };
 
-/// Chooses what serves every product and attention of the steps. Waits for the device.
+/// Chooses what serves every product and attention of the steps, and loads every kernel. Waits for
+/// the device.
 void prepare_steps(std::span<const Step> steps, Engines& engines, const BranchPlaces& places);
 
 /// The steps as a graph, ready to be launched on the main stream.

@@ -78,7 +78,7 @@ class Marker {
   using Places = std::multimap<std::size_t, Step>;
 
   int put(Places& places, std::size_t step, Branch branch) {
-    places.emplace(step, Step{Mark{next_}, branch});
+    places.emplace(step, Step{Mark{next_}, branch, program_.steps[step].phase});
     return next_++;
   }
   static void append(const Places& places, std::size_t step, std::vector<Step>& steps) {

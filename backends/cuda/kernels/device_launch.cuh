@@ -21,6 +21,11 @@ __device__ __forceinline__ void begin_kernel() {
 template <class Kernel, class Args>
 void queue(Kernel kernel, dim3 blocks, int threads, int shared_bytes, const Args& args,
            const LaunchPlace& place, const char* what) {
+  if (place.load_only) {
+    cudaFuncAttributes attributes{};
+    check(cudaFuncGetAttributes(&attributes, kernel), what);
+    return;
+  }
   cudaLaunchConfig_t config{};
   config.gridDim = blocks;
   config.blockDim = dim3(static_cast<unsigned>(threads));
