@@ -207,22 +207,24 @@ class AttentionBlock {
         known ? args_.relative.key_bias[head_ * rows + first + thread] : 0.0F;
   }
 
-  /// c(thread) += its rows of queries times rows 8 tile, ... of `keys`.
-  template <class C>
-  DEFORMER_PORTABLE void multiply_queries(const T* keys, const C& c) {
+  /// c(thread) += its rows of queries times the eight rows of keys from keys(thread) on, which are
+  /// the same for all threads of a warp.
+  template <class Keys, class C>
+  DEFORMER_PORTABLE void multiply_queries(const Keys& keys, const C& c) {
     if constexpr (Shape::kTensorCores) {
       DEFORMER_UNROLL
       for (int step = 0; step < kWide / 16; ++step) {
         block_.template multiply<T>([&](int thread) { return state_[thread].query[step]; },
                                     [&](int thread) {
-                                      const T* key = keys + thread % 32 / 4 * kPitch + 16 * step +
-                                                     column_of(thread);
+                                      const T* key = keys(thread) + thread % 32 / 4 * kPitch +
+                                                     16 * step + column_of(thread);
                                       return FragmentB{{pair_at(key), pair_at(key + 8)}};
                                     },
                                     c);
       }
     } else {
-      block_.each_alone([&](int thread) { multiply_queries_in_f32(thread, keys, c(thread)); });
+      block_.each_alone(
+          [&](int thread) { multiply_queries_in_f32(thread, keys(thread), c(thread)); });
     }
   }
 
@@ -250,7 +252,7 @@ class AttentionBlock {
     DEFORMER_UNROLL
     for (int tile = 0; tile < kKeyTiles; ++tile) {
       block_.each_alone([&](int thread) { state_[thread].score[tile] = {}; });
-      multiply_queries(part(Shape::kKeys) + 8 * tile * kPitch,
+      multiply_queries([&](int) { return part(Shape::kKeys) + 8 * tile * kPitch; },
                        [&](int thread) -> FragmentC& { return state_[thread].score[tile]; });
     }
   }
@@ -265,7 +267,11 @@ class AttentionBlock {
     DEFORMER_UNROLL
     for (int tile = 0; tile < kBandTiles; ++tile) {
       block_.each_alone([&](int thread) { sums[thread] = {}; });
-      multiply_band(tile, sums);
+      multiply_queries(
+          [&](int thread) {
+            return part(Shape::kPositions) + (band_of(thread) + 8 * tile) * kPitch;
+          },
+          [&](int thread) -> FragmentC& { return sums[thread]; });
       block_.each_alone([&](int thread) {
         const int column = 8 * tile + column_of(thread);
         const int distance = band_of(thread) + column;
@@ -277,30 +283,6 @@ class AttentionBlock {
       });
     }
     block_.each([](int) {});
-  }
-
-  template <class Sums>
-  DEFORMER_PORTABLE void multiply_band(int tile, Sums& sums) {
-    const T* positions = part(Shape::kPositions);
-    const auto sum = [&](int thread) -> FragmentC& { return sums[thread]; };
-    if constexpr (Shape::kTensorCores) {
-      DEFORMER_UNROLL
-      for (int step = 0; step < kWide / 16; ++step) {
-        block_.template multiply<T>([&](int thread) { return state_[thread].query[step]; },
-                                    [&](int thread) {
-                                      const int row = band_of(thread) + 8 * tile + thread % 32 / 4;
-                                      const T* key =
-                                          positions + row * kPitch + 16 * step + column_of(thread);
-                                      return FragmentB{{pair_at(key), pair_at(key + 8)}};
-                                    },
-                                    sum);
-      }
-    } else {
-      block_.each_alone([&](int thread) {
-        multiply_queries_in_f32(thread, positions + (band_of(thread) + 8 * tile) * kPitch,
-                                sum(thread));
-      });
-    }
   }
 
   DEFORMER_PORTABLE void add_relative(int first_key) {
