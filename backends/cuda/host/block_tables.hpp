@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "backends/cuda/host/offset.hpp"
 #include "backends/cuda/kernels/args.hpp"
 #include "model/config.hpp"
 #include "model/plan.hpp"
@@ -61,7 +62,7 @@ class BlockTables {
   std::int64_t append(const std::vector<T>& values);
   template <class T>
   const T* address(const std::byte* base, std::int64_t offset) const {
-    return reinterpret_cast<const T*>(base + at_ + offset);
+    return reinterpret_cast<const T*>(cuda::offset(base, at_ + offset));
   }
 
   std::vector<std::byte> bytes_;

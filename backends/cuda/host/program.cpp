@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "backends/cuda/host/block_tables.hpp"
+#include "backends/cuda/host/offset.hpp"
 #include "backends/cuda/host/range_marks.hpp"
 #include "backends/plugin/rows.hpp"
 #include "cache/codec.hpp"
@@ -109,14 +110,14 @@ class Builder {
   std::size_t phases() const { return plan_.phases.size(); }
   std::int64_t last_tick() const { return tick(phases()); }
   Part& part(Segment segment) { return parts_[static_cast<std::size_t>(segment)]; }
-  void* address(int slot) const { return bases_.activations + program_.memory.offset(slot); }
-  void* weights(std::int64_t at) const { return at < 0 ? nullptr : bases_.weights + at; }
+  void* address(int slot) const { return offset(bases_.activations, program_.memory.offset(slot)); }
+  void* weights(std::int64_t at) const { return at < 0 ? nullptr : offset(bases_.weights, at); }
   const float* weight_floats(std::int64_t at) const {
     return static_cast<const float*>(weights(at));
   }
   template <class T>
   const T* staged(std::int64_t at) const {
-    return reinterpret_cast<const T*>(bases_.session + at);
+    return reinterpret_cast<const T*>(offset(bases_.session, at));
   }
   Branch branch_of(const Phase& phase) const {
     return beside_ && phase.segment == Segment::passage ? Branch::side : Branch::main;
@@ -541,7 +542,8 @@ void Builder::head() {
     args.from = pooler.out;
   }
   add(args);
-  add(CopyArgs{out, bases_.staging + program_.head_at, program_.head_floats * kFloatBytes, false});
+  add(CopyArgs{out, offset(bases_.staging, program_.head_at), program_.head_floats * kFloatBytes,
+               false});
 }
 
 void Builder::keep(Segment segment, std::int64_t layers) {
@@ -574,7 +576,7 @@ void Builder::finish() {
   if (copies()) {
     for (const std::int64_t bytes : program_.passage_bytes) {
       const std::int64_t at = (program_.session_bytes + 255) / 256 * 256;
-      program_.landing.push_back(bases_.session + at);
+      program_.landing.push_back(offset(bases_.session, at));
       program_.session_bytes = at + bytes;
     }
   }
