@@ -82,7 +82,9 @@ class HostEngine {
  private:
   static void stage(const Program& program, const Inputs& inputs, std::byte* staging) {
     const auto copy = [&](std::int64_t at, const auto& values) {
-      std::memcpy(staging + at, values.data(), values.size_bytes());
+      if (!values.empty()) {
+        std::memcpy(staging + at, values.data(), values.size_bytes());
+      }
     };
     copy(program.question_ids_at, inputs.question_ids);
     copy(program.passage_ids_at, inputs.passage_ids);
@@ -101,8 +103,10 @@ class HostEngine {
     Forward forward;
     forward.rows = floats(program.output);
     forward.head.resize(static_cast<std::size_t>(program.head_floats));
-    std::memcpy(forward.head.data(), staging + program.head_at,
-                forward.head.size() * sizeof(float));
+    if (!forward.head.empty()) {
+      std::memcpy(forward.head.data(), staging + program.head_at,
+                  forward.head.size() * sizeof(float));
+    }
     for (const KeptRows& kept : program.kept) {
       forward.kept.emplace_back(kept, floats(kept.rows));
     }
