@@ -4,6 +4,7 @@
 #include <cmath>
 #include <set>
 
+#include "backends/registry.hpp"
 #include "harness/interrupt.hpp"
 #include "model/cost.hpp"
 
@@ -39,6 +40,14 @@ void Instance::forward_first_set() {
     inputs.cached_passages = pool->set(0);
   }
   session->run(inputs);
+}
+
+GroupOptions group_options(const PlannedGroup& group, std::int64_t host_cache_bytes,
+                           std::int64_t host_available_bytes) {
+  const BackendInfo info = require_backend(group.points.front().point.backend).info();
+  const bool device = info.unavailable.empty() && info.device_memory_bytes > 0;
+  return {.last_level_cache_bytes = device ? info.device_cache_bytes : host_cache_bytes,
+          .available_bytes = device ? info.device_memory_bytes : host_available_bytes};
 }
 
 PlanCost plan_cost(const ModelConfig& config, const Point& point) {
@@ -121,8 +130,11 @@ void PreparedGroup::make_runner(const PlannedPoint& planned, const GroupOptions&
   runner.plan = make_plan(group_.config, point.variant, point.split, point.order);
   if (runner.plan.loads_passages()) {
     runner.pool_size = pool_for(planned, group_, options);
-    pools_.push_back(std::make_unique<PassagePool>(point.shape, group_.config.d_model,
-                                                   point.cache_dtype, runner.pool_size.sets));
+    const auto [d, sets] = std::pair{group_.config.d_model, runner.pool_size.sets};
+    pools_.push_back(std::make_unique<PassagePool>(
+        point.shape, d, point.cache_dtype, sets,
+        model_.pool_memory(point.cache_at,
+                           PassagePool::bytes_of_pool(point.shape, d, point.cache_dtype, sets))));
     runner.pool = pools_.back().get();
   }
   for (int index = 0; index < team_.instances(); ++index) {
@@ -160,7 +172,9 @@ SessionOptions PreparedGroup::session_options(const Point& point, int instance) 
           .keep_layers = {},
           .instance = instance,
           .processors = index < processors.size() ? processors[index] : std::vector<int>{},
-          .detail = detail_};
+          .detail = detail_,
+          .cache_at = point.cache_at,
+          .cold = point.cold};
 }
 
 void PreparedGroup::inject(const Injection& injection) {
@@ -198,6 +212,8 @@ void PreparedGroup::fill_pools(const StepProgress& progress) {
   const Plan prefill = make_prefill_plan(group_.config, *splits.rbegin(), point.order);
   SessionOptions options = session_options(point, 0);
   options.cache_dtype = DType::f32;
+  options.cache_at = CachePlace::device;
+  options.cold = false;
   options.detail = Detail::none;
   options.keep_layers = {splits.begin(), splits.end()};
   team_.run_on(0, [&](int) {

@@ -15,15 +15,17 @@
 
 #include "harness/group.hpp"
 #include "harness/round_order.hpp"
+#include "profilers/device_watch.hpp"
 #include "profilers/probe.hpp"
 
 namespace deformer {
 
 struct MeasureOptions {
-  double max_time_s = 10;   ///< a point
-  std::int64_t rounds = 0;  ///< fixed number of rounds; 0: until precise or out of time
-  std::uint64_t seed = 1;   ///< of the order
-  bool discard = true;      ///< discard rounds that the machine's own probe saw disturbed
+  double max_time_s = 10;         ///< a point
+  std::int64_t rounds = 0;        ///< fixed number of rounds; 0: until precise or out of time
+  std::uint64_t seed = 1;         ///< of the order
+  bool discard = true;            ///< discard rounds that the machine's own probe saw disturbed
+  DeviceWatch* device = nullptr;  ///< of the device that computes; rounds it saw throttled go too
 };
 
 /// Where a measurement stands, for the progress line.
@@ -103,9 +105,10 @@ class Meter {
   std::vector<double> durations_ns_;  ///< of one sample, by index into variants_
   std::vector<Step> steps_;
   std::vector<double> step_ns_;  ///< mean forward of each step of the current round
-  std::vector<std::vector<double>> phase_sum_ns_;  ///< [runner][phase] over the current round
-  std::vector<RangeSums> range_sums_;              ///< [runner] over the current round
-  std::vector<double> bursts_;                     ///< probe rates so far
+  std::vector<std::vector<double>> phase_sum_ns_;   ///< [runner][phase] over the current round
+  std::vector<std::vector<double>> hidden_sum_ns_;  ///< the same of what was hidden
+  std::vector<RangeSums> range_sums_;               ///< [runner] over the current round
+  std::vector<double> bursts_;                      ///< probe rates so far
   double fastest_burst_ = 0;
   std::vector<double> burst_of_instance_;
   std::size_t steps_used_ = 0;

@@ -33,6 +33,7 @@ struct SetContext {
   SetMemory memory;
   std::vector<std::pair<std::string, std::string>> engines;  ///< Model::engines
   std::string injected;             ///< the slowdown that was planted; empty when none was
+  nlohmann::ordered_json device;    ///< DeviceWatch::json; null where no device computed
   const RunRoofs* roofs = nullptr;  ///< never null where something was measured
 };
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <chrono>
 #include <ctime>
+#include <map>
+#include <memory>
 #include <set>
 #include <system_error>
 
@@ -10,6 +12,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "backends/registry.hpp"
 #include "harness/budget_state.hpp"
 #include "harness/done.hpp"
 #include "harness/interrupt.hpp"
@@ -21,6 +24,7 @@
 #include "model/error.hpp"
 #include "model/sha256.hpp"
 #include "profilers/clock.hpp"
+#include "profilers/device_watch.hpp"
 #include "profilers/machine.hpp"
 #include "profilers/processors.hpp"
 #include "profilers/statistics.hpp"
@@ -297,15 +301,14 @@ class Sweep {
     step("packing weights", 0, 0);
     const WeightSource& weights = shelf_.weights(group);
     Model& model = shelf_.model(group);
-    const GroupOptions group_options{
-        .last_level_cache_bytes = machine_.at("last_level_cache_bytes").get<std::int64_t>(),
-        .available_bytes = available_memory_bytes(),
-        .detail = options_.detail};
+    GroupOptions sizes = group_options(
+        group, machine_.at("last_level_cache_bytes").get<std::int64_t>(), available_memory_bytes());
+    sizes.detail = options_.detail;
     const Point& point = chosen.front()->point;
     warn_of_crowding(point);
     const KeptAffinity kept;  // sessions bind the thread that runs them
     InstanceTeam team(point.instances, places_.choose(point));
-    PreparedGroup prepared(spec_, group, chosen, model, team, group_options, step);
+    PreparedGroup prepared(spec_, group, chosen, model, team, sizes, step);
     std::vector<ParityRecord> parity;
     if (options_.parity && !interrupted()) {
       step("checking parity", 0, 0);
@@ -316,11 +319,20 @@ class Sweep {
     }
     roofs_.refresh(point);
     Probe probe(point.threads);
+    DeviceWatch* device = device_of(point);
+    measure_options_.device = device;
+    if (device != nullptr) {
+      device->start();
+    }
     Meter meter(prepared.runners(), team, probe, measure_options_);
     const std::int64_t begin_ns = now_ns();
     measure(group, prepared, meter);
     measured_s_ = static_cast<double>(now_ns() - begin_ns) * 1e-9;
     roofs_.saw_f32(point.threads * point.instances, meter.fastest_burst());
+    if (device != nullptr) {
+      device->stop();
+    }
+    context_.device = device != nullptr ? device->json() : ordered_json(nullptr);
     context_.processors = team.processors();
     context_.engines = model.engines();
     context_.injected = options_.inject.text;
@@ -328,10 +340,30 @@ class Sweep {
                        .huge_page_bytes = huge_page_bytes(),
                        .weights_bytes = model.weight_bytes(),
                        .pool_bytes = prepared.pool_bytes(),
-                       .planned_bytes = planned_bytes(group, group_options)};
+                       .planned_bytes = planned_bytes(group, sizes)};
     if (!interrupted()) {  // a set cut short is measured again on resume
       write_measured(group, prepared, meter, parity);
     }
+  }
+
+  /// The watch over the device that computes a point; null for the host's processors. Says once who
+  /// else computes there.
+  DeviceWatch* device_of(const Point& point) {
+    const std::string bus = require_backend(point.backend).info().device_bus;
+    if (bus.empty()) {
+      return nullptr;
+    }
+    auto& watch = devices_[bus];
+    if (watch == nullptr) {
+      watch = std::make_unique<DeviceWatch>(bus);
+      const int others = NvmlDevice(bus).read().other_processes.value_or(0);
+      if (!watch->missing().empty()) {
+        observer_.warning("throttling goes unnoticed: " + watch->missing());
+      } else if (others > 0) {
+        observer_.warning(fmt::format("{} other processes compute on device {}", others, bus));
+      }
+    }
+    return watch.get();
   }
 
   void warn_of_crowding(const Point& point) {
@@ -439,6 +471,7 @@ class Sweep {
   Machine hardware_;
   ordered_json machine_;
   ThreadPlaces places_;
+  std::map<std::string, std::unique_ptr<DeviceWatch>> devices_;  ///< by bus
   std::set<std::string> warned_of_;
   RunWriter writer_;
   Done done_;
