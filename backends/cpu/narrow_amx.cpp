@@ -85,6 +85,8 @@ template <bool kBf16>
 
 template <bool kBf16, bool kLower>
 [[gnu::always_inline]] inline void accumulate(const NarrowArgs& args, std::int64_t upper_rows) {
+  // Rows are loaded as what is not needed again soon, so that the panel keeps its place in the
+  // first-level cache (4.0 instead of 3.5 TFLOP/s at 320 x 2304 x 768, two cores).
   const std::byte* a = args.a;
   const std::byte* a_lower = args.a + upper_rows * args.a_row_bytes;
   const std::byte* b = args.b;
@@ -92,17 +94,20 @@ template <bool kBf16, bool kLower>
   const std::int64_t lines = prefetch == nullptr ? 0 : args.prefetch_lines;
   for (std::int64_t group = 0; group < args.groups; group += kLineGroups) {
     _tile_loadd(6, b, kSumsRowBytes);
-    _tile_loadd(4, a, args.a_row_bytes);
+    _tile_stream_loadd(4, a, args.a_row_bytes);
     _tile_loadd(7, b + kTileBytes, kSumsRowBytes);
     multiply_upper<kBf16>();
     if constexpr (kLower) {
-      _tile_loadd(5, a_lower, args.a_row_bytes);
+      _tile_stream_loadd(5, a_lower, args.a_row_bytes);
       multiply_lower<kBf16>();
     }
     for (std::int64_t line = 0; line < lines; ++line) {
       __builtin_prefetch(prefetch + line * kTileBytes, 0, 2);
     }
     prefetch += lines * kTileBytes;
+    if (args.meanwhile != nullptr) {
+      args.meanwhile(args.context, group / kLineGroups);
+    }
     a += kTileBytes;
     a_lower += kTileBytes;
     b += kLineGroups * kSumsRowBytes;

@@ -20,6 +20,13 @@ constexpr std::int64_t kPanelRowBytes = kNarrowColumns * kGroupBytes;
 
 void nothing() {}
 
+/// The registers are full: other work comes before, not in between.
+void do_meanwhile(const NarrowArgs& args) {
+  for (std::int64_t step = 0; args.meanwhile != nullptr && step < args.steps(); ++step) {
+    args.meanwhile(args.context, step);
+  }
+}
+
 template <bool kVnni>
 [[gnu::always_inline]] inline void multiply_add(__m256i& sum, __m256i a, const __m256i* b) {
   if constexpr (kVnni) {
@@ -79,6 +86,7 @@ void fetch(const NarrowArgs& args) {
 
 template <bool kVnni>
 void multiply(const NarrowArgs& args) {
+  do_meanwhile(args);
   fetch(args);
   NarrowArgs part = args;
   for (std::int64_t row = 0; row < args.rows; row += kMostRows) {

@@ -19,6 +19,13 @@ constexpr std::int64_t kPanelRowBytes = kNarrowColumns * kGroupBytes;
 
 void nothing() {}
 
+/// The registers are full: other work comes before, not in between.
+void do_meanwhile(const NarrowArgs& args) {
+  for (std::int64_t step = 0; args.meanwhile != nullptr && step < args.steps(); ++step) {
+    args.meanwhile(args.context, step);
+  }
+}
+
 std::int32_t group_at(const std::byte* bytes) {
   std::int32_t group = 0;
   std::memcpy(&group, bytes, sizeof group);
@@ -73,6 +80,7 @@ void multiply_rows(const NarrowArgs& args) {
 
 template <bool kBf16>
 void multiply(const NarrowArgs& args) {
+  do_meanwhile(args);
   using Loop = void (*)(const NarrowArgs&);
   static constexpr Loop kLoops[kMostRows + 1] = {nullptr,
                                                  multiply_rows<kBf16, 1>,

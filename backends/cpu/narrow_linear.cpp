@@ -19,10 +19,16 @@ namespace {
 
 constexpr auto kFloatBytes = static_cast<std::int64_t>(sizeof(float));
 constexpr std::int64_t kPanelRowBytes = kNarrowColumns * kGroupBytes;
-/// Groups of one pass, at most: 32 KiB of a panel beside the rows that meet it, of 48 KiB.
-constexpr std::int64_t kInnerGroups = 256;
-/// Rows of one job, at most: their sums, 40 KiB, wait between passes in the second-level cache.
-constexpr std::int64_t kBlockRows = 320;
+/// Cache lines of a panel that kLineGroups groups have.
+constexpr std::int64_t kLinesAStep = kLineGroups * kPanelRowBytes / 64;
+/// Groups of one pass, at most: 24 KiB of a panel, which stay in the first-level cache.
+constexpr std::int64_t kInnerGroups = 192;
+/// Rows of one job, at most: of ffn2's, 1 MiB, they stay in the second-level cache (of 2 MiB) while
+/// all panels go by, and their sums wait there between passes.
+constexpr std::int64_t kBlockRows = 160;
+/// Rows that are one job where results are written and not added to: side by side, two blocks would
+/// have every panel read from memory twice, which costs more than rows that change their core.
+constexpr std::int64_t kFewRows = 320;
 /// The sums of 8-bit products must fit 32 bits.
 constexpr std::int64_t kMostInner = std::numeric_limits<std::int32_t>::max() / (255 * 127);
 
@@ -133,83 +139,180 @@ class NarrowLinear final : public Linear {
         layout_(layout),
         set_(set),
         rows_(rows),
-        blocks_(divide_up(rows, kBlockRows)),
+        blocks_(kind.epilogue != Epilogue::residual && rows <= kFewRows
+                    ? 1
+                    : divide_up(rows, kBlockRows)),
         source_row_bytes_(layout.source_row_bytes(kind)),
         result_row_bytes_(narrow_row_bytes(kind.out, 2)),
-        result_stride_(row_stride(kind.out)) {}
+        result_stride_(row_stride(kind.out)),
+        any_result_row_bytes_(kind.narrow_result ? result_row_bytes_
+                                                 : result_stride_ * kFloatBytes) {}
 
   void bind(const LinearOperands& operands) override { operands_ = operands; }
   bool shared() const override { return true; }
   void run_alone(const LinearWeights&) const override {}
 
+  /// As many blocks of rows as there are workers go through the panels side by side: each worker
+  /// then mostly stays with its own rows, whose results it wrote last time and will write next
+  /// time, and a panel that comes from memory serves all. (One block after the other had every
+  /// worker touch every row; fetching them back from the other core cost 30 % of ffn2.)
   void work(const LinearWeights& weights, const Worker& worker) const override {
-    const auto& packed = static_cast<const NarrowWeights&>(weights);
+    alignas(64) std::byte sums[kFewRows * kPanelRowBytes];
+    Pending pending{this, static_cast<const NarrowWeights*>(&weights)};
     const std::int64_t jobs = blocks_ * layout_.panels;
     set_.begin();
-    for (std::int64_t job = worker.next(); job < jobs; job = worker.next()) {
-      run_job(packed, job / layout_.panels, job % layout_.panels, worker.count());
+    for (std::int64_t ticket = worker.next(); ticket < jobs; ticket = worker.next()) {
+      run_job(job_of(ticket, worker.count()), job_of(ticket + worker.count(), worker.count()), sums,
+              pending);
     }
+    pending.finish(0, pending.rows);
     set_.end();
   }
 
  private:
-  void run_job(const NarrowWeights& weights, std::int64_t block, std::int64_t panel,
-               int threads) const {
-    alignas(64) std::byte sums[kBlockRows * kPanelRowBytes];
-    const std::int64_t first = rows_ * block / blocks_;
-    const std::int64_t rows = rows_ * (block + 1) / blocks_ - first;
+  struct Job {
+    std::int64_t block;
+    std::int64_t panel;
+  };
+  Job job_of(std::int64_t ticket, std::int64_t workers) const {
+    const std::int64_t group = ticket / (workers * layout_.panels);
+    const std::int64_t first = group * workers;
+    if (first >= blocks_) {
+      return {blocks_, layout_.panels};  // none
+    }
+    const std::int64_t blocks = std::min(workers, blocks_ - first);
+    const std::int64_t within = ticket - first * layout_.panels;
+    return {first + within % blocks, within / blocks};
+  }
+  struct Groups {
+    std::int64_t first;
+    std::int64_t count;
+  };
+  /// A block whose sums are complete and still to be turned into results, which happens while the
+  /// next block is multiplied: both then have the processor at the same time (AMX and vectors are
+  /// different units).
+  struct Pending {
+    const NarrowLinear* self;
+    const NarrowWeights* weights;
+    Job job{};
+    std::int64_t row = 0;  ///< of the matrix
+    std::int64_t rows = 0;
+    const std::byte* sums = nullptr;
+    std::int64_t rows_a_step = 0;
+    /// Results that the block being multiplied now will write: fetched meanwhile. Null for none.
+    const std::byte* coming = nullptr;
+    std::int64_t coming_rows = 0;
+    std::int64_t coming_a_step = 0;
+
+    void fetch(std::int64_t first, std::int64_t last) const {
+      for (std::int64_t at = first; at < last; ++at) {
+        const std::byte* line = coming + at * self->any_result_row_bytes_;
+        __builtin_prefetch(line, 1);
+        if (!self->kind_.narrow_result) {
+          __builtin_prefetch(line + 64, 1);
+        }
+      }
+    }
+    void finish(std::int64_t first, std::int64_t last) const {
+      if (first < last) {
+        self->finish(*weights, job, row + first, last - first, sums + first * kPanelRowBytes);
+      }
+    }
+    static void step(void* context, std::int64_t index) {
+      const Pending& self = *static_cast<const Pending*>(context);
+      self.finish(index * self.rows_a_step, std::min(self.rows, (index + 1) * self.rows_a_step));
+      if (self.coming != nullptr) {
+        self.fetch(index * self.coming_a_step,
+                   std::min(self.coming_rows, (index + 1) * self.coming_a_step));
+      }
+    }
+  };
+  /// Part `index` of `parts` even ones, by whole lines.
+  static Groups part_of(const Groups& whole, std::int64_t index, std::int64_t parts) {
+    const std::int64_t lines = whole.count / kLineGroups;
+    const std::int64_t first = lines * index / parts;
+    const std::int64_t last = lines * (index + 1) / parts;
+    return {whole.first + first * kLineGroups, (last - first) * kLineGroups};
+  }
+
+  /// `next` is what this thread will probably draw next: while all keep pace, the ticket as many on
+  /// as there are workers.
+  void run_job(const Job& job, const Job& next, std::byte* sums, Pending& pending) const {
+    const NarrowWeights& weights = *pending.weights;
+    const Groups all{0, layout_.groups};
+    const std::int64_t first = rows_ * job.block / blocks_;
+    const std::int64_t rows = rows_ * (job.block + 1) / blocks_ - first;
     const std::int64_t tiles = divide_up(rows, kNarrowRows);
-    const std::int64_t passes = divide_up(layout_.groups, kInnerGroups);
+    const std::int64_t passes = divide_up(all.count, kInnerGroups);
+    const std::byte* panel = weights.panel(job.panel);
     for (std::int64_t pass = 0; pass < passes; ++pass) {
-      const std::int64_t lines = layout_.groups / kLineGroups;
-      const std::int64_t group = lines * pass / passes * kLineGroups;
-      const std::int64_t next_group = lines * (pass + 1) / passes * kLineGroups;
+      const Groups groups = part_of(all, pass, passes);
       const bool last = pass + 1 == passes;
+      const Groups next_groups = part_of(all, last ? 0 : pass + 1, passes);
       NarrowArgs args;
       args.a_row_bytes = source_row_bytes_;
-      args.b = weights.panel(panel) + group * kPanelRowBytes;
-      args.groups = next_group - group;
+      args.b = panel + groups.first * kPanelRowBytes;
+      args.groups = groups.count;
       args.add = pass > 0;
-      args.prefetch = last ? next_panel(weights, panel, threads)
-                           : weights.panel(panel) + next_group * kPanelRowBytes;
+      const std::byte* prefetch = last ? panel_of(weights, next) : panel;
+      prefetch = prefetch == nullptr ? nullptr : prefetch + next_groups.first * kPanelRowBytes;
+      args.prefetch_lines = divide_up(kLinesAStep, tiles);
       for (std::int64_t tile = 0; tile < tiles; ++tile) {
         const std::int64_t row = rows * tile / tiles;
         args.rows = rows * (tile + 1) / tiles - row;
-        args.a = operands_.narrow_source + (first + row) * source_row_bytes_ + group * kGroupBytes;
+        args.a = operands_.narrow_source + (first + row) * source_row_bytes_ +
+                 groups.first * kGroupBytes;
         args.sums = sums + row * kPanelRowBytes;
-        share_prefetch(args, tile, tiles);
-        set_.multiply(args);
+        share_prefetch(args, prefetch, tile);
+        pending.coming = last && kind_.narrow_result ? result_at(first + row, job.panel) : nullptr;
+        multiply(args, pending);
         if (last) {
-          finish(weights, panel, first + row, args);
+          pending.job = job;
+          pending.row = first + row;
+          pending.rows = args.rows;
+          pending.sums = sums + row * kPanelRowBytes;
         }
       }
     }
   }
 
+  /// `args` is changed where it lies: to copy it right after it was written would wait until all
+  /// stores before it, tiles of sums among them, have reached the cache (18 % of a product's time).
+  void multiply(NarrowArgs& args, Pending& pending) const {
+    args.meanwhile = pending.rows > 0 || pending.coming != nullptr ? Pending::step : nullptr;
+    pending.coming_rows = args.rows;
+    pending.coming_a_step = divide_up(args.rows, args.steps());
+    args.context = &pending;
+    pending.rows_a_step = divide_up(pending.rows, args.steps());
+    set_.multiply(args);
+    pending.rows = 0;
+  }
+
+  const std::byte* panel_of(const NarrowWeights& weights, const Job& job) const {
+    return job.block < blocks_ && job.panel < layout_.panels ? weights.panel(job.panel) : nullptr;
+  }
+
   /// The tiles of a block fetch what comes next between them.
-  static void share_prefetch(NarrowArgs& args, std::int64_t tile, std::int64_t tiles) {
-    constexpr std::int64_t kLinesAStep = kLineGroups * kPanelRowBytes / 64;
-    args.prefetch_lines = divide_up(kLinesAStep, tiles);
-    if (args.prefetch == nullptr || tile == 0) {
-      return;
-    }
-    args.prefetch = tile * args.prefetch_lines < kLinesAStep
-                        ? args.prefetch + args.groups / kLineGroups * args.prefetch_lines * 64
+  static void share_prefetch(NarrowArgs& args, const std::byte* all, std::int64_t tile) {
+    args.prefetch = all != nullptr && tile * args.prefetch_lines < kLinesAStep
+                        ? all + tile * args.steps() * args.prefetch_lines * 64
                         : nullptr;
   }
 
-  /// What this thread will probably draw next: while all keep pace, the ticket `threads` on.
-  const std::byte* next_panel(const NarrowWeights& weights, std::int64_t panel, int threads) const {
-    const std::int64_t next = panel + threads;
-    return next < layout_.panels ? weights.panel(next) : nullptr;
+  const std::byte* result_at(std::int64_t row, std::int64_t panel) const {
+    const std::byte* rows = kind_.narrow_result
+                                ? operands_.narrow_result
+                                : reinterpret_cast<const std::byte*>(operands_.result);
+    return rows + row * any_result_row_bytes_ +
+           panel * kNarrowColumns * (kind_.narrow_result ? 2 : kFloatBytes);
   }
 
-  void finish(const NarrowWeights& weights, std::int64_t panel, std::int64_t row,
-              const NarrowArgs& done) const {
-    const std::int64_t column = panel * kNarrowColumns;
+  void finish(const NarrowWeights& weights, const Job& job, std::int64_t row, std::int64_t rows,
+              const std::byte* done) const {
+    const std::int64_t column = job.panel * kNarrowColumns;
     kernels::NarrowSums sums;
-    sums.sums = done.sums;
-    sums.rows = done.rows;
+    sums.sums = done;
+    sums.rows = rows;
     sums.bias = weights.bias() + column;
     if (weights.scales() != nullptr) {
       sums.column_scale = weights.scales() + column;
@@ -247,6 +350,7 @@ class NarrowLinear final : public Linear {
   std::int64_t source_row_bytes_;
   std::int64_t result_row_bytes_;
   std::int64_t result_stride_;
+  std::int64_t any_result_row_bytes_;  ///< of the kind of rows that is written
   LinearOperands operands_;
 };
 

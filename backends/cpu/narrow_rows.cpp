@@ -11,6 +11,9 @@
 // After foreach_target.
 #include <hwy/highway.h>
 
+#include "backends/cpu/narrow_gelu.hpp"
+#include "backends/cpu/narrow_widen_avx512.hpp"
+
 HWY_BEFORE_NAMESPACE();
 namespace deformer::kernels::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
@@ -162,15 +165,14 @@ void Bf16ToU8(const WideRows& from, std::byte* out, std::size_t out_row_bytes, R
   ToU8<Bf16Row>(from, out, out_row_bytes, ranges);
 }
 
-/// x Phi(x), or its form with tanh: 1/2 + x P(x^2) times x, up to |x| = 4.4; P in 2 x^2 / 4.4^2 -
-/// 1, fitted for the least error of the result: 2.5e-5 and 4.1e-5 (for |x| < 8).
-HWY_INLINE Vector NarrowGelu(Vector x, const float (&coefficients)[9]) {
+HWY_INLINE Vector NarrowGelu(Vector x, const float (&coefficients)[narrow::kGeluTerms]) {
   const Floats tag;
-  const auto clamped = hn::Clamp(x, hn::Set(tag, -4.4F), hn::Set(tag, 4.4F));
+  const auto clamped =
+      hn::Clamp(x, hn::Set(tag, -narrow::kGeluEnd), hn::Set(tag, narrow::kGeluEnd));
   const auto t =
-      hn::MulSub(hn::Mul(clamped, clamped), hn::Set(tag, 0.103305785F), hn::Set(tag, 1.0F));
+      hn::MulSub(hn::Mul(clamped, clamped), hn::Set(tag, narrow::kGeluScale), hn::Set(tag, 1.0F));
   auto sum = hn::Set(tag, coefficients[0]);
-  for (std::size_t i = 1; i < 9; ++i) {
+  for (int i = 1; i < narrow::kGeluTerms; ++i) {
     sum = hn::MulAdd(sum, t, hn::Set(tag, coefficients[i]));
   }
   return hn::Mul(x, hn::MulAdd(clamped, sum, hn::Set(tag, 0.5F)));
@@ -181,21 +183,11 @@ struct NoActivation {
 };
 
 struct Erf {
-  HWY_INLINE static Vector Of(Vector x) {
-    constexpr float kCoefficients[] = {2.75414041e-03F,  -7.88415549e-03F, 1.09878782e-02F,
-                                       -1.59770229e-02F, 2.68021737e-02F,  -4.00892221e-02F,
-                                       5.52505235e-02F,  -7.86123142e-02F, 1.60404420e-01F};
-    return NarrowGelu(x, kCoefficients);
-  }
+  HWY_INLINE static Vector Of(Vector x) { return NarrowGelu(x, narrow::kGeluErf); }
 };
 
 struct Tanh {
-  HWY_INLINE static Vector Of(Vector x) {
-    constexpr float kCoefficients[] = {3.20266132e-03F,  -8.66137946e-03F, 1.08837393e-02F,
-                                       -1.51216025e-02F, 2.63007154e-02F,  -4.00423855e-02F,
-                                       5.53480373e-02F,  -7.87141284e-02F, 1.60441877e-01F};
-    return NarrowGelu(x, kCoefficients);
-  }
+  HWY_INLINE static Vector Of(Vector x) { return NarrowGelu(x, narrow::kGeluTanh); }
 };
 
 /// f32 sums.
@@ -316,6 +308,10 @@ HWY_EXPORT(WidenBf16);
 }  // namespace
 
 void to_bf16(const WideRows& from, std::byte* out, std::int64_t out_row_bytes) {
+  if (narrow::has_bf16_vectors()) {
+    narrow::to_bf16(from, out, out_row_bytes);
+    return;
+  }
   HWY_DYNAMIC_DISPATCH(ToBf16)(from, out, static_cast<std::size_t>(out_row_bytes));
 }
 
@@ -333,11 +329,19 @@ void widen(const NarrowSums& from, float* out, std::int64_t stride) {
 }
 
 void widen_added(const NarrowSums& from, float* out, std::int64_t stride) {
+  if (narrow::has_bf16_vectors()) {
+    narrow::widen_added(from, out, stride);
+    return;
+  }
   HWY_DYNAMIC_DISPATCH(WidenAdded)(from, out, stride);
 }
 
 void widen_to_bf16(const NarrowSums& from, NarrowActivation activation, std::byte* out,
                    std::int64_t out_row_bytes) {
+  if (narrow::has_bf16_vectors()) {
+    narrow::widen_to_bf16(from, activation, out, out_row_bytes);
+    return;
+  }
   HWY_DYNAMIC_DISPATCH(WidenBf16)(from, activation, out, out_row_bytes);
 }
 

@@ -1,6 +1,7 @@
 #include "backends/cpu/narrow_softmax.hpp"
 
 #include "backends/cpu/narrow_tiles.hpp"
+#include "backends/cpu/narrow_widen_avx512.hpp"
 
 #if defined(__x86_64__)
 
@@ -180,9 +181,7 @@ void store_scaled(const float* sums, std::int64_t rows, std::int64_t columns, co
 namespace deformer::narrow {
 
 bool has_softmax() {
-  __builtin_cpu_init();
-  return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  return has_bf16_vectors();
 }
 
 }  // namespace deformer::narrow
