@@ -223,6 +223,8 @@ class Outputs(Gate):
         self.assertEqual(len(commands), 2, result.err)
         for command in commands:
             self.assertRegex(command, r"^::error title=[^:,]*::.*%0Areproduce: deformer-bench sweep")
+            self.assertIn("%3A%3Aerror%3A%3A", command)  # what GitHub reads back as ::error::
+            self.assertIn("%25%2C]]>", command)
             self.assertNotIn("\x1b", command)
 
     def test_the_summary_is_appended(self):

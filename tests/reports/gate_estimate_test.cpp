@@ -40,6 +40,12 @@ TEST(GateOtherRules, MannWhitneyAgreesWithScipy) {
   EXPECT_NEAR(mann_whitney_p(females, males), 0.11134688653314041, 1e-9);
 }
 
+// Ranks 2 2 5 against 2 5 5: U = 3 of a mean of 4.5, variance 9/12 (7 - 48/30) = 4.05.
+TEST(GateOtherRules, MannWhitneyCorrectsForTies) {
+  EXPECT_NEAR(mann_whitney_p(std::vector<double>{1, 1, 2}, std::vector<double>{1, 2, 2}),
+              2 * student_upper(1 / std::sqrt(4.05), kInfinite), 1e-12);
+}
+
 TEST(GateOtherRules, MannWhitneyOfEqualOrNoSamplesSaysNothing) {
   EXPECT_EQ(mann_whitney_p(std::vector<double>(9, 1.0), std::vector<double>(9, 1.0)), 1);
   EXPECT_EQ(mann_whitney_p({}, std::vector<double>{1, 2}), 1);

@@ -271,6 +271,14 @@ TEST(GateOrigin, IsNobodyWhenEverythingIsSlower) {
   EXPECT_EQ(origin([](int, const std::string&) { return 0.1; }).where, "");
 }
 
+TEST(GateOrigin, IsNobodyWhenTheLargestHoldsLittleOfTheChange) {
+  // A third of the change in one range, the rest a little everywhere else of the same kind.
+  EXPECT_EQ(origin([](int layer, const std::string& op) {
+              return layer == 3 && op == "qkv" ? 0.2 : layer % 2 == 0 ? 0.07 : 0.0;
+            }).where,
+            "");
+}
+
 TEST(GateOrigin, AnImprovementHasOneToo) {
   EXPECT_EQ(origin([](int layer, const std::string& op) {
               return layer == 3 && op == "qkv" ? -0.5 : 0.0;
