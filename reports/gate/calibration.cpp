@@ -78,10 +78,6 @@ PointCalibration calibrate_point(const GatePoint& point, const GateRules& rules,
                  .ratio_ln = ratio.deviation,
                  .degrees_of_freedom = time.degrees,
                  .threshold = finest_threshold(time, rules, pairs_a_gate, tests)};
-  if (ratio.pairs > 0) {
-    found.noise.threshold =
-        std::max(found.noise.threshold, finest_threshold(ratio, rules, pairs_a_gate, tests));
-  }
   found.smallest_effect = found.noise.threshold;
   return found;
 }

@@ -45,9 +45,10 @@ struct GateCalibration {
 
 /// Of A/A pairs in `recorded`. A point's noise is the standard deviation of its pairs' differences
 /// (trimmed mean, as in a verdict). Its threshold is the smallest slowdown that a gate of
-/// `pairs_a_gate` pairs with this noise calls in 95 of 100, of time and, for a variant, of the
-/// ratio to `full` too, but not below 1 %: another link order alone moves code by half of that. The
-/// false-alarm rate is that of `gates` gates drawn from the pairs, of this point alone.
+/// `pairs_a_gate` pairs with this noise of the time calls in 95 of 100 (where the time is decided,
+/// an undecided ratio is not waited for), but not below 1 %: another link order alone moves code by
+/// half of that. The false-alarm rate is that of `gates` gates drawn from the pairs, of this point
+/// alone.
 /// @throws BadInput when a point has fewer than 6 pairs, or fewer than one gate needs.
 GateCalibration calibrate(const GateInput& recorded, const GateRules& rules,
                           std::int64_t pairs_a_gate, std::int64_t gates);

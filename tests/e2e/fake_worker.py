@@ -3,7 +3,7 @@ as a test asks. `write_fake(path, **behaviour)` makes an executable of it.
 
     factor       times are this many times the base's
     noise        standard deviation of a round, relative
-    slow_starts  the factor holds for this many starts only, later ones are as base
+    slow_until   the factor holds until there is a file of this name
     at, what     at this request ("start" is before the hello), the `nth` of its kind in the process: crash, exit,
                  hang, garbage, error, deaf (answers no more and reads no more), parity, clock, liar, rounds
     from_start   misbehave from this start on (0: always)
@@ -122,7 +122,7 @@ class Fake:
     def measure(self, request, what):
         begin = time.monotonic_ns()
         first = len(self.rounds)
-        slow = self.start < self.b.get("slow_starts", 1 << 30)
+        slow = not os.path.exists(self.b.get("slow_until", ""))
         for _ in range(request["rounds"]):
             time.sleep(self.b.get("round_s", 0.002))
             factor = self.b.get("factor", 1.0) if slow else 1.0

@@ -7,6 +7,14 @@
 namespace deformer {
 namespace {
 
+PairRun pair_run(double setup_s, double measured_s, std::int64_t rounds) {
+  PairRun run;
+  run.setup_s = setup_s;
+  run.measured_s = measured_s;
+  run.rounds = rounds;
+  return run;
+}
+
 TEST(GateLooks, AreFewAndEndWithAllPairsThatFit) {
   EXPECT_EQ(gate_looks(8, 100), (std::vector<std::int64_t>{12, 25, 50, 100}));
   EXPECT_EQ(gate_looks(8, 16), (std::vector<std::int64_t>{8, 16}));
@@ -16,23 +24,23 @@ TEST(GateLooks, AreFewAndEndWithAllPairsThatFit) {
 
 TEST(GateClock, AFirstPairsLongStartDoesNotMakeLaterPairsShort) {
   GateClock clock(6, 8);
-  clock.first({.setup_s = 5, .measured_s = 0.4, .rounds = 40});
+  clock.first(pair_run(5, 0.4, 40));
   EXPECT_GE(clock.length().seconds, 0.3);
   EXPECT_TRUE(clock.fits(false));
 }
 
 TEST(GateClock, AsManyPairsAsAskedForFitTheTime) {
   GateClock clock(8, 8);
-  clock.first({.setup_s = 0.4, .measured_s = 0.3, .rounds = 30});
-  clock.next({.setup_s = 0.4, .measured_s = 0.3, .rounds = 30});
+  clock.first(pair_run(0.4, 0.3, 30));
+  clock.next(pair_run(0.4, 0.3, 30));
   EXPECT_NEAR(clock.length().seconds, 8.0 / 8 - 0.4, 1e-9);
   EXPECT_EQ(clock.fitting(), 7);
 }
 
 TEST(GateClock, ASuspicionMayTakeHalfOfTheTimeAgain) {
   GateClock clock(1, 8);
-  clock.first({.setup_s = 0.1, .measured_s = 0.9, .rounds = 9});
-  clock.next({.setup_s = 0.1, .measured_s = 0.3, .rounds = 3});
+  clock.first(pair_run(0.1, 0.9, 9));
+  clock.next(pair_run(0.1, 0.3, 3));
   EXPECT_FALSE(clock.fits(false));
   EXPECT_TRUE(clock.fits(true));
 }
