@@ -200,6 +200,32 @@ TEST(Marks, EveryLeafOfTheRangeTreeHasABeginningAndAnEnd) {
   }
 }
 
+TEST(Marks, APhaseThatWaitsBeginsWhenItHasWaited) {
+  const auto index_of_mark = [](const Program& program, int number) {
+    const auto found = std::ranges::find_if(program.steps, [&](const Step& step) {
+      const Mark* mark = std::get_if<Mark>(&step.work);
+      return mark != nullptr && mark->number == number;
+    });
+    return static_cast<std::size_t>(found - program.steps.begin());
+  };
+  const Made joined(bert(Activation::gelu_tanh), Variant::decomposed, 9, DType::bf16);
+  const auto meet = std::ranges::find_if(joined.program.steps, [](const Step& step) {
+    return std::holds_alternative<Meet>(step.work);
+  });
+  for (const RangeMarks& range : joined.program.ranges) {
+    const bool join = joined.plan.phases[range.phase].kind == PhaseKind::join;
+    const auto met = static_cast<std::size_t>(meet - joined.program.steps.begin());
+    EXPECT_TRUE(!join || index_of_mark(joined.program, range.begin) > met);
+  }
+  SessionOptions options;
+  options.cache_at = CachePlace::pinned;
+  const Made copied(bert(Activation::gelu_tanh), Variant::cached, 9, DType::bf16, options);
+  for (const RangeMarks& range : copied.program.ranges) {
+    const bool load = copied.plan.phases[range.phase].kind == PhaseKind::load;
+    EXPECT_TRUE(!load || index_of_mark(copied.program, range.begin) >= copied.program.second_part);
+  }
+}
+
 /// cost.cpp: states alive, and a layer's buffers: max(QKV and context, second state and wide one).
 /// A product adds onto the state it is given, so the second state is not there.
 TEST(PlannedMemory, IsTheCostModelsWithoutTheSecondHiddenState) {
