@@ -225,6 +225,7 @@ ordered_json WorkerGroup::records(const std::string& run, const std::string& set
                                       .planned_bytes = planned_bytes(group_, options_)},
                            .engines = prepared_.model().engines(),
                            .injected = injection_.text,
+                           .device = nullptr,
                            .roofs = &shelf_.roofs()};
   const auto full = std::ranges::find_if(runners, &Runner::is_full);
   const auto parity_of = [&](const Runner* runner) {
