@@ -8,6 +8,7 @@
     {"do":"output","path":FILE}                     -> {"ok":true}; FILE is raw f32 [batch, length, d]
     {"do":"burst","seconds":S,"least":N}            -> {"ok":true,"samples_ns":[...]}, one a forward (or mean of several)
     {"do":"probe"}                                  -> {"ok":true,"flops_per_s":R} (the native worker only)
+    {"do":"peak","dtype":D,"threads":N}             -> {"ok":true,"flops_per_s":R,"by":INSTRUCTION} (as probe)
 
 Whatever cannot be done is {"ok":false,"reason":TEXT}. The end of stdin ends the worker. ours.cpp speaks the same.
 """
