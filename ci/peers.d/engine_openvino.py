@@ -2,6 +2,7 @@
 
 int8 is NNCF's quantised model; what that leaves in floating point is tried in bf16 and in f32."""
 
+import importlib.metadata
 import pathlib
 import subprocess
 import sys
@@ -53,7 +54,7 @@ class OpenVino:
         self.core = openvino.Core()
 
     def versions(self):
-        return {"openvino": openvino.__version__.split("-")[0]}
+        return {"openvino": openvino.__version__.split("-")[0], "nncf": importlib.metadata.version("nncf")}
 
     def open(self, message):
         self.checkpoint, self.threads = message["checkpoint"], message["threads"]
