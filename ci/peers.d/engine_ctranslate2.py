@@ -12,6 +12,10 @@ import ctranslate2
 import numpy
 
 
+# Its compute types of each dtype of ours; `int8` itself is whichever of these two its authors prefer on the processor.
+COMPUTE_TYPES = {"f32": ["float32"], "bf16": ["bfloat16"], "int8": ["int8_float32", "int8_bfloat16"]}
+
+
 def view(values):
     return ctranslate2.StorageView.from_array(numpy.ascontiguousarray(values, dtype=numpy.int32))
 
@@ -65,23 +69,32 @@ class CTranslate2:
 
     def candidates(self, row):
         from worker import CannotRun
-        if row["dtype"] != "f32":
-            raise CannotRun(f"no settings for {row['dtype']} yet")
         gemm = {"1": "MKL", "0": "oneDNN"}[os.environ["CT2_USE_MKL"]]
-        found = [(f"{gemm}, float32, intra_threads {self.threads}",
-                  lambda ids, types: Runner(self.encoder(1), ids, types, 1))]
+        supported = ctranslate2.get_supported_compute_types("cpu")
+        wanted = COMPUTE_TYPES[row["dtype"]]
+        kinds = [kind for kind in wanted if kind in supported]
+        if not kinds:
+            raise CannotRun(f"{gemm}: no compute type {' or '.join(wanted)} here, only {', '.join(sorted(supported))}")
+        parallels = [1]
         if self.threads > 1 and row["batch"] % self.threads == 0:
-            found.append((f"{gemm}, float32, inter_threads {self.threads}, batch split",
-                          lambda ids, types: Runner(self.encoder(self.threads), ids, types, self.threads)))
-        return found
+            parallels.append(self.threads)
+        return [(f"{gemm}, {kind}, {self.split(parallel)}",
+                 lambda ids, types, kind=kind, parallel=parallel: Runner(self.encoder(kind, parallel), ids, types, parallel))
+                for kind in kinds for parallel in parallels]
 
-    def encoder(self, parallel):
-        """With `parallel` workers of threads/parallel threads each."""
-        if parallel not in self.encoders:
-            self.encoders[parallel] = ctranslate2.Encoder(
-                str(self.folder), device="cpu", compute_type="float32", inter_threads=parallel,
+    def split(self, parallel):
+        return f"intra_threads {self.threads}" if parallel == 1 else f"inter_threads {parallel}, batch split"
+
+    def encoder(self, kind, parallel):
+        """Of one compute type, with `parallel` workers of threads/parallel threads each."""
+        if (kind, parallel) not in self.encoders:
+            encoder = ctranslate2.Encoder(
+                str(self.folder), device="cpu", compute_type=kind, inter_threads=parallel,
                 intra_threads=self.threads // parallel)
-        return self.encoders[parallel]
+            if encoder.compute_type != kind:  # it falls back to another silently
+                raise RuntimeError(f"expected compute type {kind}, the encoder says {encoder.compute_type}")
+            self.encoders[kind, parallel] = encoder
+        return self.encoders[kind, parallel]
 
 
 def make(_argument):

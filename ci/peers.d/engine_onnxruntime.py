@@ -47,10 +47,12 @@ class OnnxRuntime:
 
     def candidates(self, row):
         from worker import CannotRun
-        if row["dtype"] != "f32":
-            raise CannotRun(f"no settings for {row['dtype']} yet")
         if row["family"] == "xlnet":
             raise CannotRun("XLNet: its transformer fusions know no relative attention, and an unfused export is not set up here")
+        if row["dtype"] == "bf16":
+            raise CannotRun("bf16: its CPU provider has no bfloat16 kernels of the matrix product on x86")
+        if row["dtype"] == "int8":
+            return self.quantised()
         return [("fused graph (MultiHeadAttention)", lambda ids, types: self.fused("MultiHeadAttention", ids, types)),
                 ("fused graph (Attention)", lambda ids, types: self.fused("Attention", ids, types)),
                 ("export, transformers.optimizer", self.exported)]
@@ -58,6 +60,26 @@ class OnnxRuntime:
     def fused(self, kind, ids, types):
         model = bert_onnx.build(self.config, self.tensors, kind, *ids.shape)
         return Runner(self.session(model.SerializeToString(), ids.shape), ids, types)
+
+    def quantised(self):
+        """quantize_dynamic of the fused graphs. Its documentation: signed weights, per channel where accuracy asks for it
+        (slower), reduce_range only on processors without VNNI."""
+        from machine import describe
+        reduce_range = not {"avx512_vnni", "avx_vnni"} & set(describe()["ISA"].split())
+        return [(f"fused graph ({kind}), quantize_dynamic, QInt8, {'per channel' if per_channel else 'per tensor'}"
+                 + (", reduce_range" if reduce_range else ""),
+                 lambda ids, types, kind=kind, per_channel=per_channel: self.fused_int8(
+                     kind, {"per_channel": per_channel, "reduce_range": reduce_range}, ids, types))
+                for kind in ("MultiHeadAttention", "Attention") for per_channel in (True, False)]
+
+    def fused_int8(self, kind, options, ids, types):
+        from onnxruntime.quantization import QuantType, quantize_dynamic
+        model = bert_onnx.build(self.config, self.tensors, kind, *ids.shape)
+        with tempfile.TemporaryDirectory() as folder:
+            quantize_dynamic(model, folder + "/int8.onnx", op_types_to_quantize=["MatMul", "Attention"],
+                             weight_type=QuantType.QInt8,
+                             extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT}, **options)
+            return Runner(self.session(folder + "/int8.onnx", ids.shape), ids, types)
 
     def exported(self, ids, types):
         return Runner(self.session(self.optimized_file(), ids.shape), ids, types)

@@ -5,6 +5,7 @@ import os
 import pathlib
 
 import torch
+import torch.ao.quantization as quantization
 import transformers
 
 
@@ -18,11 +19,11 @@ class Runner:
             self.hidden = self.model(input_ids=self.ids, token_type_ids=self.types).last_hidden_state
 
     def output(self):
-        return self.hidden.detach().numpy()
+        return self.hidden.detach().float().numpy()
 
 
 def load(checkpoint):
-    """{name of its attention: model}, the quickest first. XLNet's relative attention has one implementation."""
+    """{name of its attention: f32 model}, the quickest first. XLNet's relative attention has one implementation."""
     config = json.loads((pathlib.Path(checkpoint) / "config.json").read_text())
     if config["model_type"] == "xlnet":
         return {"its own": transformers.XLNetModel.from_pretrained(
@@ -30,6 +31,30 @@ def load(checkpoint):
     return {kind: transformers.BertModel.from_pretrained(
         checkpoint, dtype=torch.float32, attn_implementation=kind, add_pooling_layer=False).eval()
         for kind in ("sdpa", "eager")}
+
+
+def as_f32(models):
+    return {kind + " attention": model for kind, model in models.items()}
+
+
+def as_bf16(models):
+    return {f"bfloat16 model, {kind} attention": model.to(torch.bfloat16) for kind, model in models.items()}
+
+
+def as_int8(models):
+    """quantize_dynamic of every Linear, with one scale a channel, by each engine of the processor."""
+    found = {}
+    for engine in ("x86", "onednn", "fbgemm"):
+        if engine not in torch.backends.quantized.supported_engines:
+            continue
+        torch.backends.quantized.engine = engine  # read where weights are packed
+        for attention, model in models.items():
+            found[f"quantize_dynamic, {engine}, per channel, {attention} attention"] = quantization.quantize_dynamic(
+                model, {torch.nn.Linear: quantization.per_channel_dynamic_qconfig})
+    return found
+
+
+DTYPES = {"f32": as_f32, "bf16": as_bf16, "int8": as_int8}
 
 
 class Torch:
@@ -46,22 +71,26 @@ class Torch:
         torch.set_num_threads(message["threads"])
         # f32 is f32: oneDNN must not round to bf16 or TF32 on the way.
         torch.set_float32_matmul_precision("highest")
-        self.models = load(message["checkpoint"])
+        self.checkpoint, self.dtype, self.models = message["checkpoint"], None, {}
 
     def release(self):
         torch._dynamo.reset()  # compiled rows hold packed copies of the weights
 
     def candidates(self, row):
-        from worker import CannotRun
-        if row["dtype"] != "f32":
-            raise CannotRun(f"no settings for {row['dtype']} yet")
+        if row["dtype"] != self.dtype:
+            self.models = {}
+            self.models = DTYPES[row["dtype"]](load(self.checkpoint))
+            self.dtype = row["dtype"]
         return self.eager() if self.kind == "eager" else self.compiled(row)
 
     def eager(self):
-        return [(f"inference_mode, {kind} attention", lambda ids, types, kind=kind:
+        return [(f"inference_mode, {kind}", lambda ids, types, kind=kind:
                  Runner(self.models[kind], ids, types, torch.inference_mode)) for kind in self.models]
 
     def compiled(self, row):
+        if row["dtype"] == "int8":
+            return [(f"inductor, default; {kind}", lambda ids, types, kind=kind: Runner(torch.compile(
+                self.models[kind], dynamic=False), ids, types, torch.no_grad)) for kind in self.models if "sdpa" in kind]
         settings = {"inductor, default": {}, "inductor, freezing": {"freezing": True}}
         if row["batch"] * row["length"] <= 512:  # where tuned templates can win; above they take minutes to tune
             settings["inductor, freezing, max-autotune"] = {"freezing": True, "max_autotune": True}

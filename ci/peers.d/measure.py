@@ -9,7 +9,7 @@ import os
 import sys
 import time
 
-import rows
+import agreement
 import stats
 from client import Gone, Refused
 from engines import OURS, REFERENCE
@@ -21,6 +21,7 @@ LONG_ROUND_SECONDS = 10  # rounds longer than this are few, and slow engines res
 REST_AFTER = 1  # rounds after which, in long rounds, ...
 REST_BEYOND = 1.15  # ... an engine this much slower than the quickest peer is measured no further
 TRIES = 4  # of one burst
+EXPECTED = "expected.f32"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,18 +85,27 @@ def prepare(team, row, message, name):
 
 def check(team, row, name, engine, folder):
     """Distance of an engine's output to the reference's; marks it invalid beyond the tolerance."""
-    import numpy
-    path = folder / f"{name}.f32"
+    found = output(team, name, folder / f"{name}.f32")
+    result = agreement.compare(found, agreement.read(folder / EXPECTED), row.dtype, row.width)
+    reason = result.pop("reason", None)
+    engine.update(result)
+    if reason:
+        engine.update(status="invalid", reason=f"differs from {REFERENCE} in f32 {reason}")
+
+
+def output(team, name, path):
     team.chosen(name).ask({"do": "output", "path": str(path)}, FORWARD_TIMEOUT)
-    found = numpy.fromfile(path, numpy.float32)
-    expected = found if name == REFERENCE else numpy.fromfile(folder / f"{REFERENCE}.f32", numpy.float32)
-    if found.size != expected.size:
-        engine.update(status="invalid", reason=f"expected {expected.size} values, found {found.size}")
-        return
-    engine["max_abs"] = float(numpy.abs(found - expected).max())
-    if not engine["max_abs"] <= rows.TOLERANCE[row.dtype]:
-        engine.update(status="invalid", reason=f"differs from {REFERENCE} by {engine['max_abs']:.1e}, "
-                                               f"more than {rows.TOLERANCE[row.dtype]:.0e}")
+    return agreement.read(path)
+
+
+def make_expected(team, row, message, folder):
+    """What all outputs of the row are compared with: the reference's in f32, whatever the dtype of the row."""
+    exact = dataclasses.replace(row, dtype="f32")
+    engine = prepare(team, exact, {**message, "row": exact.message()}, REFERENCE)
+    if engine["status"] != "ok":
+        raise SystemExit(f"peers: {REFERENCE}, which the others are checked against, could not run {exact.name}: "
+                         f"{engine['reason']}")
+    output(team, REFERENCE, folder / EXPECTED)
 
 
 def clean_burst(watch, worker, message, timeout):
@@ -147,7 +157,8 @@ def burst_medians(engine):
 def measure(row, team, watch, message, options, folder):
     """The record of one row."""
     engines = {}
-    for name in [REFERENCE, *(n for n in team.names if n != REFERENCE)]:  # the reference's output comes first
+    make_expected(team, row, message, folder)
+    for name in team.names:
         begin = time.monotonic()
         engines[name] = engine = prepare(team, row, message, name)
         if engine["status"] == "ok":
@@ -156,17 +167,11 @@ def measure(row, team, watch, message, options, folder):
             except (Refused, Gone) as error:
                 engine.update(status="cannot", reason=str(error))
         say(f"  {name:14} {describe(engine)}  [{time.monotonic() - begin:.0f} s]")
-        if name == REFERENCE and engine["status"] != "ok":
-            raise SystemExit(f"peers: {REFERENCE}, which the others are checked against, could not run {row.name}: "
-                             f"{engine['reason']}")
-    if REFERENCE not in team.names:
-        engines[REFERENCE]["status"] = "not measured"
     counts = run_rounds(team, watch, engines, options)
     for path in folder.glob("*.f32"):
         os.remove(path)
-    shown = {name: engines[name] for name in team.names}
     return {"type": "row", "name": row.name, "row": {**row.message(), "flops": row.flops}, "threads": options.threads,
-            "when": time.strftime("%Y-%m-%d %H:%M", time.gmtime()), "fma_peak": watch.best, "engines": shown, **counts}
+            "when": time.strftime("%Y-%m-%d %H:%M", time.gmtime()), "fma_peak": watch.best, "engines": engines, **counts}
 
 
 def describe(engine):
@@ -174,4 +179,5 @@ def describe(engine):
         return f"cannot: {engine['reason']}"
     tried = ", ".join(f"{name} {ns * 1e-6:.1f}" if ns else name for name, ns in engine["tried"])
     return (f"{engine['status']}: {engine['trial_ns'] * 1e-6:.1f} ms with {engine['settings']}"
-            + (f" (tried, ms: {tried})" if tried else "") + f"; max_abs {engine.get('max_abs', math.nan):.1e}")
+            + (f" (tried, ms: {tried})" if tried else "") + f"; max_abs {engine.get('max_abs', math.nan):.1e}, "
+              f"cosine {engine.get('min_cosine', math.nan):.5f}")

@@ -17,6 +17,7 @@
 #include "model/error.hpp"
 #include "profilers/clock.hpp"
 #include "profilers/probe.hpp"
+#include "profilers/roofs.hpp"
 #include "profilers/statistics.hpp"
 
 namespace {
@@ -28,6 +29,7 @@ using nlohmann::json;
 constexpr std::int64_t kShortNs = 1'000'000;        ///< as SHORT_NS of worker.py
 constexpr std::int64_t kWarmBelowNs = 250'000'000;  ///< as WARM_BELOW_NS of worker.py
 constexpr std::int64_t kTrialNs = 400'000'000;
+constexpr std::int64_t kPeakNs = 300'000'000;
 constexpr int kProbeBursts = 400;  ///< about 20 ms; the median of them is the rate
 
 std::vector<std::int32_t> read_ids(const std::string& path, std::size_t count) {
@@ -49,7 +51,8 @@ class Worker {
     if (what == "output") return output(message.at("path"));
     if (what == "burst") return burst(message.at("seconds"), message.at("least"));
     if (what == "probe") return probe(message.at("threads"));
-    throw BadInput("expected hello, prepare, output, burst or probe, found '" + what + "'");
+    if (what == "peak") return peak(message.at("dtype"), message.at("threads"));
+    throw BadInput("expected hello, prepare, output, burst, probe or peak, found '" + what + "'");
   }
 
  private:
@@ -168,6 +171,13 @@ class Worker {
     std::vector<double> rates(kProbeBursts);
     std::ranges::generate(rates, [this] { return probe_->burst(); });
     return {{"flops_per_s", *deformer::median(rates)}};
+  }
+
+  /// What `deformer-bench machine` measures, for one dtype.
+  static json peak(const std::string& dtype, int threads) {
+    const auto roof = deformer::measure_peak(dtype, threads, kPeakNs);
+    if (!roof.missing.empty()) throw deformer::Unavailable(roof.missing);
+    return {{"flops_per_s", roof.best_gflops * 1e9}, {"by", roof.isa + " " + roof.instruction}};
   }
 
   void require_session() const {

@@ -15,7 +15,7 @@ import machine
 import measure
 import report
 import rows
-from client import Worker
+from client import Refused, Worker
 from quiet import Watch
 from team import Team
 
@@ -64,16 +64,28 @@ def latest_records(path, now):
     return sorted(found.values(), key=lambda record: order.index(record["name"]))
 
 
+def peaks_of(dtypes, probe, threads):
+    """{dtype: {flops_per_s, by}, or {missing: why}}: the arithmetic roof, as `deformer-bench machine` measures it."""
+    found = {}
+    for dtype in dtypes:
+        try:
+            found[dtype] = probe.ask({"do": "peak", "dtype": dtype, "threads": threads}, 60)
+        except Refused as error:
+            found[dtype] = {"missing": str(error)}
+    return found
+
+
 def measure_rows(chosen, team, watch, options, work, now):
     """Yields the record of each row."""
     watch.settle()
+    peaks = peaks_of(sorted({row.dtype for row in chosen}), watch.probe, options.threads)
     for row in chosen:
         begin = time.monotonic()
         measure.say(f"peers: {row.name}")
         message = {"row": row.message(), "checkpoint": str(checkpoint.make(work, row.model)),
                    "ids": str(checkpoint.make_ids(work / "ids", row)), "threads": options.threads, "work": str(work)}
         record = {**measure.measure(row, team, watch, message, options, work), **now,
-                  "seconds": time.monotonic() - begin}
+                  "peak": peaks[row.dtype], "seconds": time.monotonic() - begin}
         for line in report.engine_lines(record):
             measure.say("    " + "  ".join(map(str, line[2:])))
         measure.say(f"  {record['seconds']:.0f} s, {record['discarded']} bursts thrown away")

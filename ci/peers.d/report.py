@@ -73,7 +73,7 @@ def headline_line(record):
         return line + [f"INVALID or missing: {reason}"] + [NO] * 7
     rate = row["flops"] / ours["median"]
     line += [time_text(ours["median"]), interval_text(ours["interval"], time_text), f"{rate:.0f}",
-             f"{rate * 1e9 / record['fma_peak']:.2f}"]
+             NO if peak_of(record) is None else f"{rate * 1e9 / peak_of(record):.2f}"]
     if peer is None:
         return line + [NO] * 4
     entry = summary[peer]
@@ -81,7 +81,22 @@ def headline_line(record):
                    interval_text(entry["ratio_interval"], ratio_text), verdict(entry)]
 
 
-HEADLINE = ["L", "b", "ours", "95 %", "GFLOP/s", "of FMA peak", "fastest peer", "peer / ours", "95 %", ""]
+def peak_of(record):
+    """FLOP/s of the row's dtype: the highest of all readings in the run for f32. None where no loop measures it."""
+    measured = record["peak"].get("flops_per_s")
+    return max(record["fma_peak"], measured or 0) if record["row"]["dtype"] == "f32" else measured
+
+
+def peak_line(records):
+    dtype = records[0]["row"]["dtype"]
+    peak = max((peak_of(record) or 0 for record in records))
+    if not peak:
+        return f"{dtype} peak: unknown, {records[0]['peak']['missing']}."
+    by = records[0]["peak"].get("by")
+    return f"{dtype} peak: {peak * 1e-9:.0f} GFLOP/s" + (f" ({by})." if by else ".")
+
+
+HEADLINE = ["L", "b", "ours", "95 %", "GFLOP/s", "of peak", "fastest peer", "peer / ours", "95 %", ""]
 
 
 def engine_lines(record):
@@ -93,14 +108,14 @@ def engine_lines(record):
         if name not in summary:
             status = "INVALID: " if engine["status"] == "invalid" else ""
             reason = engine.get("reason", "no undisturbed burst")
-            lines.append(place + [NO] * 5 + [distance_text(engine), 0, status + reason])
+            lines.append(place + [NO] * 5 + [distance_text(engine), cosine_text(engine), 0, status + reason])
             continue
         entry = summary[name]
         lines.append(place + [time_text(entry["median"]), interval_text(entry["interval"], time_text),
                               f"{row['flops'] / entry['median']:.0f}",
                               NO if name == OURS else ratio_text(entry["ratio"]),
                               NO if name == OURS else interval_text(entry["ratio_interval"], ratio_text),
-                              distance_text(engine), entry["rounds"], engine["settings"]])
+                              distance_text(engine), cosine_text(engine), entry["rounds"], engine["settings"]])
     return lines
 
 
@@ -108,7 +123,11 @@ def distance_text(engine):
     return f"{engine['max_abs']:.1e}" if "max_abs" in engine else NO
 
 
-ENGINE = ["L", "b", "engine", "median", "95 %", "GFLOP/s", "peer / ours", "95 %", "max_abs", "rounds",
+def cosine_text(engine):
+    return f"{engine['min_cosine']:.5f}" if "min_cosine" in engine else NO
+
+
+ENGINE = ["L", "b", "engine", "median", "95 %", "GFLOP/s", "peer / ours", "95 %", "max_abs", "cosine", "rounds",
           "settings chosen, or why not"]
 
 
@@ -122,7 +141,7 @@ def group_section(records):
         if OURS in summary and peer is not None and summary[peer]["ratio"] is not None:
             ratios.append(summary[peer]["ratio"])
     mean = stats.geometric_mean(ratios)
-    lines = [f"## {first['model']}, {first['dtype']}, {records[0]['threads']} threads", ""]
+    lines = [f"## {first['model']}, {first['dtype']}, {records[0]['threads']} threads", "", peak_line(records), ""]
     lines += table(HEADLINE, [headline_line(record) for record in records])
     if mean:
         lines += ["", f"Geometric mean of fastest peer / ours over {len(ratios)} rows: {mean:.3f}."]
@@ -138,11 +157,12 @@ second), each engine in its own process, all others stopped. A round is one burs
 are over rounds (of a burst, its median), ratios are formed round by round, intervals are order statistics at 95 % (none
 below 6 rounds). Bursts around which the FMA rate fell below 0.95 of the best seen, or during which others used over 5 %
 of the processors, are thrown away whole and made again. Where a round takes over 10 s, peers over 1.15x slower than the
-quickest rest after one round. All compute in the dtype of the table (f32 is forced where an engine's default is bf16),
-from the ids to the last hidden state; `max_abs` is that state's distance from torch-eager's in f32, INVALID beyond the
-tolerance. Settings are the quickest of those tried (at batch 8 for larger ones). GFLOP/s
-counts GEMM + attention, n b (24 d^2 L + 4 d L^2); the FMA peak is the best rate of a register-only loop on all threads
-in the same run.
+quickest rest after one round. All compute in the dtype of the table (f32 is forced where an engine's default is bf16;
+in int8 the products are, and what is left is as each engine likes it, named in its settings), from the ids to the last
+hidden state. `max_abs` is that state's largest distance from torch-eager's in f32, `cosine` the smallest between a row
+of it and theirs; INVALID where f32 is more than 1e-4 away, or the cosine below 0.999 in bf16, 0.99 in int8. Settings
+are the quickest of those tried (at batch 8 for larger ones). GFLOP/s counts GEMM + attention, n b (24 d^2 L + 4 d L^2),
+int8's too; a peak is the best rate of a register-only loop of that dtype on all threads in the same run.
 """
 
 
@@ -150,8 +170,7 @@ def page(records, machine, versions, command):
     """The whole Markdown page; `records` in the order of the table."""
     lines = ["# Peers: one forward pass, ours and others'", "", HOW]
     lines += table(["machine", ""], machine.items())
-    lines += ["", f"FMA peak: {max(r['fma_peak'] for r in records) * 1e-9:.0f} GFLOP/s.",
-              f"Measured {min(r['when'] for r in records)} to {max(r['when'] for r in records)} UTC.", ""]
+    lines += ["", f"Measured {min(r['when'] for r in records)} to {max(r['when'] for r in records)} UTC.", ""]
     lines += table(["engine", "versions"], [(name, ", ".join(f"{key} {value}" for key, value in found.items()))
                                             for name, found in versions.items()]) + [""]
     groups = {}

@@ -31,14 +31,13 @@ MODELS = {
 # (model, dtype, lengths, batches): every length with every batch.
 TABLE = [
     ("bert-base", "f32", (27, 128, 320, 512), (1, 8, 32)),
+    ("bert-base", "bf16", (27, 320), (1, 8)),
+    ("bert-base", "int8", (27, 320), (1, 8)),
     ("xlnet-base", "f32", (27, 320), (1, 8)),
 ]
-EXTRA = [("bert-tiny", "f32", (27, 128), (1, 8)), ("xlnet-tiny", "f32", (27, 128), (1, 8))]  # only when --rows names them
+EXTRA = [(model, dtype, (27, 128), (1, 8)) for model in ("bert-tiny", "xlnet-tiny")  # only when --rows names them
+         for dtype in ("f32", "bf16", "int8")]
 QUICK = r"^bert-base/f32/(L27|L320)/b1$"
-
-# Largest distance of a last hidden state from torch eager's in f32, by dtype of the row. The outputs are LayerNorm's,
-# of size 1 to 4; f32 engines differ by about 1e-5 there.
-TOLERANCE = {"f32": 1e-4}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +54,12 @@ class Row:
     @property
     def family(self):
         return MODELS[self.model]["model_type"]
+
+    @property
+    def width(self):
+        """Values of one token's last hidden state."""
+        config = MODELS[self.model]
+        return config.get("hidden_size") or config["d_model"]
 
     @property
     def question(self):

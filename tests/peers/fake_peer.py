@@ -2,7 +2,7 @@
 
     python fake_peer.py SPEED [trait...]      SPEED: ns a forward
 
-Traits: `wrong` (its output is off), `refuses`, `dies` (in the first burst), `hangs`, `chatty` (a library's print on stdout).
+Traits: `wrong` (its output is off), `rounded` (it is, a little, but not in f32), `refuses`, `dies` (in the first burst), `hangs`, `chatty` (a library's print on stdout).
 """
 
 import array
@@ -28,14 +28,15 @@ class Output(list):
 
 
 class Runner:
-    def __init__(self, factor):
-        self.factor = factor
+    def __init__(self, factor, dtype):
+        self.factor, self.dtype = factor, dtype
 
     def run(self):
         time.sleep(SPEED * self.factor * 1e-9)
 
     def output(self):
-        return Output([1.0, 2.5 if "wrong" in TRAITS else 2.0])
+        rounded = "rounded" in TRAITS and self.dtype != "f32"
+        return Output([1.0, 2.5 if "wrong" in TRAITS else 2.125 if rounded else 2.0])
 
 
 class Engine:
@@ -49,11 +50,12 @@ class Engine:
     def release(self):
         pass
 
-    def candidates(self, _row):
+    def candidates(self, row):
         if "refuses" in TRAITS:
             raise worker.CannotRun("no kernel for it")
-        return [("slow", lambda ids, types: Runner(3)), ("broken", lambda ids, types: 1 / 0),
-                ("fast", lambda ids, types: Runner(1))]
+        dtype = row["dtype"]
+        return [("slow", lambda ids, types: Runner(3, dtype)), ("broken", lambda ids, types: 1 / 0),
+                ("fast", lambda ids, types: Runner(1, dtype))]
 
 
 class Misbehaving(worker.Worker):

@@ -9,6 +9,7 @@ import unittest
 from unittest import mock
 
 import support
+import agreement
 import client
 import measure
 from support import ROW, QuietMachine, fake_team
@@ -146,49 +147,55 @@ class Rounds(Teams):
 
 
 class Agreement(Teams):
-    """The numerical check needs numpy, which a bare machine does not have: one stands in for the two calls it makes."""
-
-    def checked(self, **described):
+    def checked(self, dtype="f32", **described):
         team = self.team(torch_eager="1e6", **described)
-        engines = self.prepared(team)
-        with mock.patch.dict("sys.modules", numpy=FakeNumpy):
+        row = support.rows.Row(ROW.model, dtype, ROW.length, ROW.batch)
+        engines = self.prepared(team, row)
+        measure.make_expected(team, row, MESSAGE, team.work)
+        with mock.patch.object(support.rows.Row, "width", 2):
             for name in team.names:
-                measure.check(team, ROW, name, engines[name], team.work)
+                measure.check(team, row, name, engines[name], team.work)
         return engines
 
     def test_one_that_agrees_is_ok(self):
         engine = self.checked(openvino="1e6")["openvino"]
         self.assertEqual((engine["status"], engine["max_abs"]), ("ok", 0.0))
+        self.assertAlmostEqual(engine["min_cosine"], 1)
 
     def test_one_that_differs_is_invalid_and_says_by_how_much(self):
         engine = self.checked(openvino="1e6 wrong")["openvino"]
         self.assertEqual((engine["status"], engine["max_abs"]), ("invalid", 0.5))
-        self.assertIn("differs from torch-eager by 5.0e-01", engine["reason"])
+        self.assertIn("differs from torch-eager in f32 by 5.0e-01", engine["reason"])
+
+    def test_a_narrow_one_is_judged_by_direction(self):
+        self.assertEqual(self.checked("int8", openvino="1e6 wrong")["openvino"]["status"], "ok", "cosine 0.9965")
+        engine = self.checked("bf16", openvino="1e6 wrong")["openvino"]
+        self.assertEqual(engine["status"], "invalid")
+        self.assertRegex(engine["reason"], "a row's cosine is 0.99[0-9]*, below 0.999")
+
+    def test_the_reference_itself_is_judged_in_f32(self):
+        team = self.team(torch_eager="1e6 rounded")
+        row = support.rows.Row(ROW.model, "bf16", ROW.length, ROW.batch)
+        measure.make_expected(team, row, MESSAGE, team.work)
+        engine = self.prepared(team, row)["torch-eager"]
+        with mock.patch.object(support.rows.Row, "width", 2):
+            measure.check(team, row, "torch-eager", engine, team.work)
+        self.assertEqual(engine["max_abs"], 0.125)
 
 
-class FakeArray(list):
-    size = property(len)
+class Compare(unittest.TestCase):
+    def test_the_worst_row_decides(self):
+        found = agreement.compare([1, 0, 0, 1], [1, 0, 1, 1], "int8", 2)
+        self.assertAlmostEqual(found["min_cosine"], 0.5 ** 0.5)
+        self.assertIn("reason", found)
 
-    def __sub__(self, other):
-        return FakeArray(a - b for a, b in zip(self, other))
+    def test_what_is_no_number_never_agrees(self):
+        for dtype in ("f32", "bf16", "int8"):
+            for bad in (float("nan"), float("inf")):
+                self.assertIn("reason", agreement.compare([1, bad, 1, 0], [1, 0, 1, 0], dtype, 2), dtype)
 
-    def max(self):
-        return max(self)
-
-
-class FakeNumpy:
-    float32 = "f"
-
-    @staticmethod
-    def fromfile(path, kind):
-        import array
-        found = array.array(kind)
-        found.frombytes(pathlib.Path(path).read_bytes())
-        return FakeArray(found)
-
-    @staticmethod
-    def abs(values):
-        return FakeArray(map(abs, values))
+    def test_sizes_must_agree(self):
+        self.assertEqual(agreement.compare([1], [1, 0], "bf16", 2), {"reason": "expected 2 values, found 1"})
 
 
 if __name__ == "__main__":

@@ -57,9 +57,22 @@ class Page(unittest.TestCase):
 
     def test_says_what_was_measured(self):
         page = self.page()
-        for text in ("openvino 1.2", "FMA peak: 200 GFLOP/s", "Again: `ci/peers --rows x`", "2.000", "10.0 ms",
+        for text in ("openvino 1.2", "f32 peak: 200 GFLOP/s (AVX2 vfmadd)", "0.99987", "Again: `ci/peers --rows x`", "2.000", "10.0 ms",
                      "ours is faster", "thrown away: 6; given up after 4 tries: 2", "no undisturbed burst", "100", "| 0.50 |"):
             self.assertIn(text, page)
+
+    def test_a_narrow_dtype_has_a_section_and_a_peak_of_its_own(self):
+        narrow = record({"ours": TEN, "openvino": TWENTY}, dtype="bf16")
+        narrow["peak"] = {"flops_per_s": 4e11, "by": "AMX tdpbf16ps"}
+        page = report.page([record({"ours": TEN}), narrow], {"CPU": "x"}, {}, "ci/peers")
+        for text in (", f32, 2 threads", ", bf16, 2 threads", "bf16 peak: 400 GFLOP/s (AMX tdpbf16ps)", "| 0.25 |"):
+            self.assertIn(text, page)
+
+    def test_a_peak_that_no_loop_measures_is_blank_and_says_why(self):
+        narrow = record({"ours": TEN, "openvino": TWENTY}, dtype="int8")
+        narrow["peak"] = {"missing": "tiles have no loop"}
+        self.assertEqual(report.headline_line(narrow)[report.HEADLINE.index("of peak")], report.NO)
+        self.assertIn("int8 peak: unknown, tiles have no loop.", report.page([narrow], {"CPU": "x"}, {}, "ci/peers"))
 
     def test_units(self):
         self.assertEqual([report.time_text(ns) for ns in (None, 999, 12345, 1.5e6, 2.345e9, 1e11)],

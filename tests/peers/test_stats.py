@@ -49,9 +49,10 @@ class Ratios(unittest.TestCase):
 
 class Rows(unittest.TestCase):
     def test_the_table_is_every_length_with_every_batch(self):
-        self.assertEqual(len(rows.select("^bert-base/")), 12)
+        self.assertEqual(len(rows.select("^bert-base/f32/")), 12)
+        self.assertEqual(len(rows.select("^bert-base/(bf16|int8)/")), 8)
         self.assertEqual(len(rows.select("^xlnet-base/")), 4)
-        self.assertEqual(len(rows.select()), 16)
+        self.assertEqual(len(rows.select()), 24)
         self.assertEqual([row.name for row in rows.select(rows.QUICK)], ["bert-base/f32/L27/b1", "bert-base/f32/L320/b1"])
 
     def test_flops_are_the_cost_models(self):
