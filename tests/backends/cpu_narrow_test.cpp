@@ -212,9 +212,8 @@ TEST(CpuNarrow, ARunTouchesItsPlannedMemoryAndReadsNoneThatWasThereBefore) {
 }
 
 TEST(CpuNarrow, WeightsTakeAHalfAndAQuarter) {
-  ModelConfig config = small_vocabulary("minilm-l6", 2);
+  const ModelConfig config = small_vocabulary("minilm-l6", 2);
   const auto weights = random_weights(config, 7);
-  config.max_positions = 16;
   const auto bytes = [&](DType dtype) {
     return static_cast<double>(make_cpu_backend(EngineChoice::panels)
                                    ->load(*weights, {.dtype = dtype, .positions = 16})
