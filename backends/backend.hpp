@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "cache/pool_memory.hpp"
 #include "model/config.hpp"
 #include "model/plan.hpp"
 #include "model/ranges.hpp"
@@ -33,7 +34,8 @@ struct Inputs {
   std::span<const std::int32_t> question_ids;  ///< all questions, packed; empty for prefill
   std::span<const std::int32_t>
       passage_ids;  ///< all passages, packed; empty when the plan loads them
-  /// Plans that load: one encoded passage (cache/codec.hpp) per entry of shape.passage_tokens.
+  /// Plans that load: one encoded passage (cache/codec.hpp) per entry of shape.passage_tokens, in
+  /// memory of the session's `cache_at` (made by Model::pool_memory where it is not the host's).
   std::span<const std::byte* const> cached_passages;
 };
 
@@ -60,6 +62,10 @@ struct SessionOptions {
   /// Every layer uses the weights of layer 0, so that they come from the caches, as far as these
   /// hold one layer. The result means nothing: it is a probe for what fetching weights costs.
   bool one_layer = false;
+  /// Where `Inputs::cached_passages` lie.
+  CachePlace cache_at = CachePlace::device;
+  /// Every run begins with the device's last-level cache emptied, outside of what device_ns tells.
+  bool cold = false;
 };
 
 struct SessionMemory {
@@ -68,6 +74,14 @@ struct SessionMemory {
   std::int64_t allocated_bytes = 0;  ///< what the activation arena really holds, for all sessions
   /// Of peak_bytes, what is alive while each phase runs, parallel to plan.phases; empty if unknown.
   std::vector<std::int64_t> phase_bytes = {};
+};
+
+/// What a device ran of one kernel (or of copies: "copy") in one phase of a forward.
+struct KernelTime {
+  std::string name;
+  int phase = -1;  ///< index into plan.phases; -1: of none
+  std::int64_t count = 0;
+  std::int64_t ns = 0;  ///< by the device's clock, all of them together
 };
 
 class Session {
@@ -90,10 +104,20 @@ class Session {
   virtual std::span<const float> layer_output(Segment segment, std::int64_t layers) const = 0;
   /// Nanoseconds of each phase in the last run, parallel to plan.phases; 0 with Detail::none.
   virtual std::span<const std::int64_t> phase_ns() const = 0;
+  /// Of each phase, nanoseconds of the last run that it worked beside an earlier phase of the plan
+  /// and so cost nothing: phase_ns is what it added, their sum how long it took. Parallel to
+  /// plan.phases; empty where phases follow each other.
+  virtual std::span<const std::int64_t> hidden_ns() const { return {}; }
   /// Times of the last run by range, thread by thread; its tree is that of plan_ranges(config,
   /// plan, options.detail). Not const: a test may delay an operation. Null where a backend records
   /// none.
   virtual RangeLog* ranges() { return nullptr; }
+  /// Nanoseconds of the last run by the device's own clock, from its first operation to its last;
+  /// nullopt where the caller's clock is the one that counts.
+  virtual std::optional<std::int64_t> device_ns() const { return std::nullopt; }
+  /// One forward that is watched, not timed: what the device ran, in the order it first ran. Empty
+  /// where no device does. @throws Unavailable when it can't be watched here.
+  virtual std::vector<KernelTime> kernels(const Inputs& /*inputs*/) { return {}; }
   virtual SessionMemory memory() const = 0;
   /// FLOPs actually issued by one forward (padding of tiles included) if known, else nullopt.
   virtual std::optional<std::int64_t> flops_executed() const { return std::nullopt; }
@@ -113,6 +137,11 @@ class Model {
   /// @throws BadInput when the shape exceeds the position table; Unavailable when not supported.
   virtual std::unique_ptr<Session> prepare(const Plan& plan, const Shape& shape,
                                            const SessionOptions& options) = 0;
+  /// Memory for cached passages; null where that is the host's plain memory. Outlived by the model.
+  /// @throws Unavailable when there is not as much.
+  virtual std::unique_ptr<PoolMemory> pool_memory(CachePlace /*place*/, std::int64_t /*bytes*/) {
+    return nullptr;
+  }
 };
 
 struct LoadOptions {
@@ -129,6 +158,11 @@ struct BackendInfo {
   std::string name;         ///< "cpu", "reference"
   std::string description;  ///< one line with library versions
   std::string unavailable;  ///< why it can't be used here; empty when it can
+  /// Of the device that computes, where it is not the host's processors.
+  std::string device = {};               ///< "NVIDIA H100 80GB HBM3"
+  std::string device_bus = {};           ///< "00000000:01:00.0", by which NVML knows it
+  std::int64_t device_memory_bytes = 0;  ///< what can be had of its memory
+  std::int64_t device_cache_bytes = 0;   ///< its last-level cache
 };
 
 class Backend {
@@ -141,6 +175,17 @@ class Backend {
   /// Why this can't be run, or nullopt when it can.
   virtual std::optional<std::string> why_not(const ModelConfig& config, DType dtype,
                                              DType cache_dtype) const = 0;
+  /// Why points can't be measured with cached passages there, or cold, or nullopt.
+  virtual std::optional<std::string> why_not_placed(CachePlace cache_at, bool cold) const {
+    if (cache_at != CachePlace::device) {
+      return "--cache-at " + std::string(to_string(cache_at)) + ": the " + info().name +
+             " backend computes from host memory, there is no other place to load from";
+    }
+    if (cold) {
+      return "--cold: the " + info().name + " backend has no device cache to empty";
+    }
+    return std::nullopt;
+  }
   virtual std::unique_ptr<Model> load(const WeightSource& weights, const LoadOptions& options) = 0;
 };
 

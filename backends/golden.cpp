@@ -198,8 +198,9 @@ class Reader {
 
 /// The passage's rows at the split, encoded as they would be cached.
 std::vector<std::byte> encode_passage(Model& model, const GoldenCase& golden,
-                                      const SessionOptions& options) {
+                                      SessionOptions options) {
   const ModelConfig& config = model.config();
+  options.cache_at = CachePlace::device;  // of no meaning here
   const Plan prefill = make_prefill_plan(config, golden.split, golden.order);
   const auto session = model.prepare(prefill, golden.shape(), options);
   Inputs inputs = golden.inputs();
@@ -233,11 +234,17 @@ GoldenSet read_golden(const std::filesystem::path& dir, const std::filesystem::p
 
 CaseOutput run_golden_case(Model& model, const GoldenCase& golden, const SessionOptions& options) {
   std::vector<std::byte> encoded;
+  std::unique_ptr<PoolMemory> memory;
   std::vector<const std::byte*> passages;
   Inputs inputs = golden.inputs();
   if (golden.variant == Variant::cached) {
     encoded = encode_passage(model, golden, options);
     passages = {encoded.data()};
+    memory = model.pool_memory(options.cache_at, static_cast<std::int64_t>(encoded.size()));
+    if (memory) {
+      memory->write(0, encoded);
+      passages = {memory->address()};
+    }
     inputs.passage_ids = {};
     inputs.cached_passages = passages;
   }

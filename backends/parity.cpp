@@ -63,6 +63,7 @@ int coarseness(DType dtype) {
       return 0;
     case DType::bf16:
     case DType::f16:
+    case DType::tf32:
       return 1;
     case DType::int8:
     case DType::fp8:

@@ -105,21 +105,29 @@ PoolSize plan_pool(const Shape& shape, std::int64_t d_model, DType dtype,
              : plan_by_rule(wanted, last_level_cache_bytes, available_bytes, std::max(readers, 1));
 }
 
-PassagePool::PassagePool(const Shape& shape, std::int64_t d_model, DType dtype, std::int64_t sets)
+std::int64_t PassagePool::bytes_of_pool(const Shape& shape, std::int64_t d_model, DType dtype,
+                                        std::int64_t sets) {
+  // A decoder may read a whole vector's mask bits where a row's last ones stand.
+  constexpr std::int64_t kReadBeyond = 8;
+  return sets * bytes_of_set(shape, d_model, dtype) + kReadBeyond;
+}
+
+PassagePool::PassagePool(const Shape& shape, std::int64_t d_model, DType dtype, std::int64_t sets,
+                         std::unique_ptr<PoolMemory> memory)
     : shape_(shape),
       d_model_(d_model),
       dtype_(dtype),
       sets_(sets),
-      set_bytes_(bytes_of_set(shape, d_model, dtype)) {
+      set_bytes_(bytes_of_set(shape, d_model, dtype)),
+      memory_(std::move(memory)) {
   if (sets < 1) {
     throw BadInput(fmt::format("pool: expected at least 1 set, found {}", sets));
   }
   // Zeroed, hence touched: a timed load never faults a page in.
-  // A decoder may read a whole vector's mask bits where a row's last ones stand.
-  constexpr std::int64_t kReadBeyond = 8;
-  bytes_.resize(static_cast<std::size_t>(sets * set_bytes_ + kReadBeyond));
+  bytes_.resize(
+      static_cast<std::size_t>(memory_ ? set_bytes_ : bytes_of_pool(shape, d_model, dtype, sets)));
   passages_.reserve(static_cast<std::size_t>(sets) * shape.passage_tokens.size());
-  const std::byte* next = bytes_.data();
+  const std::byte* next = memory_ ? memory_->address() : bytes_.data();
   for (std::int64_t set = 0; set < sets; ++set) {
     for (const std::int64_t tokens : shape.passage_tokens) {
       passages_.push_back(next);
@@ -129,16 +137,26 @@ PassagePool::PassagePool(const Shape& shape, std::int64_t d_model, DType dtype, 
 }
 
 void PassagePool::store(std::int64_t set, std::span<const float> rows) {
-  encode_rows(dtype_, rows, d_model_,
-              std::span(bytes_).subspan(static_cast<std::size_t>(set * set_bytes_),
-                                        static_cast<std::size_t>(set_bytes_)));
+  const std::int64_t offset = set * set_bytes_;
+  const auto room = std::span(bytes_).subspan(memory_ ? 0 : static_cast<std::size_t>(offset),
+                                              static_cast<std::size_t>(set_bytes_));
+  encode_rows(dtype_, rows, d_model_, room);
+  if (memory_) {
+    memory_->write(offset, room);
+  }
 }
 
 void PassagePool::copy_set(std::int64_t from, std::int64_t to) {
-  if (from != to) {
-    std::memcpy(bytes_.data() + to * set_bytes_, bytes_.data() + from * set_bytes_,
-                static_cast<std::size_t>(set_bytes_));
+  if (from == to) {
+    return;
   }
+  if (memory_) {
+    memory_->write(to * set_bytes_,
+                   {memory_->address() + from * set_bytes_, static_cast<std::size_t>(set_bytes_)});
+    return;
+  }
+  std::memcpy(bytes_.data() + to * set_bytes_, bytes_.data() + from * set_bytes_,
+              static_cast<std::size_t>(set_bytes_));
 }
 
 std::span<const std::byte* const> PassagePool::set(std::int64_t index) const {

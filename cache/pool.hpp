@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "cache/pool_memory.hpp"
 #include "model/shape.hpp"
 #include "model/types.hpp"
 
@@ -32,7 +33,13 @@ PoolSize plan_pool(const Shape& shape, std::int64_t d_model, DType dtype,
 
 class PassagePool {
  public:
-  PassagePool(const Shape& shape, std::int64_t d_model, DType dtype, std::int64_t sets);
+  /// `memory`: where the passages lie, bytes_of_pool of it; null for the host's plain memory.
+  PassagePool(const Shape& shape, std::int64_t d_model, DType dtype, std::int64_t sets,
+              std::unique_ptr<PoolMemory> memory = nullptr);
+
+  /// What the memory of such a pool must hold, what a decoder reads beyond the last row included.
+  static std::int64_t bytes_of_pool(const Shape& shape, std::int64_t d_model, DType dtype,
+                                    std::int64_t sets);
 
   std::int64_t sets() const { return sets_; }
   std::int64_t bytes() const { return sets_ * set_bytes_; }
@@ -52,7 +59,8 @@ class PassagePool {
   DType dtype_;
   std::int64_t sets_;
   std::int64_t set_bytes_;
-  std::vector<std::byte> bytes_;
+  std::unique_ptr<PoolMemory> memory_;
+  std::vector<std::byte> bytes_;  ///< the whole pool, or one set on its way to `memory_`
   std::vector<const std::byte*> passages_;
 };
 

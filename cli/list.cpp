@@ -5,10 +5,12 @@
 #include "backends/registry.hpp"
 #include "cache/codec.hpp"
 #include "cli/app.hpp"
+#include "cli/plugin_option.hpp"
 #include "cli/verbs.hpp"
 #include "model/config.hpp"
 #include "profilers/counters.hpp"
 #include "profilers/energy.hpp"
+#include "profilers/nvml.hpp"
 #include "profilers/nvtx_ranges.hpp"
 #include "reports/table.hpp"
 #include "workloads/tasks.hpp"
@@ -58,6 +60,12 @@ void add_counters(std::vector<ordered_json>& rows) {
   }
   rows.push_back(row("profiler", "PAPI", papi_version(), papi_missing()));
   rows.push_back(row("profiler", "NVTX", "v3, domain deformer-bench", nvtx_missing()));
+  const NvmlDevice device("");
+  rows.push_back(row("profiler", "NVML",
+                     device.missing().empty()
+                         ? fmt::format("{}, driver {}", device.name(), device.driver())
+                         : "clocks, throttling, energy and processes of a GPU",
+                     device.missing()));
   rows.push_back(
       row("profiler", "energy", "processor packages (RAPL by powercap)", EnergyMeter().missing()));
 }
@@ -81,7 +89,8 @@ std::vector<ordered_json> all_rows() {
     const BackendInfo info = backend->info();
     rows.push_back(row("backend", info.name, info.description, info.unavailable));
   }
-  for (const DType dtype : {DType::f32, DType::bf16, DType::f16, DType::int8, DType::fp8}) {
+  for (const DType dtype :
+       {DType::f32, DType::tf32, DType::bf16, DType::f16, DType::int8, DType::fp8}) {
     rows.push_back(row("dtype", to_string(dtype), "weights and activations",
                        unsupported(*builtin_model("bert-base"), dtype)));
   }
@@ -116,10 +125,13 @@ int run_list_verb(const std::vector<std::string>& arguments) {
           "Models, tasks, backends, dtypes and counters, with the reason when one is missing.",
           "deformer-bench list");
   std::string format;
+  PluginOption plugins;
+  plugins.add_to(app);
   add_format(app, format, {"console", "markdown", "json"});
   if (const auto code = app.read(arguments)) {
     return *code;
   }
+  plugins.add_backends_or_reasons();
   const std::vector<ordered_json> rows = all_rows();
   if (format == "json") {
     print_json("list", rows);

@@ -30,6 +30,7 @@ constexpr std::array kVerbs{
     Verb{"report", "run files as console, markdown, latex, csv, html, gbench or json",
          run_report_verb},
     Verb{"compare", "two run files side by side, paired by key", run_compare_verb},
+    Verb{"gate", "verdict on head against base, for CI", run_gate_verb},
     Verb{"verify", "parity of a backend with golden data", run_verify_verb},
     Verb{"cost", "the cost model alone: FLOPs, bytes, predicted crossover", run_cost_verb},
     Verb{"profile", "one shape, opened up: phases, operations, roofs, what bounds each",

@@ -1,13 +1,38 @@
 #include "cli/measuring_options.hpp"
 
 #include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 
 #include <fmt/format.h>
 
+#include "backends/registry.hpp"
 #include "build_id.hpp"
 #include "model/error.hpp"
+#include "model/sha256.hpp"
 
 namespace deformer::cli {
+
+namespace {
+
+/// "+cuda:1a2b3c4d" for every backend that is a module: other code is another build, and what it
+/// measured does not count as done.
+std::string modules_suffix(const std::vector<std::string>& backends) {
+  std::string suffix;
+  for (const std::string& backend : backends) {
+    const std::filesystem::path file = backend_origin(backend).file;
+    if (file.empty()) {
+      continue;
+    }
+    std::ifstream in(file, std::ios::binary);
+    const std::string bytes{std::istreambuf_iterator<char>(in), {}};
+    suffix += fmt::format("+{}:{}", backend, sha256_hex(bytes).substr(0, 8));
+  }
+  return suffix;
+}
+
+}  // namespace
 
 void MeasuringOptions::add_to(CLI::App& app, const std::string& max_time_help) {
   app.add_option("--max-time", max_time_s_, max_time_help)->capture_default_str();
@@ -59,7 +84,7 @@ SweepOptions MeasuringOptions::sweep(const App& app, const SweepSpec& spec,
   if (!sweep.resolved_options.contains("threads")) {
     sweep.resolved_options["threads"] = spec.default_threads;
   }
-  sweep.build = {kVersion, kRevision, kBuildId, kBuildFlags};
+  sweep.build = {kVersion, kRevision, kBuildId + modules_suffix(spec.backends), kBuildFlags};
   return sweep;
 }
 

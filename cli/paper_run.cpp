@@ -129,7 +129,14 @@ int measure_paper(const PaperRun& run, const std::vector<std::string>& command,
   for (std::size_t i = 0; i < parts.size() && !interrupted(); ++i) {
     const SweepSpec spec = spec_of(parts[i], threads);
     std::vector<PlannedGroup> groups = expand(spec);
-    mark_unavailable(groups);
+    try {
+      mark_unavailable(groups);
+    } catch (const Unavailable& error) {  // the other parts of the paper may fit
+      if (!run.quiet) {
+        warn(fmt::format("{}: not measured: {}", describe(parts[i]), error.what()));
+      }
+      continue;
+    }
     const double fewest = fewest_seconds(groups);
     if (fewest > left_s()) {
       if (!run.quiet) {

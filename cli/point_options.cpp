@@ -76,8 +76,10 @@ void PointOptions::add_to(CLI::App& app) {
   add_list(app, "--candidates,-c", c_, "AXIS of passages an item (default 1)");
   add_list(app, "--order", order_, "question-first passage-first (default: the task's)");
   add_list(app, "--backend", backend_, "Backends (default cpu; see `list`)");
-  add_list(app, "--dtype", dtype_, "f32 bf16 f16 int8 fp8 (default f32)");
+  add_list(app, "--dtype", dtype_, "f32 tf32 bf16 f16 int8 fp8 (default f32)");
   add_list(app, "--cache-dtype", cache_dtype_, "Storage of cached passages (default: as --dtype)");
+  add_list(app, "--cache-at", cache_at_,
+           "device pinned pageable: memory that holds cached passages (default: the device's)");
   add_list(app, "--threads,-t", threads_,
            "AXIS of threads (default: the cores this process may use)");
   add_list(app, "--instances", instances_, "AXIS of sessions side by side (default 1)");
@@ -87,6 +89,9 @@ void PointOptions::add_to(CLI::App& app) {
   app.add_option("--questions", questions_, "Real questions, one a line")->group("Points");
   app.add_option("--passages", passages_, "Passages in the pool (default: by the cache size)")
       ->group("Points");
+  app.add_flag("--cold", cold_, "Empty the device's last-level cache before every forward")
+      ->group("Points");
+  plugins_.add_to(app);
   app.add_option("--seed", seed_, "Of weights, ids, lengths and order")->group("Points");
   app.add_option("--filter", filter_, "Keep points whose name matches this regular expression")
       ->group("Points");
@@ -94,6 +99,7 @@ void PointOptions::add_to(CLI::App& app) {
 
 SweepSpec PointOptions::spec(bool weights_needed) const {
   SweepSpec spec;
+  plugins_.add_backends();
   spec.splits = axis("--split", split_, 0, kMostLayers);
   spec.batches = axis("--batch", batch_, 1, kMostTexts);
   spec.questions = axis("--question", question_, 1, kMostTokens);
@@ -103,13 +109,15 @@ SweepSpec PointOptions::spec(bool weights_needed) const {
   spec.threads = axis("--threads", threads_, 1, kMostThreads);
   spec.instances = axis("--instances", instances_, 1, kMostThreads);
   spec.variants = words("--variant", variant_, "full decomposed cached", parse_variant);
-  spec.dtypes = words("--dtype", dtype_, "f32 bf16 f16 int8 fp8", [](const std::string& word) {
+  spec.dtypes = words("--dtype", dtype_, "f32 tf32 bf16 f16 int8 fp8", [](const std::string& word) {
     const auto dtype = parse_dtype(word);
     return dtype == DType::bit1 ? std::nullopt : dtype;
   });
   spec.cache_dtypes =
       words("--cache-dtype", cache_dtype_, "f32 bf16 f16 int8 fp8 bit1", parse_dtype);
   spec.orders = words("--order", order_, "question-first passage-first", parse_order);
+  spec.cache_places = words("--cache-at", cache_at_, "device pinned pageable", parse_cache_place);
+  spec.cold = cold_;
   spec.tasks = split_list(task_);
   spec.backends = split_list(backend_);
   for (const std::string& backend : spec.backends) {

@@ -159,7 +159,9 @@ void print_report(LoadedRows loaded, const ReportArguments& arguments) {
   Table table = report_table(std::move(loaded.rows), options);
   table.provenance = provenance;
   table.notes.insert(table.notes.end(), loaded.machines.begin(), loaded.machines.end());
-  print_tables("report", {table}, arguments.format, arguments.standalone);
+  std::vector<Table> tables;  // moved: a list in braces would copy every cell of a long report
+  tables.push_back(std::move(table));
+  print_tables("report", tables, arguments.format, arguments.standalone);
   if (!plots.empty() && arguments.format == "console") {
     print_result("\n" + plots);
   }

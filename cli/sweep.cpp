@@ -32,7 +32,7 @@ struct SweepArguments {
   std::string roofs = "on";
   std::string budget;
   bool plot = false;
-  bool fresh = false, allow_mixed = false, dry_run = false;
+  bool fresh = false, allow_mixed = false, dry_run = false, worker = false;
   std::string format;
 };
 
@@ -51,12 +51,18 @@ void add_options(App& app, SweepArguments& arguments) {
   app.add_flag("--fresh", arguments.fresh, "Measure all again, whatever the run file holds");
   app.add_flag("--allow-mixed", arguments.allow_mixed,
                "Append to a run file of another build or machine");
+  app.add_flag("--worker", arguments.worker,
+               "Alone: serve the worker protocol on stdin and stdout, for `gate measure`");
   app.add_flag("--dry-run", arguments.dry_run, "List the points with FLOPs and estimated time");
   add_format(app, arguments.format, {"console", "markdown", "json"});
 }
 
 void check(const SweepArguments& arguments, const App& app) {
   arguments.measuring.check(app);
+  if (arguments.worker) {
+    throw BadInput(
+        "--worker: expected alone, as it is asked by requests on stdin; found further options");
+  }
   if (!arguments.budget.empty()) {
     (void)parse_seconds("--budget", arguments.budget);
     if (app.count("--rounds") > 0) {
@@ -212,6 +218,9 @@ int list_groups(const std::vector<PlannedGroup>& groups) {
 }  // namespace
 
 int run_sweep_verb(const std::vector<std::string>& given) {
+  if (given == std::vector<std::string>{"--worker"}) {
+    return run_sweep_worker();
+  }
   std::vector<std::string> arguments = given;
   const std::vector<std::string> benchmark_flags = take_benchmark_flags(arguments);
   SweepArguments options;

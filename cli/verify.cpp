@@ -8,6 +8,7 @@
 #include "backends/registry.hpp"
 #include "cache/codec.hpp"
 #include "cli/app.hpp"
+#include "cli/plugin_option.hpp"
 #include "cli/verbs.hpp"
 #include "model/error.hpp"
 #include "profilers/machine.hpp"
@@ -23,6 +24,7 @@ struct VerifyArguments {
   std::string backend = "cpu";
   std::string dtype = "f32";
   std::string cache_dtype;
+  std::string cache_at = "device";
   int threads = 0;
   std::string format;
 };
@@ -39,6 +41,7 @@ struct Subject {
   Backend* backend;
   DType dtype;
   DType cache_dtype;
+  CachePlace cache_at;
   int threads;
 };
 
@@ -49,12 +52,18 @@ Subject find_subject(const VerifyArguments& arguments) {
   const auto cache_dtype =
       parse_dtype(arguments.cache_dtype.empty() ? "f32" : arguments.cache_dtype);
   if (!dtype || dtype == DType::bit1 || !cache_dtype) {
-    throw BadInput(fmt::format("{}: expected one of f32 bf16 f16 int8 fp8, found '{}'",
+    throw BadInput(fmt::format("{}: expected one of f32 tf32 bf16 f16 int8 fp8, found '{}'",
                                cache_dtype ? "--dtype" : "--cache-dtype",
                                cache_dtype ? arguments.dtype : arguments.cache_dtype));
   }
   subject.dtype = *dtype;
   subject.cache_dtype = *cache_dtype;
+  const auto cache_at = parse_cache_place(arguments.cache_at);
+  if (!cache_at) {
+    throw BadInput(fmt::format("--cache-at: expected one of device pinned pageable, found '{}'",
+                               arguments.cache_at));
+  }
+  subject.cache_at = *cache_at;
   subject.threads = arguments.threads > 0 ? arguments.threads : default_threads();
   return subject;
 }
@@ -66,6 +75,9 @@ std::vector<CaseResult> verify_directory(const std::string& directory, const std
   if (const auto why = subject.backend->why_not(config, subject.dtype, subject.cache_dtype)) {
     throw Unavailable(fmt::format("{}: {}", directory, *why));
   }
+  if (const auto why = subject.backend->why_not_placed(subject.cache_at, false)) {
+    throw Unavailable(*why);
+  }
   std::int64_t positions = 1;
   for (const GoldenCase& one : golden.cases) {
     positions = std::max(positions, longest(one.shape(), Segment::joint));
@@ -75,9 +87,11 @@ std::vector<CaseResult> verify_directory(const std::string& directory, const std
       {.dtype = subject.dtype, .threads = subject.threads, .positions = positions});
   std::vector<CaseResult> results;
   for (const GoldenCase& one : golden.cases) {
-    const CaseOutput output = run_golden_case(
-        *model, one,
-        {.threads = subject.threads, .cache_dtype = subject.cache_dtype, .keep_layers = {}});
+    const CaseOutput output = run_golden_case(*model, one,
+                                              {.threads = subject.threads,
+                                               .cache_dtype = subject.cache_dtype,
+                                               .keep_layers = {},
+                                               .cache_at = subject.cache_at});
     CaseResult result{.directory = directory, .name = one.name, .parity = {}, .tolerance = {}};
     result.parity = compare_rows(std::span<const float>(output.rows),
                                  std::span<const float>(one.expected), config.d_model);
@@ -133,15 +147,21 @@ int run_verify_verb(const std::vector<std::string>& given) {
                  "Take config.json and model.safetensors from this directory");
   app.add_option("--backend", arguments.backend, "Which backend (see `list`)")
       ->capture_default_str();
-  app.add_option("--dtype", arguments.dtype, "f32 bf16 f16 int8 fp8")->capture_default_str();
+  app.add_option("--dtype", arguments.dtype, "f32 tf32 bf16 f16 int8 fp8")->capture_default_str();
   app.add_option("--cache-dtype", arguments.cache_dtype,
                  "Storage of cached passages (default f32)");
+  app.add_option("--cache-at", arguments.cache_at,
+                 "device pinned pageable: memory that holds cached passages")
+      ->capture_default_str();
   app.add_option("--threads,-t", arguments.threads, "Threads (default: the cores allowed)")
       ->check(CLI::Range(1, 1024));
+  PluginOption plugins;
+  plugins.add_to(app);
   add_format(app, arguments.format, {"console", "json"});
   if (const auto code = app.read(given)) {
     return *code;
   }
+  plugins.add_backends();
   const Subject subject = find_subject(arguments);
   if (const BackendInfo info = subject.backend->info(); !info.unavailable.empty()) {
     throw Unavailable(fmt::format("backend {}: {}", info.name, info.unavailable));

@@ -3,7 +3,8 @@
 
 file(GLOB_RECURSE build_id_sources CONFIGURE_DEPENDS
      ${CMAKE_SOURCE_DIR}/model/*.[ch]pp ${CMAKE_SOURCE_DIR}/profilers/*.[ch]pp
-     ${CMAKE_SOURCE_DIR}/backends/*.[ch]pp ${CMAKE_SOURCE_DIR}/cache/*.[ch]pp
+     ${CMAKE_SOURCE_DIR}/backends/*.[ch]pp ${CMAKE_SOURCE_DIR}/backends/*.cu
+     ${CMAKE_SOURCE_DIR}/backends/*.cuh ${CMAKE_SOURCE_DIR}/backends/*.h ${CMAKE_SOURCE_DIR}/cache/*.[ch]pp
      ${CMAKE_SOURCE_DIR}/workloads/*.[ch]pp ${CMAKE_SOURCE_DIR}/records/*.[ch]pp
      ${CMAKE_SOURCE_DIR}/harness/*.[ch]pp ${CMAKE_SOURCE_DIR}/reports/*.[ch]pp
      ${CMAKE_SOURCE_DIR}/cli/*.[ch]pp

@@ -4,15 +4,12 @@
 #include <cmath>
 #include <set>
 
+#include "backends/registry.hpp"
 #include "harness/interrupt.hpp"
 #include "model/cost.hpp"
 
 namespace deformer {
 namespace {
-
-/// Distinct passages that are worth encoding: further sets are copies at other addresses, which
-/// load from memory just the same. Short texts would otherwise be encoded by the ten thousand.
-constexpr std::int64_t kMostDistinctSets = 256;
 
 bool is_measured_cached(const PlannedPoint& planned) {
   return planned.point.variant == Variant::cached && planned.skip == Skip::no;
@@ -45,6 +42,14 @@ void Instance::forward_first_set() {
   session->run(inputs);
 }
 
+GroupOptions group_options(const PlannedGroup& group, std::int64_t host_cache_bytes,
+                           std::int64_t host_available_bytes) {
+  const BackendInfo info = require_backend(group.points.front().point.backend).info();
+  const bool device = info.unavailable.empty() && info.device_memory_bytes > 0;
+  return {.last_level_cache_bytes = device ? info.device_cache_bytes : host_cache_bytes,
+          .available_bytes = device ? info.device_memory_bytes : host_available_bytes};
+}
+
 PlanCost plan_cost(const ModelConfig& config, const Point& point) {
   return cost_of(config, make_plan(config, point.variant, point.split, point.order), point.shape,
                  {.dtype = point.dtype, .cache_dtype = point.cache_dtype});
@@ -56,9 +61,20 @@ PoolSize pool_for(const PlannedPoint& planned, const PlannedGroup& group,
   // plan_pool gives a pool an eighth of what it is told; over four pools share a half.
   const std::int64_t share_bytes =
       pools > 4 ? options.available_bytes / pools * 4 : options.available_bytes;
-  return plan_pool(planned.point.shape, group.config.d_model, planned.point.cache_dtype,
-                   options.last_level_cache_bytes, share_bytes, planned.point.passages,
-                   planned.point.instances);
+  const auto plan = [&](std::int64_t passages) {
+    return plan_pool(planned.point.shape, group.config.d_model, planned.point.cache_dtype,
+                     options.last_level_cache_bytes, share_bytes, passages,
+                     planned.point.instances);
+  };
+  const PoolSize size = plan(planned.point.passages);
+  const bool cut = options.most_pool_bytes > 0 && planned.point.passages == 0 && size.sets > 0 &&
+                   size.bytes > options.most_pool_bytes;
+  if (!cut) {
+    return size;
+  }
+  const std::int64_t sets = std::max(2 * std::int64_t{planned.point.instances},
+                                     options.most_pool_bytes / (size.bytes / size.sets));
+  return sets < size.sets ? plan(sets * (size.passages / size.sets)) : size;
 }
 
 std::int64_t planned_bytes(const PlannedGroup& group, const GroupOptions& options) {
@@ -98,7 +114,7 @@ PreparedGroup::PreparedGroup(const SweepSpec& spec, const PlannedGroup& group,
       detail_(options.detail),
       model_(model),
       team_(team),
-      texts_(spec, group, std::min(kMostDistinctSets, most_sets(group, chosen, options))),
+      texts_(spec, group, std::min(options.most_distinct_sets, most_sets(group, chosen, options))),
       passage_ids_(texts_.passage_ids(0)) {
   runners_.reserve(chosen.size());
   for (const PlannedPoint* planned : chosen) {
@@ -114,8 +130,11 @@ void PreparedGroup::make_runner(const PlannedPoint& planned, const GroupOptions&
   runner.plan = make_plan(group_.config, point.variant, point.split, point.order);
   if (runner.plan.loads_passages()) {
     runner.pool_size = pool_for(planned, group_, options);
-    pools_.push_back(std::make_unique<PassagePool>(point.shape, group_.config.d_model,
-                                                   point.cache_dtype, runner.pool_size.sets));
+    const auto [d, sets] = std::pair{group_.config.d_model, runner.pool_size.sets};
+    pools_.push_back(std::make_unique<PassagePool>(
+        point.shape, d, point.cache_dtype, sets,
+        model_.pool_memory(point.cache_at,
+                           PassagePool::bytes_of_pool(point.shape, d, point.cache_dtype, sets))));
     runner.pool = pools_.back().get();
   }
   for (int index = 0; index < team_.instances(); ++index) {
@@ -153,7 +172,9 @@ SessionOptions PreparedGroup::session_options(const Point& point, int instance) 
           .keep_layers = {},
           .instance = instance,
           .processors = index < processors.size() ? processors[index] : std::vector<int>{},
-          .detail = detail_};
+          .detail = detail_,
+          .cache_at = point.cache_at,
+          .cold = point.cold};
 }
 
 void PreparedGroup::inject(const Injection& injection) {
@@ -191,6 +212,8 @@ void PreparedGroup::fill_pools(const StepProgress& progress) {
   const Plan prefill = make_prefill_plan(group_.config, *splits.rbegin(), point.order);
   SessionOptions options = session_options(point, 0);
   options.cache_dtype = DType::f32;
+  options.cache_at = CachePlace::device;
+  options.cold = false;
   options.detail = Detail::none;
   options.keep_layers = {splits.begin(), splits.end()};
   team_.run_on(0, [&](int) {

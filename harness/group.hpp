@@ -44,10 +44,13 @@ struct Runner {
 
   std::int64_t forwards = 1;  ///< consecutive forwards of each instance in one sample
   double forward_ns = 0;      ///< estimate from the warm-up
+  bool device_clock = false;  ///< times are the device's own: one instance that tells device_ns
 
   std::vector<double> samples_ns;             ///< mean forward of each kept round
   std::vector<double> ratios;                 ///< full / this, each kept round; empty for full
   std::vector<std::vector<double>> phase_ns;  ///< [phase][kept round], of the first instance
+  /// The same of Session::hidden_ns; empty where phases follow each other.
+  std::vector<std::vector<double>> hidden_ns;
   /// Below phases, where they are recorded: the first instance's ranges, and of each its mean
   /// elapsed time in every kept round, and the sums over all of them, thread by thread.
   std::vector<PlanRange> ranges;
@@ -63,7 +66,17 @@ struct GroupOptions {
   std::int64_t last_level_cache_bytes = 0;
   std::int64_t available_bytes = 0;
   Detail detail = Detail::phase;
+  /// Distinct passages that are worth encoding: further sets are copies at other addresses, which
+  /// load from memory just the same. Short texts would otherwise be encoded by the ten thousand.
+  std::int64_t most_distinct_sets = 256;
+  /// A pool of automatic size is cut to this, but never below two sets an instance; 0: not at all.
+  std::int64_t most_pool_bytes = 0;
 };
+
+/// Cache and memory by which a group's pools and plans are sized: the host's, or those of the
+/// device that its backend computes on.
+GroupOptions group_options(const PlannedGroup& group, std::int64_t host_cache_bytes,
+                           std::int64_t host_available_bytes);
 
 /// What the cost model says of a point.
 PlanCost plan_cost(const ModelConfig& config, const Point& point);

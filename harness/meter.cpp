@@ -76,6 +76,7 @@ Meter::Meter(std::vector<Runner>& runners, InstanceTeam& team, const Probe& prob
       burst_of_instance_(static_cast<std::size_t>(team.instances())) {
   for (const Runner& runner : runners_) {
     phase_sum_ns_.emplace_back(runner.plan.phases.size());
+    hidden_sum_ns_.emplace_back(runner.plan.phases.size());
     range_sums_.push_back(runner.range_sums);
   }
   started_ns_ = now_ns();
@@ -92,6 +93,10 @@ void Meter::warm_up() {
           [&](int instance) { runner.instances[static_cast<std::size_t>(instance)].forward(); });
       fastest_ns = std::min(fastest_ns, static_cast<double>(forward_ns));
     }
+    if (!runner.session().hidden_ns().empty()) {
+      runner.hidden_ns.resize(runner.plan.phases.size());
+    }
+    runner.device_clock = runner.instances.size() == 1 && runner.session().device_ns().has_value();
     runner.forward_ns = fastest_ns;
     runner.forwards = std::max<std::int64_t>(
         1, static_cast<std::int64_t>(std::ceil(kPlannedSampleNs / std::max(fastest_ns, 1.0))));
@@ -123,6 +128,9 @@ void Meter::reserve(std::int64_t rounds) {
     runner.ratios.reserve(full_ && !runner.is_full() ? size : 0);
     for (std::vector<double>& phase : runner.phase_ns) {
       phase.reserve(size);
+    }
+    for (std::vector<double>& hidden : runner.hidden_ns) {
+      hidden.reserve(size);
     }
     for (std::vector<double>& range : runner.range_ns) {
       range.reserve(size);
@@ -165,6 +173,7 @@ std::int64_t Meter::plan_next_look() {
 
 double Meter::sample(Runner& runner, std::size_t slot) {
   std::vector<double>& phases = phase_sum_ns_[slot];
+  std::int64_t device_ns = 0;
   const std::int64_t elapsed_ns = team_.run([&](int index) {
     Instance& instance = runner.instances[static_cast<std::size_t>(index)];
     for (std::int64_t i = 0; i < runner.forwards; ++i) {
@@ -172,16 +181,24 @@ double Meter::sample(Runner& runner, std::size_t slot) {
       if (index > 0) {
         continue;
       }
+      if (runner.device_clock) {
+        device_ns += instance.session->device_ns().value_or(0);
+      }
       const std::span<const std::int64_t> phase_ns = instance.session->phase_ns();
       for (std::size_t p = 0; p < phases.size(); ++p) {
         phases[p] += static_cast<double>(phase_ns[p]);
+      }
+      const std::span<const std::int64_t> hidden_ns = instance.session->hidden_ns();
+      for (std::size_t p = 0; p < hidden_ns.size(); ++p) {
+        hidden_sum_ns_[slot][p] += static_cast<double>(hidden_ns[p]);
       }
       if (!runner.ranges.empty()) {
         range_sums_[slot].add(*instance.session->ranges());
       }
     }
   });
-  return static_cast<double>(elapsed_ns) / static_cast<double>(runner.forwards);
+  return static_cast<double>(runner.device_clock ? device_ns : elapsed_ns) /
+         static_cast<double>(runner.forwards);
 }
 
 /// Each instance on its own thread, hence on the very OpenMP team that is measured: another team
@@ -206,21 +223,27 @@ void Meter::round() {
       steps_[i] = {ordered_[i], false};
     }
   }
-  for (std::vector<double>& phases : phase_sum_ns_) {
-    std::ranges::fill(phases, 0.0);
+  for (auto* sums : {&phase_sum_ns_, &hidden_sum_ns_}) {
+    for (std::vector<double>& phases : *sums) {
+      std::ranges::fill(phases, 0.0);
+    }
   }
   for (RangeSums& sums : range_sums_) {
     sums.clear();
   }
   const double before = burst();
+  if (options_.device != nullptr) {
+    options_.device->before_round();
+  }
   for (std::size_t i = 0; i < steps_used_; ++i) {
     const std::size_t slot = steps_[i].anchor ? *full_ : variants_[steps_[i].variant];
     step_ns_[i] = sample(runners_[slot], slot);
   }
+  const bool throttled = options_.device != nullptr && options_.device->after_round();
   const double after = burst();
   const bool hopeless = attempts_ > kMostAttemptsPerRound * (kept_ + kFewestRounds);
-  const bool bad =
-      options_.discard && !hopeless && (disturbed(before, bursts_) || disturbed(after, bursts_));
+  last_disturbed_ = throttled || disturbed(before, bursts_) || disturbed(after, bursts_);
+  const bool bad = options_.discard && !hopeless && last_disturbed_;
   if (bursts_.size() >= kMostBursts) {
     bursts_.erase(bursts_.begin(), bursts_.begin() + static_cast<std::ptrdiff_t>(kMostBursts / 2));
   }
@@ -265,6 +288,9 @@ void Meter::keep() {
     for (std::size_t p = 0; p < runner.phase_ns.size(); ++p) {
       runner.phase_ns[p].push_back(phase_sum_ns_[slot][p] / forwards);
     }
+    for (std::size_t p = 0; p < runner.hidden_ns.size(); ++p) {
+      runner.hidden_ns[p].push_back(hidden_sum_ns_[slot][p] / forwards);
+    }
     for (std::size_t range = 0; range < runner.range_ns.size(); ++range) {
       runner.range_ns[range].push_back(range_sums_[slot].elapsed_ns(static_cast<int>(range)) /
                                        forwards);
@@ -272,6 +298,44 @@ void Meter::keep() {
     runner.range_sums.add(range_sums_[slot]);
   }
   ++kept_;
+}
+
+void Meter::prime_probe() {
+  constexpr int kBursts = 16;
+  for (int i = 0; i < kBursts; ++i) {
+    bursts_.push_back(burst());
+  }
+}
+
+void Meter::wake() {
+  constexpr std::int64_t kWakingNs = 1'000'000;
+  const std::int64_t begin_ns = now_ns();
+  while (now_ns() - begin_ns < kWakingNs) {
+    (void)burst();
+  }
+}
+
+void Meter::drop(std::span<const std::int64_t> rounds) {
+  const auto drop_from = [&](std::vector<double>& values) {
+    std::size_t kept = 0;
+    auto next = rounds.begin();
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      if (next != rounds.end() && static_cast<std::size_t>(*next) == i) {
+        ++next;
+      } else {
+        values[kept++] = values[i];
+      }
+    }
+    values.resize(kept);
+  };
+  for (Runner& runner : runners_) {
+    drop_from(runner.samples_ns);
+    drop_from(runner.ratios);
+    std::ranges::for_each(runner.phase_ns, drop_from);
+    std::ranges::for_each(runner.range_ns, drop_from);
+  }
+  kept_ -= static_cast<std::int64_t>(rounds.size());
+  discarded_ += static_cast<std::int64_t>(rounds.size());
 }
 
 MeterView Meter::view() const {

@@ -15,15 +15,17 @@
 
 #include "harness/group.hpp"
 #include "harness/round_order.hpp"
+#include "profilers/device_watch.hpp"
 #include "profilers/probe.hpp"
 
 namespace deformer {
 
 struct MeasureOptions {
-  double max_time_s = 10;   ///< a point
-  std::int64_t rounds = 0;  ///< fixed number of rounds; 0: until precise or out of time
-  std::uint64_t seed = 1;   ///< of the order
-  bool discard = true;      ///< discard rounds that the machine's own probe saw disturbed
+  double max_time_s = 10;         ///< a point
+  std::int64_t rounds = 0;        ///< fixed number of rounds; 0: until precise or out of time
+  std::uint64_t seed = 1;         ///< of the order
+  bool discard = true;            ///< discard rounds that the machine's own probe saw disturbed
+  DeviceWatch* device = nullptr;  ///< of the device that computes; rounds it saw throttled go too
 };
 
 /// Where a measurement stands, for the progress line.
@@ -57,6 +59,21 @@ class Meter {
   /// One round. Nothing in it allocates. Its samples are kept unless the probe saw a disturbance.
   void round();
 
+  /// For who counts rounds himself: room for so many more.
+  void make_room(std::int64_t rounds) { reserve(rounds); }
+  void stop(const std::string& why) { stopped_ = why; }
+  /// Bursts enough for the probe to tell a disturbance from the first round on.
+  void prime_probe();
+  /// Bursts that tell nothing, for a millisecond: after a sleep they say more of the processor's
+  /// clock than of a disturbance.
+  void wake();
+  /// Whether the probe saw a disturbance in the last round, kept or not.
+  bool last_disturbed() const { return last_disturbed_; }
+  /// Takes kept rounds out again, whole, for all variants, and counts them as discarded.
+  /// `rounds`: indices of kept rounds, ascending, each once. What threads were busy with
+  /// (range_sums) keeps them.
+  void drop(std::span<const std::int64_t> rounds);
+
   /// Whether `full` is measured as anchor of others.
   bool has_variants() const { return !variants_.empty(); }
   std::int64_t rounds() const { return kept_; }
@@ -64,7 +81,7 @@ class Meter {
   /// The highest rate of the machine's own probe, all instances together, FLOP/s: noise only lowers
   /// a rate, so this is the nearest to the peak. 0 before the first round.
   double fastest_burst() const { return fastest_burst_; }
-  /// "precision", "time", "rounds" or "min_rounds".
+  /// "precision", "time", "rounds", "min_rounds", or what stop() said.
   const std::string& stopped() const { return stopped_; }
   MeterView view() const;
 
@@ -88,15 +105,17 @@ class Meter {
   std::vector<double> durations_ns_;  ///< of one sample, by index into variants_
   std::vector<Step> steps_;
   std::vector<double> step_ns_;  ///< mean forward of each step of the current round
-  std::vector<std::vector<double>> phase_sum_ns_;  ///< [runner][phase] over the current round
-  std::vector<RangeSums> range_sums_;              ///< [runner] over the current round
-  std::vector<double> bursts_;                     ///< probe rates so far
+  std::vector<std::vector<double>> phase_sum_ns_;   ///< [runner][phase] over the current round
+  std::vector<std::vector<double>> hidden_sum_ns_;  ///< the same of what was hidden
+  std::vector<RangeSums> range_sums_;               ///< [runner] over the current round
+  std::vector<double> bursts_;                      ///< probe rates so far
   double fastest_burst_ = 0;
   std::vector<double> burst_of_instance_;
   std::size_t steps_used_ = 0;
   std::int64_t attempts_ = 0;
   std::int64_t kept_ = 0;
   std::int64_t discarded_ = 0;
+  bool last_disturbed_ = false;
   std::int64_t started_ns_ = 0;
   double round_ns_ = 0;
   std::string stopped_;

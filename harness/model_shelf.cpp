@@ -6,6 +6,12 @@
 
 namespace deformer {
 
+MachineStore::Identity choices_identity(const Machine& machine, const std::string& build) {
+  MachineStore::Identity identity = deciding_fields(machine);
+  identity.emplace_back("build", build);
+  return identity;
+}
+
 ModelShelf::ModelShelf(const SweepSpec& spec, const std::vector<PlannedGroup>& groups,
                        MachineStore store)
     : spec_(spec), store_(std::move(store)) {

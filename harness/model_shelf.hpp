@@ -12,9 +12,13 @@
 
 #include "backends/backend.hpp"
 #include "harness/group.hpp"
+#include "profilers/machine.hpp"
 #include "profilers/machine_store.hpp"
 
 namespace deformer {
+
+/// What a choice made by measuring depends on: the machine and the code.
+MachineStore::Identity choices_identity(const Machine& machine, const std::string& build);
 
 class ModelShelf {
  public:

@@ -8,6 +8,7 @@
 
 #include "harness/interrupt.hpp"
 #include "harness/record.hpp"
+#include "model/error.hpp"
 #include "profilers/statistics.hpp"
 
 namespace deformer {
@@ -245,6 +246,7 @@ void Profile::hang_on(Look& look, const Runner& runner, const ModelConfig& confi
   watch_memory(look, options_.sampler, record);
   record["energy"] = measure_energy(look, point, std::min(options_.limit_s, 2.0));
   record["nvtx"] = run_under_nvtx(look, cost);
+  record["kernels"] = kernels_json(look, point);
   trace_runs(look, cost, record.at("name").get<std::string>(), trace_);
   if (record.contains("injected")) {
     trace_.add_note("NOT A MEASUREMENT",
@@ -259,6 +261,13 @@ void Profile::look_closer(PreparedGroup& group, std::vector<ordered_json>& recor
   std::vector<RunnerLooks> at;
   for (Runner& runner : runners) {
     at.push_back(add_looks(group, runner, looks));
+  }
+  for (const RunnerLooks& one : at) {
+    if (looks[one.operations].session->ranges() == nullptr) {
+      throw Unavailable(fmt::format(
+          "backend {} records no operations, which profile is made of; `sweep` measures it",
+          runners.front().planned->point.backend));
+    }
   }
   measure_looks(looks, options_.limit_s * static_cast<double>(runners.size()), kMostRounds);
   if (interrupted()) {

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "backends/registry.hpp"
 #include "harness/interrupt.hpp"
+#include "model/error.hpp"
 #include "profilers/allocations.hpp"
 #include "profilers/clock.hpp"
 #include "profilers/counters.hpp"
@@ -283,6 +285,26 @@ void watch_memory(Look& look, const std::string& sampler, ordered_json& record) 
   record["memory"]["device_bytes"] = nullptr;
   record["memory"]["sampled"] =
       sampler.empty() ? ordered_json(nullptr) : sampled_json(look, sampler);
+}
+
+ordered_json kernels_json(Look& look, const Point& point) {
+  if (require_backend(point.backend).info().device.empty()) {
+    return nullptr;
+  }
+  ordered_json rows = ordered_json::array();
+  try {
+    for (const KernelTime& one : look.session->kernels(look.inputs)) {
+      const auto phase = static_cast<std::size_t>(one.phase);
+      rows.push_back({{"name", one.name},
+                      {"phase", one.phase < 0 ? ordered_json(nullptr)
+                                              : ordered_json(phase_name(look.plan.phases[phase]))},
+                      {"count", one.count},
+                      {"ns", one.ns}});
+    }
+  } catch (const Unavailable& error) {
+    return {{"rows", nullptr}, {"missing", error.what()}};
+  }
+  return {{"rows", std::move(rows)}, {"missing", nullptr}};
 }
 
 ordered_json measure_energy(Look& look, const Point& point, double limit_s) {

@@ -31,6 +31,10 @@ nlohmann::ordered_json count_operations(Look& look, const PlanCost& cost,
 /// samples nothing.
 void watch_memory(Look& look, const std::string& sampler, nlohmann::ordered_json& record);
 
+/// {"rows":[{"name","phase","count","ns"}],"missing"} of one forward that is watched; null where no
+/// device computes.
+nlohmann::ordered_json kernels_json(Look& look, const Point& point);
+
 nlohmann::ordered_json measure_energy(Look& look, const Point& point, double limit_s);
 
 /// Some forwards with NVTX ranges, for a tool that may be attached.

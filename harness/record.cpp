@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "backends/registry.hpp"
 #include "harness/range_record.hpp"
 #include "model/cost.hpp"
 #include "profilers/machine.hpp"
@@ -59,6 +60,9 @@ ordered_json time_json(const Runner& runner, const Meter& meter,
   time["discarded"] = meter.discarded();
   time["stopped"] = meter.stopped();
   time["forwards_per_sample"] = runner.forwards;
+  if (runner.device_clock) {
+    time["clock"] = "device";
+  }
   return time;
 }
 
@@ -82,22 +86,11 @@ ordered_json phases_json(const Runner& runner, const PlanCost& cost) {
     phases.push_back({{"name", phase_name(runner.plan.phases[p])},
                       {"median_ns", or_null(median(runner.phase_ns[p]))},
                       {"flops", cost.phases[p].total.flops()}});
+    if (!runner.hidden_ns.empty()) {
+      phases.back()["hidden_median_ns"] = or_null(median(runner.hidden_ns[p]));
+    }
   }
   return phases;
-}
-
-ordered_json parity_json(const ParityRecord* parity) {
-  if (parity == nullptr) {
-    return nullptr;
-  }
-  return {{"against", parity->against},
-          {"sequences", parity->sequences},
-          {"max_abs", parity->max_abs},
-          {"cosine_min", parity->cosine_min},
-          {"max_abs_between_instances", or_null(parity->max_abs_between_instances)},
-          {"tolerance", or_null(parity->tolerance)},
-          {"rule", parity->rule},
-          {"ok", parity->ok}};
 }
 
 ordered_json head_of_record(const PlannedGroup& group, const PlannedPoint& planned,
@@ -196,6 +189,20 @@ ordered_json pool_json(const Runner& runner) {
 
 }  // namespace
 
+ordered_json parity_json(const ParityRecord* parity) {
+  if (parity == nullptr) {
+    return nullptr;
+  }
+  return {{"against", parity->against},
+          {"sequences", parity->sequences},
+          {"max_abs", parity->max_abs},
+          {"cosine_min", parity->cosine_min},
+          {"max_abs_between_instances", or_null(parity->max_abs_between_instances)},
+          {"tolerance", or_null(parity->tolerance)},
+          {"rule", parity->rule},
+          {"ok", parity->ok}};
+}
+
 ordered_json cost_json(const ModelConfig& config, const Point& point) {
   return cost_json(plan_cost(config, point), std::nullopt);
 }
@@ -247,12 +254,21 @@ std::string reproduce_command(const ModelChoice& model, const SweepSpec& spec, c
     add("--split", point.split);
   }
   add("--backend", point.backend);
+  if (const BackendOrigin origin = backend_origin(point.backend); origin.given) {
+    add("--plugin", quoted(origin.file.string()));
+  }
   add("--dtype", to_string(point.dtype));
   if (point.variant == Variant::cached) {
     add("--cache-dtype", to_string(point.cache_dtype));
     if (point.passages > 0) {
       add("--passages", point.passages);
     }
+    if (point.cache_at != CachePlace::device) {
+      add("--cache-at", to_string(point.cache_at));
+    }
+  }
+  if (point.cold) {
+    command += " --cold";
   }
   add("--threads", point.threads);
   if (point.instances != 1) {
@@ -305,6 +321,9 @@ ordered_json measured_record(const PlannedGroup& group, const Runner& runner, co
   record["processors"] =
       context.processors.empty() ? ordered_json(nullptr) : ordered_json(context.processors);
   record["engines"] = engines_json(context.engines);
+  if (!context.device.is_null()) {
+    record["device"] = context.device;
+  }
   record["memory"] = memory_json(runner.session().memory(), context.memory);
   record["phases"] = phases_json(runner, cost);
   record["ranges"] = ranges_json(runner, cost);

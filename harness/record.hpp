@@ -33,11 +33,15 @@ struct SetContext {
   SetMemory memory;
   std::vector<std::pair<std::string, std::string>> engines;  ///< Model::engines
   std::string injected;             ///< the slowdown that was planted; empty when none was
+  nlohmann::ordered_json device;    ///< DeviceWatch::json; null where no device computed
   const RunRoofs* roofs = nullptr;  ///< never null where something was measured
 };
 
 /// Counts of the cost model for a point: {"flops":...,"bytes_cache_passage":...}; `executed` null.
 nlohmann::ordered_json cost_json(const ModelConfig& config, const Point& point);
+
+/// As a record holds it; null for null.
+nlohmann::ordered_json parity_json(const ParityRecord* parity);
 
 /// FLOPs of full over those of the point.
 double flop_ratio(const ModelConfig& config, const Point& point);

@@ -16,12 +16,12 @@ namespace {
 std::string backend_reason(const PlannedGroup& group, const Point& point) {
   const Backend& backend = require_backend(point.backend);
   const DType cache_dtype = point.variant == Variant::cached ? point.cache_dtype : DType::f32;
-  return backend.why_not(group.config, point.dtype, cache_dtype).value_or("");
-}
-
-GroupOptions group_options(std::int64_t available_bytes) {
-  static const std::int64_t cache_bytes = read_machine().last_level_cache_bytes;
-  return {.last_level_cache_bytes = cache_bytes, .available_bytes = available_bytes};
+  if (const auto why = backend.why_not(group.config, point.dtype, cache_dtype)) {
+    return *why;
+  }
+  const bool placed = point.variant == Variant::cached;
+  return backend.why_not_placed(placed ? point.cache_at : CachePlace::device, point.cold)
+      .value_or("");
 }
 
 void mark(PlannedPoint& planned, const std::string& reason) {
@@ -31,8 +31,10 @@ void mark(PlannedPoint& planned, const std::string& reason) {
   }
 }
 
-void mark_group(PlannedGroup& group, std::int64_t available_bytes) {
-  const GroupOptions options = group_options(available_bytes);
+void mark_group(PlannedGroup& group, std::int64_t host_available_bytes) {
+  static const std::int64_t cache_bytes = read_machine().last_level_cache_bytes;
+  const GroupOptions options = group_options(group, cache_bytes, host_available_bytes);
+  const std::int64_t available_bytes = options.available_bytes;
   for (PlannedPoint& planned : group.points) {
     if (planned.skip != Skip::no) {
       continue;

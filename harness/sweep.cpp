@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <chrono>
 #include <ctime>
+#include <map>
+#include <memory>
 #include <set>
 #include <system_error>
 
@@ -10,6 +12,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "backends/registry.hpp"
 #include "harness/budget_state.hpp"
 #include "harness/done.hpp"
 #include "harness/interrupt.hpp"
@@ -21,6 +24,7 @@
 #include "model/error.hpp"
 #include "model/sha256.hpp"
 #include "profilers/clock.hpp"
+#include "profilers/device_watch.hpp"
 #include "profilers/machine.hpp"
 #include "profilers/processors.hpp"
 #include "profilers/statistics.hpp"
@@ -38,13 +42,6 @@ std::string utc_now() {
 std::string new_run_id() {
   const auto ticks = std::chrono::system_clock::now().time_since_epoch().count();
   return sha256_hex(fmt::format("{} {} {}", ticks, getpid(), now_ns())).substr(0, 12);
-}
-
-/// What a choice made by measuring depends on: the machine and the code.
-MachineStore::Identity choices_identity(const Machine& machine, const std::string& build) {
-  MachineStore::Identity identity = deciding_fields(machine);
-  identity.emplace_back("build", build);
-  return identity;
 }
 
 /// Before anything was measured; the first set corrects it.
@@ -71,7 +68,7 @@ class Sweep {
                [&observer](const std::string& message) { observer.warning(message); }),
         started_ns_(now_ns()) {
     context_.run = new_run_id();
-    context_.common_options = common_options();
+    context_.common_options = common_options(options_, measure_options_);
     context_.roofs = &roofs_;
     if (!writer_.existing().torn_tail.empty()) {
       observer_.warning(writer_.existing().torn_tail);
@@ -107,22 +104,6 @@ class Sweep {
   }
 
  private:
-  std::string common_options() const {
-    std::string text;
-    if (measure_options_.rounds > 0) {
-      text += fmt::format(" --rounds {}", measure_options_.rounds);
-    } else if (options_.measure.max_time_s != MeasureOptions{}.max_time_s) {
-      text += fmt::format(" --max-time {}", options_.measure.max_time_s);
-    }
-    text += options_.roofs ? "" : " --roofs off";
-    text += options_.parity ? "" : " --parity off";
-    text += options_.detail == Detail::phase
-                ? ""
-                : fmt::format(" --detail {}", to_string(options_.detail));
-    text += options_.inject ? fmt::format(" --inject {}", options_.inject.text) : "";
-    return options_.pin ? text : text + " --pin off";
-  }
-
   ordered_json run_line() const {
     ordered_json line{{"type", "run"},
                       {"schema", kRunFileSchema},
@@ -187,7 +168,7 @@ class Sweep {
       }
       measure_options_.rounds = step->rounds;
       measure_options_.max_time_s = std::max(1.0, seconds_left());
-      context_.common_options = common_options();
+      context_.common_options = common_options(options_, measure_options_);
       const std::int64_t begin_ns = now_ns();
       const std::size_t written = written_.size();
       observer_.group_started(group_name(group), step->group, groups_.size(),
@@ -320,15 +301,14 @@ class Sweep {
     step("packing weights", 0, 0);
     const WeightSource& weights = shelf_.weights(group);
     Model& model = shelf_.model(group);
-    const GroupOptions group_options{
-        .last_level_cache_bytes = machine_.at("last_level_cache_bytes").get<std::int64_t>(),
-        .available_bytes = available_memory_bytes(),
-        .detail = options_.detail};
+    GroupOptions sizes = group_options(
+        group, machine_.at("last_level_cache_bytes").get<std::int64_t>(), available_memory_bytes());
+    sizes.detail = options_.detail;
     const Point& point = chosen.front()->point;
     warn_of_crowding(point);
     const KeptAffinity kept;  // sessions bind the thread that runs them
     InstanceTeam team(point.instances, places_.choose(point));
-    PreparedGroup prepared(spec_, group, chosen, model, team, group_options, step);
+    PreparedGroup prepared(spec_, group, chosen, model, team, sizes, step);
     std::vector<ParityRecord> parity;
     if (options_.parity && !interrupted()) {
       step("checking parity", 0, 0);
@@ -339,11 +319,20 @@ class Sweep {
     }
     roofs_.refresh(point);
     Probe probe(point.threads);
+    DeviceWatch* device = device_of(point);
+    measure_options_.device = device;
+    if (device != nullptr) {
+      device->start();
+    }
     Meter meter(prepared.runners(), team, probe, measure_options_);
     const std::int64_t begin_ns = now_ns();
     measure(group, prepared, meter);
     measured_s_ = static_cast<double>(now_ns() - begin_ns) * 1e-9;
     roofs_.saw_f32(point.threads * point.instances, meter.fastest_burst());
+    if (device != nullptr) {
+      device->stop();
+    }
+    context_.device = device != nullptr ? device->json() : ordered_json(nullptr);
     context_.processors = team.processors();
     context_.engines = model.engines();
     context_.injected = options_.inject.text;
@@ -351,10 +340,30 @@ class Sweep {
                        .huge_page_bytes = huge_page_bytes(),
                        .weights_bytes = model.weight_bytes(),
                        .pool_bytes = prepared.pool_bytes(),
-                       .planned_bytes = planned_bytes(group, group_options)};
+                       .planned_bytes = planned_bytes(group, sizes)};
     if (!interrupted()) {  // a set cut short is measured again on resume
       write_measured(group, prepared, meter, parity);
     }
+  }
+
+  /// The watch over the device that computes a point; null for the host's processors. Says once who
+  /// else computes there.
+  DeviceWatch* device_of(const Point& point) {
+    const std::string bus = require_backend(point.backend).info().device_bus;
+    if (bus.empty()) {
+      return nullptr;
+    }
+    auto& watch = devices_[bus];
+    if (watch == nullptr) {
+      watch = std::make_unique<DeviceWatch>(bus);
+      const int others = NvmlDevice(bus).read().other_processes.value_or(0);
+      if (!watch->missing().empty()) {
+        observer_.warning("throttling goes unnoticed: " + watch->missing());
+      } else if (others > 0) {
+        observer_.warning(fmt::format("{} other processes compute on device {}", others, bus));
+      }
+    }
+    return watch.get();
   }
 
   void warn_of_crowding(const Point& point) {
@@ -462,6 +471,7 @@ class Sweep {
   Machine hardware_;
   ordered_json machine_;
   ThreadPlaces places_;
+  std::map<std::string, std::unique_ptr<DeviceWatch>> devices_;  ///< by bus
   std::set<std::string> warned_of_;
   RunWriter writer_;
   Done done_;
@@ -478,6 +488,21 @@ class Sweep {
 };
 
 }  // namespace
+
+std::string common_options(const SweepOptions& options, const MeasureOptions& measure) {
+  std::string text;
+  if (measure.rounds > 0) {
+    text += fmt::format(" --rounds {}", measure.rounds);
+  } else if (options.measure.max_time_s != MeasureOptions{}.max_time_s) {
+    text += fmt::format(" --max-time {}", options.measure.max_time_s);
+  }
+  text += options.roofs ? "" : " --roofs off";
+  text += options.parity ? "" : " --parity off";
+  text +=
+      options.detail == Detail::phase ? "" : fmt::format(" --detail {}", to_string(options.detail));
+  text += options.inject ? fmt::format(" --inject {}", options.inject.text) : "";
+  return options.pin ? text : text + " --pin off";
+}
 
 std::string group_name(const PlannedGroup& group) {
   Point shared = group.points.front().point;

@@ -85,6 +85,9 @@ void mark_unavailable(std::vector<PlannedGroup>& groups);
 /// "bert-base/squad/q27/p293/b1/cpu/f32/t2": the part of the names a group shares.
 std::string group_name(const PlannedGroup& group);
 
+/// What a reproducer must repeat of them, e.g. " --max-time 5 --parity off".
+std::string common_options(const SweepOptions& options, const MeasureOptions& measure);
+
 /// @throws BadInput for a run file of another build or machine (unless allowed), or any bad input
 /// met on the way; what was measured before stays in the file.
 SweepResult run_sweep(const SweepSpec& spec, const std::vector<PlannedGroup>& groups,

@@ -6,10 +6,11 @@
 namespace deformer {
 namespace {
 
-constexpr std::array kDTypes{DType::f32,  DType::bf16, DType::f16,
+constexpr std::array kDTypes{DType::f32,  DType::bf16, DType::f16, DType::tf32,
                              DType::int8, DType::fp8,  DType::bit1};
 constexpr std::array kVariants{Variant::full, Variant::decomposed, Variant::cached};
 constexpr std::array kOrders{Order::question_first, Order::passage_first};
+constexpr std::array kCachePlaces{CachePlace::device, CachePlace::pinned, CachePlace::pageable};
 
 template <typename Enumeration, std::size_t N>
 std::optional<Enumeration> parse(const std::array<Enumeration, N>& values, std::string_view word) {
@@ -55,6 +56,8 @@ std::string_view to_string(DType dtype) {
       return "int8";
     case DType::fp8:
       return "fp8";
+    case DType::tf32:
+      return "tf32";
     case DType::bit1:
       return "bit1";
   }
@@ -89,6 +92,18 @@ std::string_view to_string(Segment segment) {
   return "?";
 }
 
+std::string_view to_string(CachePlace place) {
+  switch (place) {
+    case CachePlace::device:
+      return "device";
+    case CachePlace::pinned:
+      return "pinned";
+    case CachePlace::pageable:
+      return "pageable";
+  }
+  return "?";
+}
+
 std::optional<DType> parse_dtype(std::string_view word) {
   return parse(kDTypes, word);
 }
@@ -98,10 +113,14 @@ std::optional<Variant> parse_variant(std::string_view word) {
 std::optional<Order> parse_order(std::string_view word) {
   return parse(kOrders, word);
 }
+std::optional<CachePlace> parse_cache_place(std::string_view word) {
+  return parse(kCachePlaces, word);
+}
 
 std::int64_t element_bytes(DType dtype) {
   switch (dtype) {
     case DType::f32:
+    case DType::tf32:
       return 4;
     case DType::bf16:
     case DType::f16:

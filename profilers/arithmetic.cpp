@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 
+#include "profilers/arithmetic_amx.hpp"
 #include "profilers/team.hpp"
 
 #if defined(__x86_64__)
@@ -132,9 +133,13 @@ std::vector<ArithmeticLoop> find_loops() {
   add(avx512, {"f32", "avx512f", "vfmadd213ps zmm", 2.0 * 16 * kChains, f32_avx512});
   add(avx2, {"f32", "avx2", "vfmadd213ps ymm", 2.0 * 8 * kChains, f32_avx2});
   add(!avx2 && !avx512, {"f32", "generic", "mulps, addps", 2.0 * 4 * kChains, f32_generic});
-  add(avx512 && __builtin_cpu_supports("avx512bf16") && !__builtin_cpu_supports("amx-bf16"),
+  const bool tiles = amx::usable();
+  add(tiles && __builtin_cpu_supports("amx-bf16"),
+      {"bf16", "amx_bf16", "tdpbf16ps tmm", amx::kBf16Operations, amx::bf16_loop});
+  add(avx512 && __builtin_cpu_supports("avx512bf16"),
       {"bf16", "avx512_bf16", "vdpbf16ps zmm", 2.0 * 32 * kChains, bf16_avx512});
-  if (__builtin_cpu_supports("amx-int8")) return loops;
+  add(tiles && __builtin_cpu_supports("amx-int8"),
+      {"int8", "amx_int8", "tdpbusd tmm", amx::kInt8Operations, amx::int8_loop});
   add(avx512 && __builtin_cpu_supports("avx512vnni"),
       {"int8", "avx512_vnni", "vpdpbusd zmm", 2.0 * 64 * kChains, int8_avx512_vnni});
   add(__builtin_cpu_supports("avxvnni"),
@@ -143,20 +148,10 @@ std::vector<ArithmeticLoop> find_loops() {
   return loops;
 }
 
-bool has_amx(std::string_view dtype) {
-  return dtype == "bf16"   ? __builtin_cpu_supports("amx-bf16")
-         : dtype == "int8" ? __builtin_cpu_supports("amx-int8")
-                           : false;
-}
-
 #else
 
 std::vector<ArithmeticLoop> find_loops() {
   return {{"f32", "generic", "16-byte vectors", 2.0 * 4 * kChains, f32_generic}};
-}
-
-bool has_amx(std::string_view) {
-  return false;
 }
 
 #endif
@@ -181,10 +176,7 @@ const ArithmeticLoop* widest_loop(std::string_view dtype) {
 
 std::string why_no_loop(std::string_view dtype) {
   if (widest_loop(dtype) != nullptr) return {};
-  if (has_amx(dtype)) {
-    return "this processor multiplies tiles (AMX), whose rate no loop here measures yet";
-  }
-  if (dtype == "bf16") return "this processor has no AVX512_BF16 instructions";
+  if (dtype == "bf16") return "this processor has neither AMX-BF16 nor AVX512_BF16 instructions";
   if (dtype == "int8") return "this processor has neither AVX2 nor VNNI instructions";
   return fmt::format("no arithmetic of type {} is measured", dtype);
 }

@@ -55,6 +55,10 @@ class MachineStore {
   /// Where a value of that name lies or would lie; empty in a store without a folder.
   std::filesystem::path file_of(std::string_view name) const;
 
+  /// What it was made of, so that a module can make the same.
+  const std::filesystem::path& folder() const { return folder_; }
+  const Identity& identity() const { return identity_; }
+
  private:
   std::filesystem::path folder_;
   Identity identity_;

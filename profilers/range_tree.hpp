@@ -155,6 +155,12 @@ class RangeLog {
   }
   /// For backends that find a leaf's time otherwise than by walking.
   void put(int thread, int range, const RangeStamp& stamp);
+  /// The same of a range that holds others.
+  void put_outer(int range, std::int64_t start_ns, std::int64_t end_ns) {
+    RangeStamp& outer = outer_[static_cast<std::size_t>(range)];
+    outer.start_ns = start_ns;
+    outer.end_ns = end_ns;
+  }
   /// Spends the delay if it is this leaf's. Returns what it was, else 0.
   std::int64_t lose_in(int range);
 

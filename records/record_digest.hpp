@@ -30,9 +30,28 @@ class RecordDigest {
 using Digester = std::function<std::unique_ptr<RecordDigest>(const nlohmann::ordered_json& record,
                                                              const RecordPlace& place)>;
 
+/// A file that stays open. What can be read only once (a pipe) is copied to a file without a name,
+/// which goes when this does.
+class SourceFile {
+ public:
+  /// @throws BadInput when the path is missing, a directory or unreadable, or the copy finds no
+  /// room.
+  explicit SourceFile(const std::filesystem::path& path);
+  ~SourceFile();
+  SourceFile(const SourceFile&) = delete;
+  SourceFile& operator=(const SourceFile&) = delete;
+  int descriptor() const { return descriptor_; }
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+  int descriptor_;
+};
+
 /// A run file whose records were digested, in file order.
 struct DigestedFile {
   std::filesystem::path path;
+  std::shared_ptr<const SourceFile> source;
   std::vector<nlohmann::ordered_json> runs;
   std::vector<std::unique_ptr<RecordDigest>> records;
   std::string torn_tail;  ///< as in RunFile
@@ -43,7 +62,7 @@ struct DigestedFile {
 DigestedFile digest_run_file(const std::filesystem::path& path, const Digester& digester);
 
 /// The lines at these places, in this order. @throws BadInput when the file has changed since.
-void read_lines_at(const std::filesystem::path& path, const std::vector<RecordPlace>& places,
+void read_lines_at(const SourceFile& file, const std::vector<RecordPlace>& places,
                    const std::function<void(std::string_view line)>& take);
 
 /// Names one measurement among all: digests of (run, set, key). Sixty-four bits: among a million

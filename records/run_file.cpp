@@ -15,7 +15,9 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <unordered_set>
 #include <utility>
 
@@ -177,16 +179,65 @@ class OpenFile {
                                  path.string()));
     }
   }
-  ~OpenFile() { ::close(descriptor_); }
+  ~OpenFile() {
+    if (descriptor_ >= 0) ::close(descriptor_);
+  }
   OpenFile(const OpenFile&) = delete;
   OpenFile& operator=(const OpenFile&) = delete;
   int descriptor() const { return descriptor_; }
+  /// The caller's to close from now on.
+  int release() { return std::exchange(descriptor_, -1); }
 
  private:
   int descriptor_;
 };
 
+/// Copies what can be read of `from` to a file without a name; returns its descriptor.
+int copied(int from, const std::filesystem::path& path) {
+  const auto fail = [&path](const char* what) {
+    throw BadInput(
+        fmt::format("{}: {}: {}; expected to keep a copy of it in {}, as what is read "
+                    "from a pipe is gone; name a file instead",
+                    path.string(), what, std::strerror(errno),
+                    std::filesystem::temp_directory_path().string()));
+  };
+  std::string form = (std::filesystem::temp_directory_path() / "deformer-bench-XXXXXX").string();
+  const int to = ::mkostemp(form.data(), O_CLOEXEC);
+  if (to < 0) fail("no copy can be made");
+  ::unlink(form.c_str());
+  std::vector<char> buffer(std::size_t{1} << 16);
+  while (true) {
+    const ssize_t got = ::read(from, buffer.data(), buffer.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) {
+      if (got == 0 && ::lseek(to, 0, SEEK_SET) == 0) return to;
+      ::close(to);
+      fail("cannot be read");
+    }
+    for (ssize_t put = 0; put < got;) {
+      const ssize_t more = ::write(to, buffer.data() + put, static_cast<std::size_t>(got - put));
+      if (more < 0 && errno == EINTR) continue;
+      if (more <= 0) {
+        ::close(to);
+        fail("cannot be copied");
+      }
+      put += more;
+    }
+  }
+}
+
 }  // namespace
+
+SourceFile::SourceFile(const std::filesystem::path& path) : path_(path), descriptor_(-1) {
+  OpenFile file(path);
+  struct stat status {};
+  const bool again = ::fstat(file.descriptor(), &status) == 0 && S_ISREG(status.st_mode);
+  descriptor_ = again ? file.release() : copied(file.descriptor(), path);
+}
+
+SourceFile::~SourceFile() {
+  ::close(descriptor_);
+}
 
 RunFile read_run_file(const std::filesystem::path& path) {
   const OpenFile file(path);
@@ -194,15 +245,15 @@ RunFile read_run_file(const std::filesystem::path& path) {
 }
 
 DigestedFile digest_run_file(const std::filesystem::path& path, const Digester& digester) {
-  const OpenFile file(path);
-  Reader reader(file.descriptor(), path, digester);
+  auto source = std::make_shared<const SourceFile>(path);
+  Reader reader(source->descriptor(), path, digester);
   RunFile read = reader.read();
-  return {path, std::move(read.runs), reader.take_digests(), std::move(read.torn_tail)};
+  return {path, std::move(source), std::move(read.runs), reader.take_digests(),
+          std::move(read.torn_tail)};
 }
 
-void read_lines_at(const std::filesystem::path& path, const std::vector<RecordPlace>& places,
+void read_lines_at(const SourceFile& file, const std::vector<RecordPlace>& places,
                    const std::function<void(std::string_view)>& take) {
-  const OpenFile file(path);
   std::string line;
   for (const RecordPlace& place : places) {
     line.resize(static_cast<std::size_t>(place.length));
@@ -215,7 +266,7 @@ void read_lines_at(const std::filesystem::path& path, const std::vector<RecordPl
         throw BadInput(
             fmt::format("{}: became shorter while it was read; try again when nothing "
                         "writes to it",
-                        path.string()));
+                        file.path().string()));
       have += static_cast<std::size_t>(got);
     }
     take(line);

@@ -53,7 +53,8 @@ Axes axes_of(const Figure& figure, int x_count, int y_count) {
       if (point.high && std::isfinite(*point.high)) axes.y.take(*point.high);
     }
   }
-  if (!axes.y.empty() && axes.y.low > 0 && axes.y.low < axes.y.high) axes.y.take(0);
+  const bool positive = !axes.y.empty() && axes.y.low > 0 && axes.y.low < axes.y.high;
+  if (figure.from_zero && positive) axes.y.take(0);
   axes.x = axes.x.opened();
   axes.y = axes.y.opened();
   axes.x_ticks = axis_ticks(axes.x.low, axes.x.high, x_count);

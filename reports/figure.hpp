@@ -24,6 +24,7 @@ struct Figure {
   std::string title;
   std::string x_label, y_label;
   std::vector<Series> series;
+  bool from_zero = true;  ///< the y axis of positive values begins at 0
 };
 
 /// `width` x `height` characters of plot, axes and legend beside.

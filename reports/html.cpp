@@ -166,41 +166,49 @@ std::string script_json(const Json& json) {
 
 std::vector<std::string> HtmlPage::choose_details(const std::vector<RecordRow>& rows,
                                                   ReportOptions& options) {
-  if (rows.size() <= kMostRows) {
-    for (const RecordRow& row : rows) {
-      details.push_back(row);
-      details.back().cells.clear();
-    }
-    return capped;
-  }
-  if (options.group_by.empty() && !options.pivot) {
+  if (rows.size() > kMostRows && options.group_by.empty() && !options.pivot) {
     options.group_by = {"model", "variant", "k", "backend", "dtype"};
     capped.push_back(fmt::format(
         "the table shows {} rows aggregated by model, variant, k, backend and dtype", rows.size()));
   }
   std::vector<std::vector<const RecordRow*>> groups;
   std::unordered_map<std::uint64_t, std::size_t> index;
+  std::size_t drawable = 0;
   for (const RecordRow& row : rows) {
+    if (!row.injected.empty()) continue;
     const auto [found, first] = index.try_emplace(row.group, groups.size());
     if (first) groups.emplace_back();
     groups[found->second].push_back(&row);
+    ++drawable;
   }
-  const std::size_t average = std::max<std::size_t>(1, rows.size() / groups.size());
+  if (drawable < rows.size()) {
+    capped.push_back(
+        fmt::format("{} {} NOT A MEASUREMENT: a slowdown was planted (--inject); in no chart",
+                    rows.size() - drawable, rows.size() - drawable == 1 ? "row is" : "rows are"));
+  }
+  if (drawable <= kMostRows) {
+    for (const RecordRow& row : rows) {
+      if (row.injected.empty()) add_drawn(row);
+    }
+    return capped;
+  }
+  const std::size_t average = std::max<std::size_t>(1, drawable / groups.size());
   const auto picked =
       thin(static_cast<std::int64_t>(groups.size()),
            std::max<std::int64_t>(1, static_cast<std::int64_t>(kMostRows / average)));
-  std::size_t shown = 0;
   for (const std::int64_t group : picked) {
     for (const RecordRow* row : groups[static_cast<std::size_t>(group)]) {
-      if (details.size() == kMostRows) break;
-      details.push_back(*row);
-      details.back().cells.clear();
+      if (details.size() < kMostRows) add_drawn(*row);
     }
-    ++shown;
   }
   capped.push_back(
-      fmt::format("the charts show {} of {} groups, evenly spread", shown, groups.size()));
+      fmt::format("the charts show {} of {} groups, evenly spread", picked.size(), groups.size()));
   return capped;
+}
+
+void HtmlPage::add_drawn(const RecordRow& row) {
+  details.push_back(row);
+  details.back().cells.clear();
 }
 
 void HtmlPage::add_detail(const Json& record) {

@@ -21,7 +21,7 @@ struct HtmlPage {
   std::vector<std::string> provenance;
   std::vector<std::string> machines;
   std::vector<nlohmann::ordered_json> runs;
-  std::vector<RecordRow> details;   ///< rows that the charts show; cells left out
+  std::vector<RecordRow> details;   ///< rows that the charts show, none of --inject; cells left out
   std::vector<std::string> capped;  ///< what was left out, in words
 
   /// Picks the rows of the charts: all, or whole groups evenly spread over a long report; changes
@@ -33,6 +33,9 @@ struct HtmlPage {
   void add_detail(const nlohmann::ordered_json& record);
 
   nlohmann::ordered_json points = nlohmann::ordered_json::array();  ///< what add_detail kept
+
+ private:
+  void add_drawn(const RecordRow& row);
 };
 
 void print_html(const HtmlPage& page, const Sink& sink);

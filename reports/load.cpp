@@ -75,7 +75,7 @@ LoadedRows load_rows(const std::vector<std::string>& paths, bool allow_mixed, co
   }
   std::unordered_set<std::string> seen;
   for (const DigestedFile& file : files) {
-    loaded.files.push_back(file.path);
+    loaded.files.push_back(file.source);
     inputs.push_back({file.path, &file.runs, {}});
     for (const auto& record : file.records) {
       inputs.back().records.push_back(static_cast<const RecordRow&>(*record).identity);
@@ -84,7 +84,10 @@ LoadedRows load_rows(const std::vector<std::string>& paths, bool allow_mixed, co
       if (seen.insert(text_field(run, "id").value_or("")).second) loaded.runs.push_back(run);
     }
   }
-  for (const MergedPlace& at : merged_order(inputs, allow_mixed)) {
+  const std::vector<MergedPlace> order = merged_order(inputs, allow_mixed);
+  std::vector<MergeInput>().swap(inputs);
+  loaded.rows.reserve(order.size());
+  for (const MergedPlace& at : order) {
     auto& record = files[at.file].records[at.record];
     loaded.rows.push_back(std::move(static_cast<RecordRow&>(*record)));
     loaded.rows.back().file = at.file;
@@ -100,7 +103,7 @@ void read_records(const LoadedRows& loaded, const std::vector<RecordRow>& rows,
     std::vector<RecordPlace> places;
     const std::size_t file = rows[first].file;
     while (first < rows.size() && rows[first].file == file) places.push_back(rows[first++].place);
-    read_lines_at(loaded.files[file], places, take);
+    read_lines_at(*loaded.files[file], places, take);
   }
 }
 

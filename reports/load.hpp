@@ -1,8 +1,8 @@
 #pragma once
 /// Run files as the rows of a report.
 
-#include <filesystem>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -13,7 +13,7 @@
 namespace deformer {
 
 struct LoadedRows {
-  std::vector<std::filesystem::path> files;
+  std::vector<std::shared_ptr<const SourceFile>> files;
   std::vector<nlohmann::ordered_json> runs;  ///< run lines of all files, each once
   std::vector<RecordRow> rows;               ///< those shown together, in file order
   std::vector<std::string> machines;         ///< more than one: what tells them apart, in words

@@ -42,13 +42,17 @@ Series series_of(const std::vector<const RecordRow*>& rows, const std::string& n
 std::vector<Figure> split_figures(const std::vector<RecordRow>& rows) {
   std::vector<std::uint64_t> order;
   static const std::size_t cache_dtype = *find_record_column("cache_dtype");
-  // By variant, then by the type of the stored passages.
+  static const std::size_t cache_at = *find_record_column("cache_at");
+  // By variant, then by how and where the passages are stored.
   using Curves = std::map<std::pair<int, std::string>, std::vector<const RecordRow*>>;
   std::map<std::uint64_t, Curves> groups;
   for (const RecordRow& row : rows) {
     if (row.speedup <= 0 || !row.is_ok() || !row.injected.empty()) continue;
     if (!groups.contains(row.group)) order.push_back(row.group);
-    groups[row.group][{row.variant_rank, row.cell(cache_dtype).text()}].push_back(&row);
+    const std::string at = row.cell(cache_at).text();
+    const std::string stored =
+        row.cell(cache_dtype).text() + (at.empty() || at == "device" ? "" : " at " + at);
+    groups[row.group][{row.variant_rank, stored}].push_back(&row);
   }
   std::vector<Figure> figures;
   for (const std::uint64_t group : order) {

@@ -212,7 +212,7 @@ std::vector<Table> profile_tables(const Json& record) {
   if (!list(record, "waterfall.steps").empty()) {
     tables.push_back(waterfall_table(record));
   }
-  for (Table table : {counter_table(record), resource_table(record)}) {
+  for (Table table : {kernel_table(record), counter_table(record), resource_table(record)}) {
     if (!table.rows.empty() || !table.notes.empty()) {
       tables.push_back(std::move(table));
     }

@@ -29,6 +29,8 @@ Table waterfall_table(const nlohmann::ordered_json& record);
 /// Operations by counted events and what is calculated from them, with a total; notes say which
 /// events are missing and why, and whether counted FLOPs disagree with the cost model.
 Table counter_table(const nlohmann::ordered_json& record);
+/// Kernels and copies of a device, by phase; empty where none computes.
+Table kernel_table(const nlohmann::ordered_json& record);
 /// Memory as another process saw it, energy, and what an NVTX range costs; notes say what is
 /// missing.
 Table resource_table(const nlohmann::ordered_json& record);

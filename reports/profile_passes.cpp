@@ -137,6 +137,25 @@ Table counter_table(const Json& record) {
   return table;
 }
 
+Table kernel_table(const Json& record) {
+  Table table;
+  table.title = name_of(record) + ": what the device ran in one forward";
+  table.columns = {{"phase", "phase", "", "Phase of the plan", true},
+                   {"name", "kernel", "", "Kernel, or copies", true},
+                   {"count", "count", "", "How often"},
+                   {"ns", "time", "ns", "By the device's clock, all of them together"}};
+  for (const Json& row : items(record, "kernels.rows")) {
+    const double ns = number_field(row, "ns").value_or(0);
+    table.rows.push_back(
+        {text_field(row, "phase").value_or("-"), text_field(row, "name").value_or("?"),
+         Cell::number(number_field(row, "count")), Cell::number(ns, human_time(ns))});
+  }
+  if (const auto missing = text_field(record, "kernels.missing")) {
+    table.notes.push_back("no kernels: " + *missing);
+  }
+  return table;
+}
+
 Table resource_table(const Json& record) {
   Table table;
   table.title = name_of(record) + ": memory, energy and ranges";

@@ -333,10 +333,14 @@ std::vector<bool> columns_needed(const ReportOptions& options) {
 
 Table report_table(std::vector<RecordRow> rows, const ReportOptions& options) {
   order_rows(rows, options);
+  const bool by_group = !options.group_by.empty();
+  const std::size_t injected =
+      by_group ? std::erase_if(rows, [](const RecordRow& row) { return !row.injected.empty(); })
+               : 0;
   const std::size_t left_out =
-      options.group_by.empty() ? 0 : std::erase_if(rows, [](const RecordRow& row) {
-        return !row.is_ok() || row.is_unchecked() || !row.injected.empty();
-      });
+      by_group ? std::erase_if(
+                     rows, [](const RecordRow& row) { return !row.is_ok() || row.is_unchecked(); })
+               : 0;
   std::vector<std::size_t> shown = shown_columns(rows, options);
   std::vector<std::size_t> by;
   for (const std::string& name : options.group_by) {
@@ -377,9 +381,13 @@ Table report_table(std::vector<RecordRow> rows, const ReportOptions& options) {
     for (std::size_t& column : by) column = index_in(table, shown, column);
     Table groups_table = grouped(table, by);
     if (left_out > 0) {
+      groups_table.notes.push_back(fmt::format("{} {} unchecked or not ok: in no group", left_out,
+                                               left_out == 1 ? "row is" : "rows are"));
+    }
+    if (injected > 0) {
       groups_table.notes.push_back(
-          fmt::format("{} {} unchecked, not ok or slowed down on purpose: in no group", left_out,
-                      left_out == 1 ? "row is" : "rows are"));
+          fmt::format("{} {} NOT A MEASUREMENT: a slowdown was planted (--inject); in no group",
+                      injected, injected == 1 ? "row is" : "rows are"));
     }
     return groups_table;
   }

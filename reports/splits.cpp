@@ -98,7 +98,8 @@ std::vector<std::string> split_findings(const std::vector<Json>& records) {
       continue;
     }
     const std::string id = text_field(record, "group").value_or("") + variant +
-                           text_field(record, "point.cache_dtype").value_or("");
+                           text_field(record, "point.cache_dtype").value_or("") +
+                           text_field(record, "point.cache_at").value_or("");
     if (!curves.contains(id)) order.push_back(id);
     Curve& curve = curves[id];
     if (curve.points.empty()) {

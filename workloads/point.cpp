@@ -99,6 +99,12 @@ std::string point_name(const Point& point) {
   if (point.variant == Variant::cached && point.passages != 0) {
     add("passages-", point.passages);
   }
+  if (point.variant == Variant::cached && point.cache_at != CachePlace::device) {
+    add("at-", to_string(point.cache_at));
+  }
+  if (point.cold) {
+    add("cold");
+  }
   add("t", point.threads);
   if (point.instances != 1) {
     add("i", point.instances);
@@ -131,6 +137,7 @@ json point_json(const Point& point) {
   add("lengths", point.lengths, "");
   add("text", point.text, "");
   add("instances", point.instances, 1);
+  add("cold", point.cold, false);
   add("order", to_string(point.order), to_string(Order::question_first));
   if (point.variant != Variant::full) {
     result["split"] = point.split;
@@ -138,6 +145,7 @@ json point_json(const Point& point) {
   if (point.variant == Variant::cached) {
     result["cache_dtype"] = to_string(point.cache_dtype);
     add("passages", point.passages, 0);
+    add("cache_at", to_string(point.cache_at), to_string(CachePlace::device));
   }
   return result;
 }
@@ -169,6 +177,12 @@ Point point_from_json(const json& source) {
   point.lengths = has("lengths") ? text_of(source, "lengths") : "";
   point.text = has("text") ? text_of(source, "text") : "";
   point.instances = has("instances") ? static_cast<int>(number_of(source, "instances", 1)) : 1;
+  if (has("cold")) {
+    if (!source.at("cold").is_boolean()) {
+      bad_field("cold", "true or false", source);
+    }
+    point.cold = source.at("cold").get<bool>();
+  }
   if (has("order")) {
     point.order = word_of(source, "order", "question-first or passage-first", parse_order);
   }
@@ -178,6 +192,9 @@ Point point_from_json(const json& source) {
   if (point.variant == Variant::cached) {
     point.cache_dtype = word_of(source, "cache_dtype", "a dtype", parse_dtype);
     point.passages = has("passages") ? number_of(source, "passages", 0) : 0;
+    if (has("cache_at")) {
+      point.cache_at = word_of(source, "cache_at", "device, pinned or pageable", parse_cache_place);
+    }
   }
   return point;
 }

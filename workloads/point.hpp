@@ -26,8 +26,10 @@ struct Point {
   std::int64_t split = 0;  ///< meaningless for full
   std::string backend = "cpu";
   DType dtype = DType::f32;
-  DType cache_dtype = DType::f32;  ///< meaningful for cached only
-  std::int64_t passages = 0;       ///< --passages; 0 automatic; cached only
+  DType cache_dtype = DType::f32;            ///< meaningful for cached only
+  std::int64_t passages = 0;                 ///< --passages; 0 automatic; cached only
+  CachePlace cache_at = CachePlace::device;  ///< meaningful for cached only
+  bool cold = false;  ///< the device's last-level cache is emptied before each forward
   int threads = 1;
   int instances = 1;
   std::uint64_t seed = 1;
@@ -44,7 +46,7 @@ std::string point_name(const Point& point);
 
 /// The resolved point as JSON (keys sorted). Always: model question passage batch variant backend
 /// dtype threads seed; `split` unless full; `cache_dtype` if cached; weights task order r c lengths
-/// text instances passages only when they differ from their neutral value.
+/// text instances passages cache_at cold only when they differ from their neutral value.
 nlohmann::json point_json(const Point& point);
 
 /// Reads it back. @throws BadInput naming the field.

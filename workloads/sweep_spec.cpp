@@ -206,6 +206,7 @@ class Expander {
             seed.point.dtype = dtype;
             seed.point.threads = static_cast<int>(threads);
             seed.point.instances = static_cast<int>(instances);
+            seed.point.cold = spec_.cold;
             add_group(seed);
           }
         }
@@ -249,9 +250,12 @@ class Expander {
       }
       for (const DType cache_dtype :
            or_default(spec_.cache_dtypes, default_cache_dtype(point.dtype))) {
-        point.cache_dtype = cache_dtype;
-        point.passages = spec_.pool_passages;
-        add_point(group, point);
+        for (const CachePlace place : or_default(spec_.cache_places, CachePlace::device)) {
+          point.cache_dtype = cache_dtype;
+          point.cache_at = place;
+          point.passages = spec_.pool_passages;
+          add_point(group, point);
+        }
       }
     }
   }

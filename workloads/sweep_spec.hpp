@@ -37,11 +37,13 @@ struct SweepSpec {
   std::vector<Variant> variants;
   std::vector<std::string> backends;
   std::vector<DType> dtypes, cache_dtypes;
+  std::vector<CachePlace> cache_places;
   std::vector<Order> orders;
   Lengths lengths;
   std::filesystem::path text_file, questions_file;
   std::uint64_t seed = 1;
   std::int64_t pool_passages = 0;
+  bool cold = false;
   std::string filter;  ///< ECMAScript regular expression on names; empty keeps all
   int default_threads = 1;
 };

@@ -12,7 +12,7 @@
 #include "backends/cpu/arena.hpp"
 #include "backends/cpu/encoder.hpp"
 #include "backends/cpu/packed_model.hpp"
-#include "backends/cpu/rows.hpp"
+#include "backends/plugin/rows.hpp"
 #include "backends/cpu/team.hpp"
 #include "backends/ranges.hpp"
 

@@ -240,6 +240,10 @@ def main(**names):
     parser.add_argument("--source", help="the source folder")
     parser.add_argument("--model-dir")
     parser.add_argument("--kills", type=int, default=4)
+    parser.add_argument("--build-dir")
+    parser.add_argument("--cmake", default="cmake")
+    parser.add_argument("--compiler", default="c++")
+    parser.add_argument("--cuda", default="0", help="1: a CUDA toolkit was found when this was built")
     OPTIONS, rest = parser.parse_known_args()
     PROGRAM = os.path.abspath(OPTIONS.program)
     outcome = unittest.main(argv=sys.argv[:1] + rest, verbosity=2, exit=False).result

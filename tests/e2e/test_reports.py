@@ -67,6 +67,15 @@ class Formats(unittest.TestCase):
             if row["speedup"]:
                 self.assertEqual(float(cells[2]), shown(row["speedup"]["median"]))
 
+    def test_a_pipe_is_read_as_a_file_is(self):
+        for form in ("json", "html", "gbench", "csv", "markdown"):
+            direct = run(["report", run_file(), "--format", form])
+            self.assertEqual(direct.code, 0, str(direct))
+            piped = subprocess.run(["bash", "-c", 'exec "$0" report <(cat "$1") --format "$2"', support.PROGRAM,
+                                    run_file(), form], capture_output=True, text=True, env=support.clean_environment())
+            self.assertEqual(piped.returncode, 0, piped.stderr)
+            self.assertEqual(piped.stdout, direct.out, form)
+
     def test_gbench_medians_give_the_ratios_of_compare(self):
         def slower(line):
             if line["type"] == "record":

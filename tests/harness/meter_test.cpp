@@ -50,6 +50,18 @@ class SpinningSession : public Session {
   std::vector<std::int64_t> phase_ns_;
 };
 
+/// A device: its own clock tells a tenth of what the caller waits.
+class DeviceSession final : public SpinningSession {
+ public:
+  using SpinningSession::SpinningSession;
+  static constexpr std::int64_t kOwnNs = 200'000;
+  std::optional<std::int64_t> device_ns() const override { return kOwnNs; }
+  std::span<const std::int64_t> hidden_ns() const override { return hidden_ns_; }
+
+ private:
+  std::vector<std::int64_t> hidden_ns_ = std::vector<std::int64_t>(phase_ns().size(), 7'000);
+};
+
 class MeterTest : public ::testing::Test {
  protected:
   void add(Variant variant, std::int64_t split, std::int64_t duration_ns) {
@@ -187,6 +199,62 @@ TEST_F(MeterTest, LooksStandOnTheGeometricSchedule) {
     meter.round();
   }
   EXPECT_EQ(meter.rounds_to_next_look(), 5);
+}
+
+TEST_F(MeterTest, DroppedRoundsAreGoneFromEveryVariantAndCounted) {
+  add(Variant::full, 0, 200'000);
+  add(Variant::cached, 1, 100'000);
+  Meter meter(runners_, team_, probe_,
+              {.max_time_s = 60, .rounds = 5, .seed = 1, .discard = false});
+  run_to_the_end(meter);
+  const std::vector<double> samples = runners_[1].samples_ns;
+  const std::vector<double> ratios = runners_[1].ratios;
+  const std::vector<std::int64_t> dropped = {0, 3};
+  meter.drop(dropped);
+  EXPECT_EQ(meter.rounds(), 3);
+  EXPECT_EQ(meter.discarded(), 2);
+  EXPECT_EQ(runners_[1].samples_ns, (std::vector<double>{samples[1], samples[2], samples[4]}));
+  EXPECT_EQ(runners_[1].ratios, (std::vector<double>{ratios[1], ratios[2], ratios[4]}));
+  for (const Runner& runner : runners_) {
+    EXPECT_EQ(runner.samples_ns.size(), 3U);
+    for (const std::vector<double>& phase : runner.phase_ns) {
+      EXPECT_EQ(phase.size(), 3U);
+    }
+  }
+}
+
+TEST_F(MeterTest, ADeviceIsTimedByItsOwnClockWhereItRunsAlone) {
+  add(Variant::full, 0, 2'000'000);
+  Runner& runner = runners_.front();
+  const auto phases = runner.plan.phases.size();
+  runner.instances.front().session = std::make_unique<DeviceSession>(2'000'000, phases);
+  Meter meter(runners_, team_, probe_, {.max_time_s = 1, .rounds = 3, .discard = false});
+  meter.warm_up();
+  while (meter.rounds_to_next_look() > 0) {
+    meter.round();
+  }
+  EXPECT_TRUE(runner.device_clock);
+  ASSERT_GE(runner.samples_ns.size(), 3u);
+  for (const double ns : runner.samples_ns) {
+    EXPECT_EQ(ns, DeviceSession::kOwnNs);
+  }
+  ASSERT_EQ(runner.hidden_ns.size(), phases);
+  EXPECT_EQ(runner.hidden_ns.front().front(), 7'000);
+}
+
+TEST_F(MeterTest, DevicesBesideEachOtherAreTimedByTheCallersClock) {
+  add(Variant::full, 0, 2'000'000);
+  Runner& runner = runners_.front();
+  const auto phases = runner.plan.phases.size();
+  runner.instances.front().session = std::make_unique<DeviceSession>(2'000'000, phases);
+  runner.instances.emplace_back().session = std::make_unique<DeviceSession>(2'000'000, phases);
+  InstanceTeam two(2);
+  Meter meter(runners_, two, probe_, {.max_time_s = 1, .rounds = 2, .discard = false});
+  meter.warm_up();
+  (void)meter.rounds_to_next_look();
+  meter.round();
+  EXPECT_FALSE(runner.device_clock);
+  EXPECT_GE(runner.samples_ns.front(), 2'000'000);
 }
 
 }  // namespace

@@ -3,12 +3,17 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fmt/format.h>
+
+#include <cctype>
 #include <limits>
 #include <random>
+#include <string_view>
 
 #include "reports/html.hpp"
 #include "reports/table.hpp"
 #include "reports/text.hpp"
+#include "tests/reports/fixture.hpp"
 
 namespace deformer {
 namespace {
@@ -117,6 +122,70 @@ TEST(Csv, NumbersHaveAllTheirDigitsAndIntervalsTwoColumns) {
             "median_ns,median_ci_low_ns,median_ci_high_ns,k\r\n0.1,0.5,1.5,9\r\n,,,\r\n");
 }
 
+/// What GitHub's reader takes for text in one row of a table: cells split at bars that no backslash
+/// precedes, escapes and references undone. Empty cells and a failure where it would see markup.
+std::vector<std::string> read_markdown_row(const std::string& line) {
+  std::vector<std::string> cells(1);
+  for (std::size_t i = 0; i < line.size(); ++i) {
+    const char c = line[i];
+    const char next = i + 1 < line.size() ? line[i + 1] : '\0';
+    std::string& cell = cells.back();
+    const auto starts = [&](std::string_view what) {
+      return std::string_view(line).substr(i).starts_with(what);
+    };
+    if (c == '\\' && std::ispunct(static_cast<unsigned char>(next)) != 0) {
+      cell += next;
+      ++i;
+    } else if (c == '|') {
+      cells.emplace_back();
+    } else if (starts("&amp;")) {
+      cell += '&';
+      i += 4;
+    } else if (starts("&lt;") || starts("&gt;")) {
+      cell += starts("&lt;") ? '<' : '>';
+      i += 3;
+    } else {
+      const bool link = c == ']' && (next == '(' || next == '[' || next == ':');
+      const auto is_word = [](char x) {
+        return std::isalnum(static_cast<unsigned char>(x)) != 0 ||
+               static_cast<unsigned char>(x) >= 0x80;
+      };
+      const bool emphasis = c == '_' && !(i > 0 && is_word(line[i - 1]) && is_word(next));
+      EXPECT_TRUE(std::string_view("<>&`*$~").find(c) == std::string_view::npos && !link &&
+                  !emphasis)
+          << "markup '" << c << "' in " << line;
+      cell += c;
+    }
+  }
+  return cells;
+}
+
+TEST(Markdown, EveryHostileTextStaysInItsCellAndReadsBack) {
+  std::mt19937 random(6);
+  const std::vector<std::string> pieces = {
+      "`", "``", "*",   "**",  "_", "__",  "~~",   "[x](http://y)", "![",  "]:",
+      "$", "\\", "\\|", "---", "#", "a_b", "&lt;", "[^1]",          "1. ", "<!--"};
+  for (int i = 0; i < 3000; ++i) {
+    std::string text = "x";  // spaces at the ends of a cell are no part of it
+    for (int n = 0; n < 3; ++n) text += hostile(random) + pieces[random() % pieces.size()];
+    text += 'x';
+    const std::string out = print_table(
+        Table{"", {{"name", "name", "", "", true}, {"k", "k", "", "", true}}, {{text, "end"}}},
+        TableFormat::markdown);
+    std::vector<std::string> lines;
+    for (std::size_t at = 0; at < out.size();) {
+      const std::size_t end = std::min(out.find('\n', at), out.size());
+      lines.push_back(out.substr(at, end - at));
+      at = end + 1;
+    }
+    ASSERT_EQ(lines.size(), 3u) << out;
+    const auto cells = read_markdown_row(lines[2]);
+    ASSERT_EQ(cells.size(), 4u) << lines[2];
+    EXPECT_EQ(cells[1], ' ' + one_line(text) + ' ');
+    EXPECT_EQ(cells[2], " end ");
+  }
+}
+
 TEST(Html, NoHostileTextBecomesMarkup) {
   std::mt19937 random(2);
   for (int i = 0; i < 2000; ++i) {
@@ -133,6 +202,27 @@ TEST(Html, NoHostileTextEndsTheScriptThatHoldsTheData) {
     EXPECT_EQ(json.find_first_of("<>&"), std::string::npos);
     const std::string back = nlohmann::json::parse(json).at("name");
     EXPECT_EQ(back.find('\xFF') == std::string::npos, true);
+  }
+}
+
+TEST(Html, WhatWasSlowedDownOnPurposeIsInNoChartAndSaid) {
+  for (const std::size_t count : {std::size_t{4}, 2 * HtmlPage::kMostRows}) {
+    std::vector<RecordRow> rows;
+    for (std::size_t i = 0; i < count; ++i) {
+      Json record = with_speedup(make_record("cached", 9, 100), 3, 3.2);
+      if (i % 4 == 0) record["injected"] = "op=ffn1,slowdown=3%";
+      record["group"] = "g" + std::to_string(i / 4);
+      rows.push_back(make_row(record, {}));
+    }
+    HtmlPage page;
+    ReportOptions options;
+    EXPECT_THAT(page.choose_details(rows, options),
+                testing::Contains(HasSubstr(fmt::format("{} row{} NOT A MEASUREMENT", count / 4,
+                                                        count == 4 ? " is" : "s are"))));
+    EXPECT_GT(page.details.size(), count == 4 ? 2u : 300u);
+    for (const RecordRow& row : page.details) EXPECT_TRUE(row.injected.empty());
+    const Table table = report_table(std::move(rows), options);
+    EXPECT_THAT(table.notes, testing::Contains(HasSubstr("NOT A MEASUREMENT")));
   }
 }
 

@@ -88,6 +88,24 @@ TEST(ResourceTable, ShowsMemoryAndWhyThereIsNoEnergy) {
   EXPECT_THAT(table.notes, ::testing::ElementsAre("no energy: no counter"));
 }
 
+TEST(KernelTable, ShowsKernelsByPhaseOrWhyThereAreNone) {
+  const Json row{{"name", "gemm"}, {"phase", "encode(joint,9..12)"}, {"count", 3}, {"ns", 4200}};
+  const Json stray{{"name", "copy"}, {"phase", nullptr}, {"count", 1}, {"ns", 10}};
+  const Table table = kernel_table({{"name", "n"}, {"kernels", {{"rows", {row, stray}}}}});
+  ASSERT_EQ(table.rows.size(), 2U);
+  EXPECT_EQ(table.rows[0][0].text(), "encode(joint,9..12)");
+  EXPECT_EQ(table.rows[0][1].text(), "gemm");
+  EXPECT_EQ(table.rows[0][3].text(), human_time(4200));
+  EXPECT_EQ(table.rows[1][0].text(), "-");
+  const Table none =
+      kernel_table({{"name", "n"}, {"kernels", {{"rows", nullptr}, {"missing", "no driver"}}}});
+  EXPECT_TRUE(none.rows.empty());
+  EXPECT_THAT(none.notes, ::testing::ElementsAre("no kernels: no driver"));
+  for (const Json& hostile : {Json(nullptr), Json(3), Json{{"rows", {1, "x", Json::object()}}}}) {
+    EXPECT_NO_THROW((void)kernel_table({{"name", "n"}, {"kernels", hostile}}));
+  }
+}
+
 TEST(ProfileTables, HoldCountersOnlyWhereThereAreSome) {
   const auto titles = [](const Json& record) {
     std::string all;

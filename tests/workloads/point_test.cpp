@@ -111,5 +111,31 @@ TEST(PointJson, BadFieldsAreNamed) {
   EXPECT_THROW(point_from_json(nlohmann::json::array()), BadInput);
 }
 
+TEST(PointJson, PlaceAndColdAreThereOnlyWhereTheyAreAsked) {
+  Point point = squad_cached();
+  EXPECT_FALSE(point_json(point).contains("cache_at"));
+  EXPECT_FALSE(point_json(point).contains("cold"));
+  point.cache_at = CachePlace::pinned;
+  point.cold = true;
+  EXPECT_EQ(point_json(point).at("cache_at"), "pinned");
+  EXPECT_EQ(point_json(point).at("cold"), true);
+  EXPECT_EQ(point_name(point), "bert-base/squad/q27/p293/k9/b1/cached/cpu/f32/at-pinned/cold/t2");
+  const Point back = point_from_json(point_json(point));
+  EXPECT_EQ(back.cache_at, CachePlace::pinned);
+  EXPECT_TRUE(back.cold);
+  Point full = squad();
+  full.cold = true;
+  full.cache_at = CachePlace::pinned;  // means nothing there
+  EXPECT_FALSE(point_json(full).contains("cache_at"));
+  EXPECT_EQ(group_key(full), group_key(point)) << "the place is a variant's, cold the group's";
+  EXPECT_NE(group_key(full), group_key(squad()));
+  auto bad = point_json(point);
+  bad["cache_at"] = "moon";
+  EXPECT_THROW((void)point_from_json(bad), BadInput);
+  bad = point_json(point);
+  bad["cold"] = "yes";
+  EXPECT_THROW((void)point_from_json(bad), BadInput);
+}
+
 }  // namespace
 }  // namespace deformer

@@ -1,4 +1,4 @@
-#include "backends/cpu/rows.hpp"
+#include "backends/plugin/rows.hpp"
 
 #include <algorithm>
 

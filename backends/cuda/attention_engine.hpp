@@ -1,0 +1,45 @@
+#pragma once
+/// Attention of whole batches: by cuDNN where it can and is the quicker one, else by our kernel.
+
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "backends/cuda/cudnn_attention.hpp"
+#include "backends/cuda/device.hpp"
+#include "backends/cuda/host/algorithm_memory.hpp"
+#include "backends/cuda/kernel_launch.hpp"
+
+namespace deformer::cuda {
+
+class AttentionEngine {
+ public:
+  /// Both outlive this.
+  AttentionEngine(AlgorithmMemory& memory, const Device& device)
+      : memory_(memory), device_(device) {}
+
+  /// Makes ready what serves these arguments; times both ways on `stream` where there are two,
+  /// leaving the context undefined. @throws Unavailable when nothing can.
+  void prepare(const AttentionArgs& args, void* workspace, std::int64_t workspace_bytes,
+               cudaStream_t stream);
+
+  /// Queues what was prepared. May be captured. Returns whether it was a kernel of ours.
+  bool run(const AttentionArgs& args, void* workspace, const LaunchPlace& place);
+
+  /// "cuDNN 9.19.0", "own kernel", or both, by what was chosen so far.
+  std::string describe() const;
+
+ private:
+  struct Choice {
+    std::shared_ptr<CudnnAttention> cudnn;  ///< null: our kernel
+  };
+
+  AlgorithmMemory& memory_;
+  const Device& device_;
+  std::map<std::string, Choice> choices_;
+};
+
+}  // namespace deformer::cuda

@@ -1,0 +1,32 @@
+#pragma once
+/// The device that computes: the first that the process sees (CUDA_VISIBLE_DEVICES chooses).
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "model/types.hpp"
+
+namespace deformer::cuda {
+
+struct Device {
+  std::string name;    ///< "NVIDIA H100 80GB HBM3"
+  std::string bus;     ///< "00000000:01:00.0"
+  int capability = 0;  ///< 90 is 9.0
+  std::int64_t free_bytes = 0;
+  std::int64_t cache_bytes = 0;         ///< L2
+  std::int64_t shared_bytes_block = 0;  ///< most shared memory a block can ask for
+  int driver_version = 0;
+  int runtime_version = 0;
+
+  /// Kernels may be set up while the one before them still runs (programmatic dependent launch).
+  bool launches_early() const { return capability >= 90; }
+};
+
+/// @throws what check throws.
+Device current_device();
+
+/// Why a device of that capability can't compute in this dtype, or nullopt.
+std::optional<std::string> dtype_why_not(DType dtype, int capability);
+
+}  // namespace deformer::cuda

@@ -1,0 +1,16 @@
+#include "backends/cuda/engines.hpp"
+
+#include <fmt/format.h>
+
+#include "backends/cuda/lt_library.hpp"
+
+namespace deformer::cuda {
+
+Engines::Engines(const MachineStore* store)
+    : device(current_device()),
+      memory(fmt::format("{} {} driver {}", device.name, device.capability, device.driver_version),
+             fmt::format("{}, {}", LtLibrary::describe(), CudnnAttention::describe()), store),
+      products(memory, device),
+      attention(memory, device) {}
+
+}  // namespace deformer::cuda

@@ -1,0 +1,20 @@
+#pragma once
+/// Floats as they are stored on the device, and back: for packing weights and for tests.
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "backends/cuda/host/element.hpp"
+
+namespace deformer::cuda {
+
+/// Every value divided by `scale` and rounded.
+std::vector<std::byte> encode(Element element, std::span<const float> values, float scale = 1.0F);
+
+/// `count` elements from `from`, times `scale`.
+std::vector<float> decode(Element element, const std::byte* from, std::int64_t count,
+                          float scale = 1.0F);
+
+}  // namespace deformer::cuda

@@ -1,0 +1,157 @@
+#include "backends/cuda/stream_launcher.hpp"
+
+#include <optional>
+#include <stdexcept>
+
+namespace deformer::cuda {
+
+StreamLauncher::StreamLauncher(Engines& engines, const BranchPlaces& places,
+                               std::span<const Event> marks, bool early)
+    : engines_(engines),
+      places_(places),
+      marks_(marks),
+      early_(early),
+      forked_(make_order()),
+      met_(make_order()) {}
+
+void StreamLauncher::launch(const ProductArgs& args, Branch branch) {
+  engines_.products.run(args, place(branch).workspace, place(branch).stream);
+  follows_kernel(branch) = true;
+}
+
+void StreamLauncher::launch(const AttentionArgs& args, Branch branch) {
+  engines_.attention.run(
+      args, place(branch).workspace,
+      {.stream = place(branch).stream, .early = early_ && follows_kernel(branch)});
+  follows_kernel(branch) = true;
+}
+
+void StreamLauncher::launch(const CopyArgs& args, Branch branch) {
+  if (args.bytes > 0) {
+    check(cudaMemcpyAsync(args.to, args.from, static_cast<std::size_t>(args.bytes),
+                          args.upload ? cudaMemcpyHostToDevice : cudaMemcpyDeviceToHost,
+                          place(branch).stream),
+          args.upload ? "uploading inputs" : "downloading results");
+    follows_kernel(branch) = false;
+  }
+}
+
+void StreamLauncher::launch(const Fork&, Branch) {
+  check(cudaEventRecord(forked_.get(), place(Branch::main).stream), "forking");
+  check(cudaStreamWaitEvent(place(Branch::side).stream, forked_.get(), 0), "forking");
+  follows_kernel(Branch::side) = false;
+}
+
+void StreamLauncher::launch(const Meet&, Branch) {
+  check(cudaEventRecord(met_.get(), place(Branch::side).stream), "joining");
+  check(cudaStreamWaitEvent(place(Branch::main).stream, met_.get(), 0), "joining");
+  follows_kernel(Branch::main) = false;
+}
+
+void StreamLauncher::launch(const Mark& mark, Branch branch) {
+  // External: the graph records it at every launch, and the host can read its time afterwards.
+  check(cudaEventRecordWithFlags(marks_[static_cast<std::size_t>(mark.number)].get(),
+                                 place(branch).stream, cudaEventRecordExternal),
+        "marking a time");
+  follows_kernel(branch) = false;
+}
+
+namespace {
+
+/// Makes the choices there are, and brings all code to the device.
+class Preparer final : public Launcher {
+ public:
+  Preparer(Engines& engines, const BranchPlaces& places) : engines_(engines), places_(places) {}
+
+  void launch(const ProductArgs& args, Branch) override {
+    engines_.products.prepare(args, places_[0].workspace, places_[0].stream);
+  }
+  void launch(const AttentionArgs& args, Branch) override {
+    engines_.attention.prepare(args, places_[0].workspace, kLtWorkspaceBytes, places_[0].stream);
+  }
+  void launch(const EmbedArgs& args, Branch) override { load(args); }
+  void launch(const NormArgs& args, Branch) override { load(args); }
+  void launch(const GeluArgs& args, Branch) override { load(args); }
+  void launch(const QuantiseArgs& args, Branch) override { load(args); }
+  void launch(const DecodeArgs& args, Branch) override { load(args); }
+  void launch(const JoinArgs& args, Branch) override { load(args); }
+  void launch(const WidenArgs& args, Branch) override { load(args); }
+  void launch(const DenseArgs& args, Branch) override { load(args); }
+  void launch(const CopyArgs&, Branch) override {}
+  void launch(const Fork&, Branch) override {}
+  void launch(const Meet&, Branch) override {}
+  void launch(const Mark&, Branch) override {}
+
+ private:
+  template <class Args>
+  void load(const Args& args) {
+    launch_kernel(args, {.stream = places_[0].stream, .load_only = true});
+  }
+
+  Engines& engines_;
+  const BranchPlaces& places_;
+};
+
+/// A capture that ends, whatever happens in it.
+class Capture {
+ public:
+  explicit Capture(cudaStream_t stream) : stream_(stream) {
+    check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "beginning a capture");
+  }
+  ~Capture() {
+    if (stream_ != nullptr) {
+      cudaGraph_t graph = nullptr;
+      forget(cudaStreamEndCapture(stream_, &graph));
+      const Graph dropped(graph);
+    }
+  }
+  Capture(const Capture&) = delete;
+  Capture& operator=(const Capture&) = delete;
+
+  Graph end() {
+    cudaGraph_t graph = nullptr;
+    check(cudaStreamEndCapture(std::exchange(stream_, nullptr), &graph), "ending a capture");
+    return Graph(graph);
+  }
+
+ private:
+  cudaStream_t stream_;
+};
+
+GraphExec capture_once(std::span<const Step> steps, Engines& engines, const BranchPlaces& places,
+                       std::span<const Event> marks, bool early) {
+  StreamLauncher launcher(engines, places, marks, early);
+  Capture recording(places[0].stream);
+  issue(steps, launcher);
+  const Graph graph = recording.end();
+  cudaGraphExec_t exec = nullptr;
+  check(cudaGraphInstantiate(&exec, graph.get(), 0), "making a graph ready");
+  GraphExec ready(exec);
+  check(cudaGraphUpload(ready.get(), places[0].stream), "uploading a graph");
+  check(cudaStreamSynchronize(places[0].stream), "uploading a graph");
+  return ready;
+}
+
+}  // namespace
+
+void prepare_steps(std::span<const Step> steps, Engines& engines, const BranchPlaces& places) {
+  Preparer preparer(engines, places);
+  issue(steps, preparer);
+  check(cudaStreamSynchronize(places[0].stream), "choosing algorithms");
+  engines.memory.save();
+}
+
+GraphExec capture(std::span<const Step> steps, Engines& engines, const BranchPlaces& places,
+                  std::span<const Event> marks) {
+  if (engines.device.launches_early()) {
+    try {
+      return capture_once(steps, engines, places, marks, true);
+    } catch (const std::runtime_error&) {
+      // Some drivers can't put early launches into a graph: without them it is only slower.
+      forget(cudaGetLastError());
+    }
+  }
+  return capture_once(steps, engines, places, marks, false);
+}
+
+}  // namespace deformer::cuda

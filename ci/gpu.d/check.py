@@ -1,0 +1,175 @@
+"""ci/gpu-check: runs the steps of steps.py on a machine with a device and writes its result files."""
+
+import argparse
+import datetime
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+import bundle
+import device
+import report
+import steps
+
+BAD_USAGE, UNAVAILABLE = 2, 3
+BUILD = "build/release"
+WORK = "out/gpu"
+
+
+def say(text):
+    print("gpu-check: " + text, file=sys.stderr, flush=True)
+
+
+def parse():
+    parser = argparse.ArgumentParser(prog="ci/gpu-check", description=__doc__)
+    parser.add_argument("verb", nargs="?", choices=["run", "pack"], default="run")
+    parser.add_argument("file", nargs="?", help="of pack: the archive")
+    parser.add_argument("--name", help="of the result files (default: the device's)")
+    parser.add_argument("--results", default="results", help="folder of the result files")
+    parser.add_argument("--build", default=BUILD, help="folder of the built program")
+    parser.add_argument("--only", default="", help="comma list of steps, or of beginnings of their names")
+    parser.add_argument("--budget", type=float, default=0, help="minutes for all steps; 0: no limit")
+    parser.add_argument("--dry-run", action="store_true", help="print the steps, run nothing")
+    arguments = parser.parse_args()
+    if arguments.verb == "pack" and not arguments.file:
+        parser.error("pack: expected the archive to write, found none")
+    return arguments
+
+
+def chosen(only):
+    everything = steps.all_steps()
+    wanted = [word for word in only.split(",") if word]
+    unknown = [word for word in wanted if not any(step.name.startswith(word) for step in everything)]
+    if unknown:
+        say(f"--only: no step begins with '{unknown[0]}'; the steps: " + " ".join(step.name for step in everything))
+        sys.exit(BAD_USAGE)
+    return [step for step in everything if not wanted or any(step.name.startswith(word) for word in wanted)]
+
+
+def ensure_program(build):
+    """The program and its CUDA module, built here where they are not there. Exits with 3 where that can't be."""
+    program, module = os.path.join(build, "deformer-bench"), os.path.join(build, "plugins", "deformer-bench-cuda.so")
+    if not (os.path.exists(program) and os.path.exists(module)):
+        missing = [tool for tool in ("cmake", "ninja", "c++") if shutil.which(tool) is None]
+        if missing or not os.path.exists("CMakeLists.txt"):
+            say(f"nothing built in {build} and no {', '.join(missing) or 'source'} to build it with; "
+                "carry a tree made by `ci/gpu-check pack FILE.tar.gz`")
+            sys.exit(UNAVAILABLE)
+        say("building")
+        for command in (["cmake", "--preset", "release", "-DDEFORMER_CUDA=ON", "-DDEFORMER_TESTS=OFF"],
+                        ["cmake", "--build", "--preset", "release"]):
+            if subprocess.run(command).returncode != 0:
+                sys.exit("gpu-check: the build failed: " + " ".join(command))
+    return os.path.abspath(program)
+
+
+def missing_need(step):
+    if step.needs == "torch":
+        return "" if importlib.util.find_spec("torch") else "PyTorch is not there"
+    if step.needs and shutil.which(step.needs) is None and not os.path.exists("/usr/local/cuda/bin/" + step.needs):
+        return f"{step.needs} is not there"
+    return ""
+
+
+def fill(command, places):
+    words = [re.sub(r"\{(\w+)\}", lambda match: places[match.group(1)], word) for word in command]
+    if shutil.which(words[0]) is None and os.path.exists("/usr/local/cuda/bin/" + words[0]):
+        words[0] = "/usr/local/cuda/bin/" + words[0]
+    return words
+
+
+def run_step(step, places, environment, limit_s):
+    """Runs a step, its output in WORK/<step>.log; what came of it in a word or two."""
+    missing = missing_need(step)
+    if missing:
+        return "skipped: " + missing
+    with open(os.path.join(WORK, step.name + ".log"), "w", encoding="utf-8") as log:
+        log.write(" ".join(fill(step.command, places)) + "\n")
+        log.flush()
+        try:
+            code = subprocess.run(fill(step.command, places), stdout=log, stderr=subprocess.STDOUT, env=environment,
+                                  timeout=limit_s).returncode
+        except subprocess.TimeoutExpired:
+            return f"unfinished after {limit_s:.0f} s"
+        except OSError as error:
+            return f"FAILED: {error}"
+    if code == 0:
+        return "ok"
+    return "not to be had here" if code == UNAVAILABLE and step.absent_ok else f"FAILED (exit {code})"
+
+
+def run_steps(todo, places, environment, budget_s):
+    started, outcomes = time.monotonic(), []
+    for number, step in enumerate(todo, 1):
+        left = budget_s - (time.monotonic() - started) if budget_s else float("inf")
+        begin = time.monotonic()
+        outcome = "out of budget" if left < 10 else run_step(step, places, environment, min(left, step.minutes * 60))
+        outcomes.append({"step": step.name, "outcome": outcome, "seconds": time.monotonic() - begin, "why": step.why})
+        say(f"[{number}/{len(todo)}] {step.name}: {outcome} ({outcomes[-1]['seconds']:.0f} s)")
+    return outcomes
+
+
+def merged_outcomes(path, new):
+    """Outcomes of the day: steps run again replace what they said before."""
+    before = {outcome["step"]: outcome for outcome in report.read_lines(path)}
+    before |= {outcome["step"]: outcome for outcome in new if outcome["outcome"] != "out of budget"
+               or outcome["step"] not in before}
+    with open(path, "w", encoding="utf-8") as file:
+        file.writelines(json.dumps(outcome) + "\n" for outcome in before.values())
+    return list(before.values())
+
+
+def our_table(program, run_file, environment):
+    if not os.path.exists(run_file):
+        return ""
+    done = subprocess.run([program, "report", run_file, "--format", "markdown", "--allow-mixed"], env=environment,
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    return done.stdout
+
+
+def places_of(arguments, program, name):
+    date = datetime.date.today().isoformat()
+    stem = os.path.join(arguments.results, f"gpu-{name}-{date}")
+    return {"program": program, "python": sys.executable, "run_file": stem + ".jsonl", "report": stem + ".md",
+            "base": os.path.join(WORK, "checkpoint-base"), "large": os.path.join(WORK, "checkpoint-large"),
+            "peers": os.path.join(WORK, f"peers-{name}-{date}.jsonl"),
+            "outcomes": os.path.join(WORK, f"outcomes-{name}-{date}.jsonl")}
+
+
+def main():
+    arguments = parse()
+    if arguments.verb == "pack":
+        bundle.pack(arguments.build, arguments.file)
+        return
+    todo = chosen(arguments.only)
+    if arguments.dry_run:
+        places = places_of(arguments, os.path.join(arguments.build, "deformer-bench"), arguments.name or "NAME")
+        for number, step in enumerate(todo, 1):
+            print(f"{number:2} {step.name} (at most {step.minutes:g} min): {step.why}\n   {' '.join(fill(step.command, places))}")
+        print(f"would write {places['run_file']} and {places['report']}")
+        return
+    none = device.why_none()
+    if none:
+        say(f"no GPU to check on: {none}; --dry-run prints the steps")
+        sys.exit(UNAVAILABLE)
+    facts = device.facts()
+    program = ensure_program(arguments.build)
+    places = places_of(arguments, program, arguments.name or device.slug(facts.get("name", "")))
+    os.makedirs(WORK, exist_ok=True)
+    os.makedirs(arguments.results, exist_ok=True)
+    environment = device.environment([os.path.abspath(os.path.join(arguments.build, "lib"))])
+    outcomes = merged_outcomes(places["outcomes"], run_steps(todo, places, environment, arguments.budget * 60))
+    report.write(places["report"], facts, outcomes, places["run_file"], places["peers"],
+                 our_table(program, places["run_file"], environment))
+    failed = [outcome["step"] for outcome in outcomes if outcome["outcome"].startswith("FAILED")]
+    say(f"wrote {places['run_file']} and {places['report']}; {len(failed)} steps failed {' '.join(failed)}")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

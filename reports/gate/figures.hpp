@@ -1,0 +1,29 @@
+#pragma once
+/// The exact and the counted tier. Internal to the gate.
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "reports/gate/observations.hpp"
+#include "reports/gate/rules.hpp"
+#include "reports/gate/verdict.hpp"
+
+namespace deformer {
+
+struct FiguresCompared {
+  std::vector<FigureChange> changes;
+  std::int64_t same = 0;
+  std::int64_t not_compared = 0;  ///< of another instruction set, or on one side only
+
+  bool any() const { return same > 0 || !changes.empty(); }
+};
+
+FiguresCompared compare_figures(const std::vector<ExactFigure>& base,
+                                const std::vector<ExactFigure>& head, bool same_isa,
+                                const GateRules& rules);
+
+/// "flops 1.20e+09 -> 1.32e+09 (+10 %)".
+std::string figure_words(const FigureChange& change);
+
+}  // namespace deformer

@@ -1,0 +1,172 @@
+"""A program that speaks the worker protocol and measures nothing: times are drawn as a test asks, and it misbehaves
+as a test asks. `write_fake(path, **behaviour)` makes an executable of it.
+
+    factor       times are this many times the base's
+    noise        standard deviation of a round, relative
+    slow_until   the factor holds until there is a file of this name
+    at, what     at this request ("start" is before the hello), the `nth` of its kind in the process: crash, exit,
+                 hang, garbage, error, deaf (answers no more and reads no more), parity, clock, liar, rounds
+    from_start   misbehave from this start on (0: always)
+    protocol     the version it claims
+    build        its build id; build_later from the second start on
+    machine      deciding fields; machine_later from the second start on
+    points       names of variants it plans
+    round_s      what a round takes
+"""
+
+import json
+import os
+import random
+import sys
+import time
+
+VARIANTS = {"full": 300000.0, "cached": 200000.0}
+
+
+def write_fake(path, **behaviour):
+    here = os.path.dirname(os.path.abspath(__file__))
+    if os.path.exists(path + ".starts"):
+        os.remove(path + ".starts")
+    behaviour.setdefault("build", "build-of-" + os.path.basename(path))
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(f"#!{sys.executable} -B\nimport sys\nsys.path.insert(0, {here!r})\n"
+                   f"import fake_worker\nfake_worker.main({path!r}, {behaviour!r})\n")
+    os.chmod(path, 0o755)
+    return path
+
+
+def starts_of(path):
+    """The process ids of all its starts."""
+    try:
+        with open(path + ".starts", encoding="utf-8") as file:
+            return [int(line) for line in file]
+    except FileNotFoundError:
+        return []
+
+
+class Fake:
+    def __init__(self, path, behaviour):
+        self.b = behaviour
+        self.start = len(starts_of(path))
+        with open(path + ".starts", "a", encoding="utf-8") as file:
+            file.write(f"{os.getpid()}\n")
+        self.random = random.Random(f"{path}{self.start}")
+        self.seen = {}
+        self.rounds = []
+        self.wall_shift = 0
+
+    def say(self, **answer):
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+    def misbehaves(self, request):
+        """What to do wrong now, or None."""
+        self.seen[request] = self.seen.get(request, 0) + 1
+        late = self.start >= self.b.get("from_start", 0)
+        if request != self.b.get("at") or self.seen[request] < self.b.get("nth", 1) or not late:
+            return None
+        return self.b["what"]
+
+    def misbehave(self, what):
+        """Does what ends or breaks the conversation."""
+        if what == "crash":
+            os.abort()
+        if what == "exit":
+            sys.stderr.write("no, thank you\n")
+            sys.exit(3)
+        if what == "old":
+            sys.stderr.write("The following argument was not expected: --worker\n")
+            sys.exit(2)
+        if what == "hang":
+            time.sleep(1000)
+        if what == "garbage":
+            sys.stdout.write("{\"type\":\"measured\", garbage\n")
+            sys.stdout.flush()
+        if what == "deaf":
+            child = os.fork()  # a grandchild holds the pipes open
+            if child == 0:
+                time.sleep(1000)
+            time.sleep(1000)
+
+    def clock(self):
+        return {"monotonic_ns": time.monotonic_ns(), "realtime_ns": time.time_ns() + self.wall_shift}
+
+    def later(self, name, otherwise):
+        return self.b.get(name + "_later" if self.start >= 2 and name + "_later" in self.b else name, otherwise)
+
+    def point(self, variant):
+        import support
+        point = {"backend": "cpu", "batch": 1, "dtype": "f32", "model": "bert-tiny", "passage": 48, "question": 16,
+                 "seed": 1, "threads": 1, "variant": variant}
+        if variant == "cached":
+            point.update(split=1, cache_dtype="f32")
+        return support.canonical_hash(point), point
+
+    def points(self):
+        return [(variant,) + self.point(variant) for variant in self.b.get("points", ["full"])]
+
+    def plan(self, request):
+        self.say(type="planned", id=request["id"], groups=[{"group": "00112233445566aa", "name": "fake", "points": [
+            {"key": key, "name": "fake/" + variant, "point": point, "skip": None, "reproduce": "true"}
+            for variant, key, point in self.points()]}])
+
+    def prepare(self, request, what):
+        self.rounds = []
+        self.inject = request.get("inject")
+        self.say(type="prepared", id=request["id"], group=request["group"], injected=self.inject,
+                 round_ns=self.b.get("round_s", 0.002) * 1e9,
+                 points=[{"key": key, "forwards": 1, "exact": {},
+                          "parity": {"ok": what != "parity", "max_abs": 1.0} if request["parity"] else None}
+                         for _, key, _ in self.points()])
+
+    def measure(self, request, what):
+        begin = time.monotonic_ns()
+        first = len(self.rounds)
+        slow = not os.path.exists(self.b.get("slow_until", ""))
+        for _ in range(request["rounds"]):
+            time.sleep(self.b.get("round_s", 0.002))
+            factor = self.b.get("factor", 1.0) if slow else 1.0
+            self.rounds.append([VARIANTS[variant] * factor * self.random.lognormvariate(0, self.b.get("noise", 0.01))
+                                for variant, _, _ in self.points()])
+        elapsed = time.monotonic_ns() - begin
+        self.wall_shift += 10_000_000_000 if what == "clock" else 0
+        rounds = [{"ns": ns, "ratio": [None] * len(ns), "disturbed": False} for ns in self.rounds[first:]]
+        self.say(type="measured", id=request["id"], first=first, clock=self.clock(), allocations=0,
+                 elapsed_ns=elapsed * 100 if what == "liar" else elapsed,
+                 rounds=rounds[:-1] if what == "rounds" else rounds)
+
+    def records(self, request):
+        records = []
+        for i, (variant, key, point) in enumerate(self.points()):
+            samples = [ns[i] for r, ns in enumerate(self.rounds) if r not in set(request["discard"])]
+            records.append({"type": "record", "schema": 1, "run": request["run"], "key": key,
+                            "group": "00112233445566aa", "name": "fake/" + variant, "point": point, "status": "ok",
+                            "reason": None, "set": request["set"], "set_size": 1, "reproduce": "true",
+                            "time": {"unit": "ns", "samples": samples, "round": list(range(len(samples)))},
+                            "speedup": None, "parity": {"ok": True}})
+        self.say(type="records", id=request["id"], records=records)
+
+    def serve(self):
+        self.misbehave(self.misbehaves("start"))
+        self.say(type="hello", protocol=self.b.get("protocol", 1), version="fake", revision="r",
+                 build=self.later("build", "b"), flags="", clock=self.clock(),
+                 machine={"deciding": self.later("machine", {"cpu_model": "fake", "isa": "none"})})
+        for line in sys.stdin:
+            request = json.loads(line)
+            kind = request["type"]
+            if kind == "quit":
+                self.say(type="bye")
+                return
+            what = self.misbehaves(kind)
+            self.misbehave(what)
+            if what == "error":
+                self.say(type="error", id=request["id"], message="I would rather not")
+            elif kind in ("prepare", "measure"):
+                getattr(self, kind)(request, what)
+            else:
+                getattr(self, kind)(request)
+
+
+def main(path, behaviour):
+    assert sys.argv[1:] == ["sweep", "--worker"], sys.argv
+    Fake(path, behaviour).serve()
