@@ -30,14 +30,17 @@ const float* FloatsAt(const std::byte* bytes) {
 }
 
 /// To nearest even: half a unit of the last kept place, less one when that place is even, carries
-/// exactly when the value must go up. Infinities stay; a NaN stays one unless its payload lies in
-/// the low bits only, which arithmetic never makes.
+/// exactly when the value must go up. Infinities stay; a NaN, whose payload the carry could run
+/// over, is cut off and made quiet instead.
 HWY_INLINE void StoreBf16(Vector x, std::uint16_t* out) {
   const hn::RebindToUnsigned<Floats> bits;
   const auto value = hn::BitCast(bits, x);
   const auto odd = hn::And(hn::ShiftRight<16>(value), hn::Set(bits, 1U));
-  const auto rounded = hn::ShiftRight<16>(hn::Add(value, hn::Add(odd, hn::Set(bits, 0x7FFFU))));
-  hn::StoreU(hn::DemoteTo(Words(), hn::BitCast(Integers(), rounded)), Words(), out);
+  const auto rounded = hn::Add(value, hn::Add(odd, hn::Set(bits, 0x7FFFU)));
+  const auto quiet = hn::Or(value, hn::Set(bits, 0x40'0000U));
+  const auto nan = hn::RebindMask(bits, hn::IsNaN(x));
+  const auto kept = hn::ShiftRight<16>(hn::IfThenElse(nan, quiet, rounded));
+  hn::StoreU(hn::DemoteTo(Words(), hn::BitCast(Integers(), kept)), Words(), out);
 }
 
 HWY_INLINE Vector LoadBf16(const std::uint16_t* at) {
@@ -69,6 +72,9 @@ struct Bf16Row {
 std::uint16_t Bf16Of(float x) {
   std::uint32_t bits = 0;
   __builtin_memcpy(&bits, &x, sizeof bits);
+  if (std::isnan(x)) {
+    return static_cast<std::uint16_t>((bits | 0x40'0000U) >> 16);
+  }
   return static_cast<std::uint16_t>((bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16);
 }
 
@@ -308,7 +314,7 @@ HWY_EXPORT(WidenBf16);
 }  // namespace
 
 void to_bf16(const WideRows& from, std::byte* out, std::int64_t out_row_bytes) {
-  if (narrow::has_bf16_vectors()) {
+  if (narrow::use_bf16_vectors()) {
     narrow::to_bf16(from, out, out_row_bytes);
     return;
   }
@@ -329,7 +335,7 @@ void widen(const NarrowSums& from, float* out, std::int64_t stride) {
 }
 
 void widen_added(const NarrowSums& from, float* out, std::int64_t stride) {
-  if (narrow::has_bf16_vectors()) {
+  if (narrow::use_bf16_vectors()) {
     narrow::widen_added(from, out, stride);
     return;
   }
@@ -338,7 +344,7 @@ void widen_added(const NarrowSums& from, float* out, std::int64_t stride) {
 
 void widen_to_bf16(const NarrowSums& from, NarrowActivation activation, std::byte* out,
                    std::int64_t out_row_bytes) {
-  if (narrow::has_bf16_vectors()) {
+  if (narrow::use_bf16_vectors()) {
     narrow::widen_to_bf16(from, activation, out, out_row_bytes);
     return;
   }

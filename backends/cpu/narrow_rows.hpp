@@ -31,7 +31,8 @@ struct WideRows {
   std::int64_t columns = 0;
 };
 
-/// f32 -> bf16, rounded to nearest even; a NaN stays one. Zeros fill the row up to a whole line.
+/// f32 -> bf16, rounded to nearest even; a NaN stays one. AVX512_BF16 makes zeros of what is below
+/// the smallest normal number, 1.2e-38; other code keeps it. Zeros fill the row up to a whole line.
 void to_bf16(const WideRows& from, std::byte* out, std::int64_t out_row_bytes);
 
 /// f32 or bf16 -> u8 with the range of each row, which is that of its smallest and largest element:
@@ -56,7 +57,8 @@ struct NarrowSums {
 void widen(const NarrowSums& from, float* out, std::int64_t stride);
 /// out <- out + y.
 void widen_added(const NarrowSums& from, float* out, std::int64_t stride);
-/// out <- bf16 of activation(y). GELU is a polynomial good to 5e-5, a hundredth of what bf16 keeps.
+/// out <- bf16 of activation(y). GELU is a polynomial good to 5e-5, a hundredth of what bf16 keeps
+/// (where |y| > 8, to 6e-6 |y|).
 void widen_to_bf16(const NarrowSums& from, NarrowActivation activation, std::byte* out,
                    std::int64_t out_row_bytes);
 

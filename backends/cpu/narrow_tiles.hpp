@@ -64,10 +64,10 @@ std::span<const NarrowTiles> narrow_tiles(DType dtype);
 /// Why narrow_tiles(dtype) is empty: what is needed and what the processor lacks.
 std::string why_no_narrow_tiles(DType dtype);
 
-/// Bytes from one row to the next of rows with `columns` elements of 4 / `elements_per_group`
-/// bytes: whole cache lines that hold whole panels, and an odd number of them, so that the 32 rows
-/// a block reads together spread over all sets of the first-level cache. (Rows of 768 bf16, 24
-/// lines apart, share 8 sets: 3.0 instead of 3.5 TFLOP/s on two cores of a Sapphire Rapids.)
+/// Bytes from one row to the next of rows with `columns` elements of `element_bytes` bytes: whole
+/// cache lines that hold whole panels, and an odd number of them, so that the 32 rows a block reads
+/// together spread over all sets of the first-level cache. (Rows of 768 bf16, 24 lines apart, share
+/// 8 sets: 3.0 instead of 3.5 TFLOP/s on two cores of a Sapphire Rapids.)
 std::int64_t narrow_row_bytes(std::int64_t columns, std::int64_t element_bytes);
 
 }  // namespace deformer

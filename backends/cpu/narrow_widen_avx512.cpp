@@ -1,5 +1,22 @@
 #include "backends/cpu/narrow_widen_avx512.hpp"
 
+namespace deformer::narrow {
+namespace {
+
+bool bf16_vectors_allowed = true;
+
+}  // namespace
+
+bool use_bf16_vectors() {
+  return bf16_vectors_allowed && has_bf16_vectors();
+}
+
+void allow_bf16_vectors(bool allowed) {
+  bf16_vectors_allowed = allowed;
+}
+
+}  // namespace deformer::narrow
+
 #if defined(__x86_64__)
 
 #include <immintrin.h>

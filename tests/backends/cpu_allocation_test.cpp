@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <numeric>
 #include <vector>
 
@@ -17,11 +18,11 @@ std::vector<std::int32_t> ids(std::int64_t count) {
   return result;
 }
 
-void expect_no_allocations(ModelConfig config, Order order) {
+void expect_no_allocations(ModelConfig config, Order order, DType dtype = DType::f32) {
   config.vocab_size = 1000;
   config.head = HeadKind::classes;
   const auto weights = random_weights(config, 7);
-  const auto model = make_cpu_backend()->load(*weights, {});
+  const auto model = make_cpu_backend()->load(*weights, {.dtype = dtype});
   const Shape shape = uniform_shape(2, 9, 70, 2, 3);
   const auto questions = ids(2 * 2 * 9);
   const auto passages = ids(2 * 3 * 70);
@@ -51,6 +52,23 @@ TEST(CpuAllocation, ARunOfXlnetAllocatesNothing) {
   config.heads = 2;
   config.d_ff = 512;
   expect_no_allocations(config, Order::passage_first);
+}
+
+TEST(CpuAllocation, ARunInReducedPrecisionAllocatesNothing) {
+  for (const DType dtype : {DType::bf16, DType::int8}) {
+    if (const auto reason = make_cpu_backend()->why_not({}, dtype, DType::f32)) {
+      std::printf("SKIPPED: %s\n", reason->c_str());
+      continue;
+    }
+    SCOPED_TRACE(to_string(dtype));
+    expect_no_allocations(*builtin_model("bert-tiny"), Order::question_first, dtype);
+    ModelConfig config = *builtin_model("xlnet-base");
+    config.layers = 2;
+    config.d_model = 128;
+    config.heads = 2;
+    config.d_ff = 512;
+    expect_no_allocations(config, Order::passage_first, dtype);
+  }
 }
 
 TEST(CpuAllocation, TheCounterCounts) {

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <functional>
 
+#include "backends/cpu/narrow_widen_avx512.hpp"
 #include "backends/cpu/tiles.hpp"
 
 namespace deformer {
@@ -29,6 +30,19 @@ inline void on_every_target(const std::function<void()>& check) {
     hwy::SetSupportedTargetsForTest(0);
   }
   EXPECT_GT(run, 0);
+}
+
+/// The same for what surrounds narrow products, which has code of its own for AVX-512 with bf16.
+inline void on_every_narrow_target(const std::function<void()>& check) {
+  if (narrow::has_bf16_vectors()) {
+    SCOPED_TRACE("AVX512_BF16");
+    check();
+  } else {
+    std::printf("SKIPPED: this processor has no AVX512_BF16\n");
+  }
+  narrow::allow_bf16_vectors(false);
+  on_every_target(check);
+  narrow::allow_bf16_vectors(true);
 }
 
 }  // namespace deformer
