@@ -95,7 +95,7 @@ int run_gate_calibrate(const std::vector<std::string>& given) {
                                 : arguments.program;
   options.identical_allowed = true;
   catch_interrupts();
-  Recorder recorder(rules, arguments.sides.quiet);
+  Recorder recorder(rules, arguments.sides.most_figures(), arguments.sides.quiet);
   const GateMeasured measured = measure_gate(options, recorder);
   recorder.clear();
   if (measured.interrupted) {

@@ -97,7 +97,7 @@ int run_gate_measure(const std::vector<std::string>& given) {
   options.setting.head = arguments.head;
   options.identical_allowed = arguments.aa;
   catch_interrupts();
-  GateBench bench(rules, arguments.sides.quiet);
+  GateBench bench(rules, arguments.sides.most_figures(), arguments.sides.quiet);
   const GateMeasured measured = measure_gate(options, bench);
   bench.clear();
   if (measured.interrupted) {

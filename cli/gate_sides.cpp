@@ -109,8 +109,8 @@ GateMeasureOptions GateSideOptions::resolve(const App& app, const std::string& i
   return options;
 }
 
-GateBench::GateBench(const GateRules& rules, bool quiet)
-    : rules_(rules), quiet_(quiet), terminal_(isatty(STDERR_FILENO) != 0) {
+GateBench::GateBench(const GateRules& rules, std::int64_t figures, bool quiet)
+    : rules_(rules), figures_(figures), quiet_(quiet), terminal_(isatty(STDERR_FILENO) != 0) {
   rules_.confirm = true;
 }
 
@@ -120,7 +120,7 @@ GateLook GateBench::look(const std::vector<nlohmann::ordered_json>& runs,
   const GateInput input = input_of(runs, records, {});
   GateLook result{.decided = true, .suspected = false};
   for (const GatePoint& point : input.points) {
-    const deformer::Progress progress = look_at(point, rules_);
+    const deformer::Progress progress = look_at(point, rules_, figures_);
     result.decided = result.decided && progress.decided;
     result.suspected = result.suspected || progress.suspected;
   }

@@ -28,6 +28,8 @@ class GateSideOptions {
                              const std::vector<std::string>& given);
   /// After resolve(): whether --filter left any.
   bool any_point() const { return points_ > 0; }
+  /// After resolve(): most figures the gate can judge, a time and a ratio a point.
+  std::int64_t most_figures() const { return 2 * static_cast<std::int64_t>(points_); }
 
  private:
   PointOptions point_options_;
@@ -40,7 +42,8 @@ class GateSideOptions {
 /// Looks at a group as the verdict will, and tells a person at a terminal how far it is.
 class GateBench : public GateJudge {
  public:
-  GateBench(const GateRules& rules, bool quiet);
+  /// `figures`: how many the whole gate will judge, at most; every look is as careful as that.
+  GateBench(const GateRules& rules, std::int64_t figures, bool quiet);
 
   GateLook look(const std::vector<nlohmann::ordered_json>& runs,
                 const std::vector<nlohmann::ordered_json>& records, int looks) override;
@@ -51,6 +54,7 @@ class GateBench : public GateJudge {
 
  private:
   GateRules rules_;
+  std::int64_t figures_;
   bool quiet_;
   bool terminal_;
   bool visible_ = false;

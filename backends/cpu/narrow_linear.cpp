@@ -3,22 +3,17 @@
 // first-level cache while all rows of the block meet it.
 
 #include <algorithm>
-#include <bit>
-#include <cmath>
 #include <limits>
 #include <stdexcept>
 
 #include <fmt/format.h>
 
-#include "backends/cpu/aligned_buffer.hpp"
 #include "backends/cpu/linear.hpp"
-#include "cache/codec_rows.hpp"
+#include "backends/cpu/narrow_weights.hpp"
 
 namespace deformer {
 namespace {
 
-constexpr auto kFloatBytes = static_cast<std::int64_t>(sizeof(float));
-constexpr std::int64_t kPanelRowBytes = kNarrowColumns * kGroupBytes;
 /// Cache lines of a panel that kLineGroups groups have.
 constexpr std::int64_t kLinesAStep = kLineGroups * kPanelRowBytes / 64;
 /// Groups of one pass, at most: 24 KiB of a panel, which stay in the first-level cache.
@@ -36,101 +31,6 @@ std::int64_t divide_up(std::int64_t value, std::int64_t by) {
   return (value + by - 1) / by;
 }
 
-std::int64_t elements_per_group(DType dtype) {
-  return dtype == DType::bf16 ? 2 : 4;
-}
-
-/// How the weights of one kind lie.
-struct NarrowLayout {
-  explicit NarrowLayout(const LinearKind& kind)
-      : per_group(elements_per_group(kind.dtype)),
-        groups(divide_up(kind.in, per_group * kLineGroups) * kLineGroups),
-        panels(divide_up(kind.out, kNarrowColumns)) {}
-
-  std::int64_t panel_bytes() const { return groups * kPanelRowBytes; }
-  std::int64_t columns() const { return panels * kNarrowColumns; }
-  std::int64_t source_row_bytes(const LinearKind& kind) const {
-    return narrow_row_bytes(kind.in, kGroupBytes / per_group);
-  }
-
-  std::int64_t per_group;
-  std::int64_t groups;  ///< of a row, up to whole lines
-  std::int64_t panels;
-};
-
-class NarrowWeights final : public LinearWeights {
- public:
-  NarrowWeights(const LinearKind& kind, const NarrowLayout& layout, int most_weight,
-                const Fill& fill_weights, const Fill& fill_bias, Slab& slab)
-      : layout_(layout),
-        panels_(slab.take(layout.panels * layout.panel_bytes())),
-        bias_(slab.take_floats(layout.columns())) {
-    const AlignedBuffer plain(kind.in * kind.out * kFloatBytes);
-    fill_weights({plain.floats(), static_cast<std::size_t>(kind.in * kind.out)});
-    fill_bias({bias_, static_cast<std::size_t>(kind.out)});
-    if (kind.dtype == DType::int8) {
-      scales_ = slab.take_floats(layout.columns());
-      column_sums_ = slab.take_floats(layout.columns());
-    }
-    for (std::int64_t column = 0; column < kind.out; ++column) {
-      const float* row = plain.floats() + column * kind.in;
-      kind.dtype == DType::bf16 ? pack_bf16(row, kind.in, column)
-                                : pack_int8(row, kind.in, column, most_weight);
-    }
-  }
-
-  std::int64_t bytes() const override {
-    const std::int64_t vectors = scales_ == nullptr ? 1 : 3;
-    return layout_.panels * layout_.panel_bytes() + vectors * layout_.columns() * kFloatBytes;
-  }
-  const std::byte* panel(std::int64_t index) const {
-    return panels_ + index * layout_.panel_bytes();
-  }
-  const float* bias() const { return bias_; }
-  const float* scales() const { return scales_; }            ///< null for bf16
-  const float* column_sums() const { return column_sums_; }  ///< null for bf16
-
- private:
-  /// The bytes of element k of a column.
-  std::byte* element(std::int64_t column, std::int64_t k) const {
-    const std::int64_t group = k / layout_.per_group;
-    return panels_ + column / kNarrowColumns * layout_.panel_bytes() + group * kPanelRowBytes +
-           column % kNarrowColumns * kGroupBytes +
-           k % layout_.per_group * (kGroupBytes / layout_.per_group);
-  }
-
-  void pack_bf16(const float* row, std::int64_t in, std::int64_t column) {
-    for (std::int64_t k = 0; k < in; ++k) {
-      codec::encode_bf16(row + k, 1, element(column, k));
-    }
-  }
-
-  /// One scale a column: that of its largest weight.
-  void pack_int8(const float* row, std::int64_t in, std::int64_t column, int most_weight) {
-    float largest = 0;
-    for (std::int64_t k = 0; k < in; ++k) {
-      largest = std::max(largest, std::fabs(row[k]));
-    }
-    const auto limit = static_cast<float>(most_weight);
-    const float scale = largest / limit;
-    std::int64_t sum = 0;
-    for (std::int64_t k = 0; k < in && scale > 0; ++k) {
-      const float step = std::clamp(std::nearbyint(row[k] / scale), -limit, limit);
-      const auto weight = static_cast<std::int8_t>(step);
-      *element(column, k) = std::bit_cast<std::byte>(weight);
-      sum += weight;
-    }
-    scales_[column] = scale;
-    column_sums_[column] = scale * static_cast<float>(sum);
-  }
-
-  NarrowLayout layout_;
-  std::byte* panels_;
-  float* bias_;
-  float* scales_ = nullptr;
-  float* column_sums_ = nullptr;
-};
-
 class NarrowLinear final : public Linear {
  public:
   NarrowLinear(const LinearKind& kind, const NarrowLayout& layout, const NarrowTiles& set,
@@ -144,9 +44,7 @@ class NarrowLinear final : public Linear {
                     : divide_up(rows, kBlockRows)),
         source_row_bytes_(layout.source_row_bytes(kind)),
         result_row_bytes_(narrow_row_bytes(kind.out, 2)),
-        result_stride_(row_stride(kind.out)),
-        any_result_row_bytes_(kind.narrow_result ? result_row_bytes_
-                                                 : result_stride_ * kFloatBytes) {}
+        result_stride_(row_stride(kind.out)) {}
 
   void bind(const LinearOperands& operands) override { operands_ = operands; }
   bool shared() const override { return true; }
@@ -199,20 +97,7 @@ class NarrowLinear final : public Linear {
     std::int64_t rows = 0;
     const std::byte* sums = nullptr;
     std::int64_t rows_a_step = 0;
-    /// Results that the block being multiplied now will write: fetched meanwhile. Null for none.
-    const std::byte* coming = nullptr;
-    std::int64_t coming_rows = 0;
-    std::int64_t coming_a_step = 0;
 
-    void fetch(std::int64_t first, std::int64_t last) const {
-      for (std::int64_t at = first; at < last; ++at) {
-        const std::byte* line = coming + at * self->any_result_row_bytes_;
-        __builtin_prefetch(line, 1);
-        if (!self->kind_.narrow_result) {
-          __builtin_prefetch(line + 64, 1);
-        }
-      }
-    }
     void finish(std::int64_t first, std::int64_t last) const {
       if (first < last) {
         self->finish(*weights, job, row + first, last - first, sums + first * kPanelRowBytes);
@@ -221,10 +106,6 @@ class NarrowLinear final : public Linear {
     static void step(void* context, std::int64_t index) {
       const Pending& self = *static_cast<const Pending*>(context);
       self.finish(index * self.rows_a_step, std::min(self.rows, (index + 1) * self.rows_a_step));
-      if (self.coming != nullptr) {
-        self.fetch(index * self.coming_a_step,
-                   std::min(self.coming_rows, (index + 1) * self.coming_a_step));
-      }
     }
   };
   /// Part `index` of `parts` even ones, by whole lines.
@@ -264,7 +145,6 @@ class NarrowLinear final : public Linear {
                  groups.first * kGroupBytes;
         args.sums = sums + row * kPanelRowBytes;
         share_prefetch(args, prefetch, tile);
-        pending.coming = last && kind_.narrow_result ? result_at(first + row, job.panel) : nullptr;
         multiply(args, pending);
         if (last) {
           pending.job = job;
@@ -279,9 +159,7 @@ class NarrowLinear final : public Linear {
   /// `args` is changed where it lies: to copy it right after it was written would wait until all
   /// stores before it, tiles of sums among them, have reached the cache (18 % of a product's time).
   void multiply(NarrowArgs& args, Pending& pending) const {
-    args.meanwhile = pending.rows > 0 || pending.coming != nullptr ? Pending::step : nullptr;
-    pending.coming_rows = args.rows;
-    pending.coming_a_step = divide_up(args.rows, args.steps());
+    args.meanwhile = pending.rows > 0 ? Pending::step : nullptr;
     args.context = &pending;
     pending.rows_a_step = divide_up(pending.rows, args.steps());
     set_.multiply(args);
@@ -297,14 +175,6 @@ class NarrowLinear final : public Linear {
     args.prefetch = all != nullptr && tile * args.prefetch_lines < kLinesAStep
                         ? all + tile * args.steps() * args.prefetch_lines * 64
                         : nullptr;
-  }
-
-  const std::byte* result_at(std::int64_t row, std::int64_t panel) const {
-    const std::byte* rows = kind_.narrow_result
-                                ? operands_.narrow_result
-                                : reinterpret_cast<const std::byte*>(operands_.result);
-    return rows + row * any_result_row_bytes_ +
-           panel * kNarrowColumns * (kind_.narrow_result ? 2 : kFloatBytes);
   }
 
   void finish(const NarrowWeights& weights, const Job& job, std::int64_t row, std::int64_t rows,
@@ -350,7 +220,6 @@ class NarrowLinear final : public Linear {
   std::int64_t source_row_bytes_;
   std::int64_t result_row_bytes_;
   std::int64_t result_stride_;
-  std::int64_t any_result_row_bytes_;  ///< of the kind of rows that is written
   LinearOperands operands_;
 };
 
@@ -359,8 +228,9 @@ class NarrowEngine final : public LinearEngine {
   NarrowEngine(const LinearKind& kind, const NarrowTiles& set)
       : kind_(kind), layout_(kind), set_(set) {
     const bool gelu = kind.epilogue != Epilogue::bias && kind.epilogue != Epilogue::residual;
-    if (kind.in > kMostInner || set.dtype != kind.dtype || gelu > kind.narrow_result ||
-        (kind.epilogue == Epilogue::residual && kind.narrow_result)) {
+    const bool wrong_result =
+        kind.epilogue == Epilogue::residual ? kind.narrow_result : gelu && !kind.narrow_result;
+    if (kind.in > kMostInner || set.dtype != kind.dtype || wrong_result) {
       throw std::logic_error(fmt::format("no {} product [rows,{}] x [{},{}] by {}",
                                          to_string(kind.dtype), kind.in, kind.in, kind.out,
                                          set.isa));
