@@ -24,7 +24,7 @@ def source(*parts):
 
 class Exact(support.TestCase):
     def exact(self, *args, program=None):
-        return subprocess.run([sys.executable, "-B", source("ci/exact"), "--program", program or support.PROGRAM, *args],
+        return subprocess.run([sys.executable, "-B", source("ci/exact"), "--program", program or support.PROGRAM, "--models", "bert-tiny", *args],
                               capture_output=True, text=True, env=support.clean_environment(), cwd=self.at, timeout=240)
 
     written = None  # what --update writes, once for all tests

@@ -72,9 +72,9 @@ class Formats(unittest.TestCase):
             direct = run(["report", run_file(), "--format", form])
             self.assertEqual(direct.code, 0, str(direct))
             piped = subprocess.run(["bash", "-c", 'exec "$0" report <(cat "$1") --format "$2"', support.PROGRAM,
-                                    run_file(), form], capture_output=True, text=True, env=support.clean_environment())
+                                    run_file(), form], capture_output=True, env=support.clean_environment())
             self.assertEqual(piped.returncode, 0, piped.stderr)
-            self.assertEqual(piped.stdout, direct.out, form)
+            self.assertEqual(piped.stdout.decode("utf-8"), direct.out, form)
 
     def test_gbench_medians_give_the_ratios_of_compare(self):
         def slower(line):

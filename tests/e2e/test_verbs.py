@@ -431,20 +431,20 @@ class Unavailable(support.TestCase):
         result = self.run_ok(["verify", os.path.dirname(golden), "--backend", "cuda"], code=3)
         self.assertRegex(result.err, "(?i)cuda")
 
-    def test_bf16(self):
-        self.assertIn("bf16", self.run_ok(["sweep", *TINY, *SHAPE, "--dtype", "bf16"], code=3).err)
+    def test_fp8(self):
+        self.assertIn("fp8", self.run_ok(["sweep", *TINY, *SHAPE, "--dtype", "fp8"], code=3).err)
 
     def test_some_dtypes(self):
-        result = self.run_ok(["sweep", *TINY, *SHAPE, "--dtype", "f32,bf16", "-o", "out.jsonl"])
+        result = self.run_ok(["sweep", *TINY, *SHAPE, "--dtype", "f32,fp8", "-o", "out.jsonl"])
         self.assertRegex(result.err, r"3 (points )?(of \d+ points )?(were )?skipped|skipped[^0-9\n]*3")
         found = records(self.path("out.jsonl"))
         skipped = [r for r in found if r["status"] == "skipped"]
-        self.assertEqual({r["point"]["dtype"] for r in skipped}, {"bf16"})
+        self.assertEqual({r["point"]["dtype"] for r in skipped}, {"fp8"})
         self.assertEqual((len(skipped), len(found)), (3, 6))
         self.assertTrue(all(r["reason"] for r in skipped))
         end = read_run_file(self.path("out.jsonl"))[-1]
         self.assertEqual((end["points"], end["ok"], end["skipped"]), (6, 3, 3))
-        self.run_ok(["sweep", *TINY, *SHAPE, "--dtype", "f32,bf16", "-o", "out.jsonl"])
+        self.run_ok(["sweep", *TINY, *SHAPE, "--dtype", "f32,fp8", "-o", "out.jsonl"])
         self.assertEqual(len(records(self.path("out.jsonl"))), 6, "skipped for the same reason counts as done")
 
     def test_some_splits(self):
