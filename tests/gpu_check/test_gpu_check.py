@@ -119,7 +119,7 @@ class Run(InTheSource):
         build = self.pretend('case "$*" in *fp8*) exit 3;; *xlnet*"--dtype bf16"*) exit 1;; esac\nexit 0\n')
         code, page = self.run_check(build, "--only", "verify-bert,verify-xlnet")
         self.assertEqual(code, 1)
-        self.assertIn("bert-f32 ok, bert-bf16 ok, bert-f16 ok, bert-fp8 not to be had here", page)
+        self.assertIn("bert-f32 ok, bert-tf32 ok, bert-bf16 ok, bert-f16 ok, bert-fp8 not to be had here", page)
         self.assertIn("xlnet-bf16 FAILED (exit 1)", page)
         self.assertIn("open: not measured", page)
         code, page = self.run_check(self.repaired(build), "--only", "verify-xlnet-bf16")
