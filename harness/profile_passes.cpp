@@ -12,6 +12,7 @@
 #include "profilers/energy.hpp"
 #include "profilers/memory_sampler.hpp"
 #include "profilers/nvtx_ranges.hpp"
+#include "profilers/or_null.hpp"
 
 namespace deformer {
 namespace {
@@ -25,11 +26,6 @@ constexpr int kMostForwards = 2000;
 
 ordered_json text_or_null(const std::string& text) {
   return text.empty() ? ordered_json(nullptr) : ordered_json(text);
-}
-
-template <typename T>
-ordered_json or_null(const std::optional<T>& value) {
-  return value ? ordered_json(*value) : ordered_json(nullptr);
 }
 
 /// Forwards for about `limit_ns`, two at least.

@@ -5,17 +5,13 @@
 #include <string>
 #include <vector>
 
+#include "profilers/or_null.hpp"
 #include "profilers/statistics.hpp"
 
 namespace deformer {
 namespace {
 
 using nlohmann::ordered_json;
-
-template <typename T>
-ordered_json or_null(const std::optional<T>& value) {
-  return value ? ordered_json(*value) : ordered_json(nullptr);
-}
 
 void add_cost(ordered_json& row, const Cost& cost) {
   row["flops"] = cost.flops();

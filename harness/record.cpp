@@ -9,6 +9,7 @@
 #include "harness/range_record.hpp"
 #include "model/cost.hpp"
 #include "profilers/machine.hpp"
+#include "profilers/or_null.hpp"
 #include "profilers/statistics.hpp"
 #include "workloads/tasks.hpp"
 
@@ -18,11 +19,6 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr std::int64_t kMostSamples = 1000;
-
-template <typename T>
-ordered_json or_null(const std::optional<T>& value) {
-  return value ? ordered_json(*value) : ordered_json(nullptr);
-}
 
 std::vector<double> pick(const std::vector<double>& values,
                          const std::vector<std::int64_t>& rounds) {

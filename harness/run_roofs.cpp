@@ -6,6 +6,7 @@
 
 #include "backends/cpu/gemm_candidates.hpp"
 #include "harness/interrupt.hpp"
+#include "profilers/or_null.hpp"
 
 namespace deformer {
 namespace {
@@ -27,11 +28,6 @@ bool has_roofs(const Point& point) {
 
 int threads_of(const Point& point) {
   return point.threads * point.instances;
-}
-
-template <typename T>
-Json or_null(const std::optional<T>& value) {
-  return value ? Json(*value) : Json(nullptr);
 }
 
 }  // namespace

@@ -229,4 +229,16 @@ void validate(const ModelConfig& config, std::string_view where) {
   }
 }
 
+std::int64_t ModelConfig::head_outputs() const {
+  switch (head) {
+    case HeadKind::none:
+      return 0;
+    case HeadKind::span:
+      return 2;
+    case HeadKind::classes:
+      return classes;
+  }
+  return 0;
+}
+
 }  // namespace deformer

@@ -31,6 +31,8 @@ struct ModelConfig {
   bool positions_grow = false;
 
   std::int64_t d_head() const { return d_model / heads; }
+  /// Outputs of the head per row (span) or per pair (classes); 0 without one.
+  std::int64_t head_outputs() const;
   /// The token by which a `classes` head judges a sequence: BERT's first, XLNet's last, since that
   /// is where its [CLS] stands.
   bool classifies_by_last_token() const { return family == Family::xlnet; }

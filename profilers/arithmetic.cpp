@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 
+#include "profilers/amx.hpp"
 #include "profilers/arithmetic_amx.hpp"
 #include "profilers/team.hpp"
 

@@ -5,10 +5,6 @@
 
 namespace deformer::amx {
 
-/// Whether the processor has tiles and the kernel lets this process use them: it grants their state
-/// on request (Linux, Documentation/arch/x86/xstate.rst), asked once.
-bool usable();
-
 /// Four multiplications an iteration, of tiles of 16 x 16 sums over 64 bytes of inner dimension,
 /// each onto sums of its own: one takes 52 cycles and a new one starts every 16 (Intel,
 /// Optimization Reference Manual, "Intel AMX").

@@ -2,15 +2,12 @@
 
 #include <algorithm>
 
+#include "profilers/or_null.hpp"
+
 namespace deformer {
 namespace {
 
 using nlohmann::ordered_json;
-
-template <typename T>
-ordered_json or_null(const std::optional<T>& value) {
-  return value ? ordered_json(*value) : ordered_json(nullptr);
-}
 
 bool spoiled(const DeviceReading& reading) {
   return (reading.clock_reasons.value_or(0) & kSpoilingReasons) != 0;

@@ -7,32 +7,14 @@
 #include <vector>
 
 #include "backends/cpu/aligned_buffer.hpp"
+#include "backends/cpu/pages.hpp"
+#include "backends/plugin/memory_plan.hpp"
 
 namespace deformer {
 
-class ArenaPlan {
- public:
-  /// Asks for a buffer alive from tick `first` to tick `last`, both included. Returns its slot.
-  int add(std::int64_t bytes, std::int64_t first, std::int64_t last);
-  /// Places all buffers: largest first, each at the lowest offset free during its whole life.
-  void place();
-
-  std::int64_t offset(int slot) const { return slots_[static_cast<std::size_t>(slot)].offset; }
-  std::int64_t peak_bytes() const { return peak_bytes_; }
-  /// Most bytes alive at one tick of [first, last].
-  std::int64_t alive_bytes(std::int64_t first, std::int64_t last) const;
-
- private:
-  struct Slot {
-    std::int64_t bytes;
-    std::int64_t first;
-    std::int64_t last;
-    std::int64_t offset;
-  };
-  std::int64_t lowest_free_offset(const Slot& slot, const std::vector<const Slot*>& placed) const;
-
-  std::vector<Slot> slots_;
-  std::int64_t peak_bytes_ = 0;
+/// Buffers begin at cache lines.
+struct ArenaPlan : MemoryPlan {
+  ArenaPlan() : MemoryPlan(kCacheLine) {}
 };
 
 class Arena {

@@ -1,21 +1,18 @@
 #include "backends/cpu/narrow_attention.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 #include "backends/cpu/narrow_softmax.hpp"
+#include "backends/cpu/narrow_widen_avx512.hpp"
 #include "backends/cpu/pages.hpp"
 
 namespace deformer {
 namespace {
 
-constexpr std::int64_t kPanelRowBytes = kNarrowColumns * kGroupBytes;
 constexpr std::int64_t kBlockFloats = kNarrowRows * kNarrowColumns;
 /// Tasks a thread should find, so that whoever was held up finds fewer left.
 constexpr std::int64_t kTasksAThread = 4;
-
-std::int64_t divide_up(std::int64_t value, std::int64_t by) {
-  return (value + by - 1) / by;
-}
 
 /// Groups of two tokens, up to whole lines.
 std::int64_t token_groups(std::int64_t tokens) {
@@ -26,7 +23,7 @@ std::int64_t token_groups(std::int64_t tokens) {
 
 const NarrowTiles* NarrowAttention::tiles() {
   const auto sets = narrow_tiles(DType::bf16);
-  return sets.empty() || !narrow::has_softmax() ? nullptr : &sets.front();
+  return sets.empty() || !narrow::has_bf16_vectors() ? nullptr : &sets.front();
 }
 
 NarrowAttention::NarrowAttention(std::span<const std::int64_t> cumulative, std::int64_t heads,
@@ -60,28 +57,41 @@ void NarrowAttention::add_sequence(std::int64_t row, std::int64_t tokens, std::i
   }
 }
 
-NarrowAttention::Scratch NarrowAttention::cut(std::byte* own) const {
+/// Bytes of each buffer of a thread, in the order of Scratch.
+std::array<std::int64_t, 6> NarrowAttention::buffer_bytes() const {
   const std::int64_t key_panels = divide_up(longest_, kNarrowColumns);
   const std::int64_t value_panels = divide_up(d_head_, kNarrowColumns);
-  Scratch scratch{};
-  const auto take = [&own](std::int64_t bytes) {
-    std::byte* piece = own;
-    own += round_up(bytes, kCacheLine);
-    return piece;
-  };
-  scratch.keys = take(key_panels * head_groups_ * kPanelRowBytes);
-  scratch.values = take(value_panels * token_groups(longest_) * kPanelRowBytes);
-  scratch.scores = reinterpret_cast<float*>(take(key_panels * kBlockFloats * 4));
-  scratch.probabilities = take(kNarrowRows * narrow_row_bytes(longest_, 2));
-  scratch.context = reinterpret_cast<float*>(take(kBlockFloats * 4));
-  scratch.inverse_sums = reinterpret_cast<float*>(own);
-  return scratch;
+  std::array<std::int64_t, 6> bytes{key_panels * head_groups_ * kPanelRowBytes,
+                                    value_panels * token_groups(longest_) * kPanelRowBytes,
+                                    key_panels * kBlockFloats * 4,
+                                    kNarrowRows * narrow_row_bytes(longest_, 2),
+                                    kBlockFloats * 4,
+                                    kNarrowRows * 4};
+  for (std::int64_t& size : bytes) {
+    size = round_up(size, kCacheLine);
+  }
+  return bytes;
+}
+
+NarrowAttention::Scratch NarrowAttention::cut(std::byte* own) const {
+  const auto bytes = buffer_bytes();
+  std::array<std::byte*, 6> at{};
+  for (std::size_t i = 0; i < at.size(); ++i) {
+    at[i] = own;
+    own += bytes[i];
+  }
+  const auto floats = [](std::byte* buffer) { return reinterpret_cast<float*>(buffer); };
+  return {.keys = at[0],
+          .values = at[1],
+          .scores = floats(at[2]),
+          .probabilities = at[3],
+          .context = floats(at[4]),
+          .inverse_sums = floats(at[5])};
 }
 
 std::int64_t NarrowAttention::bytes_a_thread() const {
-  const Scratch scratch = cut(nullptr);
-  return reinterpret_cast<std::byte*>(scratch.inverse_sums) - scratch.keys +
-         round_up(kNarrowRows * 4, kCacheLine);
+  const auto bytes = buffer_bytes();
+  return std::accumulate(bytes.begin(), bytes.end(), std::int64_t{0});
 }
 
 std::int64_t NarrowAttention::scratch_bytes() const {

@@ -8,6 +8,7 @@
 /// where they lie. Where there are fewer (sequence, head) than keep the threads busy, their queries
 /// are split and the keys packed again by each.
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -55,6 +56,7 @@ class NarrowAttention {
   };
 
   void add_sequence(std::int64_t row, std::int64_t tokens, std::int64_t parts);
+  std::array<std::int64_t, 6> buffer_bytes() const;
   std::int64_t bytes_a_thread() const;
   Scratch cut(std::byte* own) const;
   void run_task(const Task& task, const std::byte* qkv, std::byte* context,

@@ -15,16 +15,6 @@ namespace deformer::narrow {
 namespace {
 
 constexpr int kMostRows = 12;
-constexpr std::int64_t kPanelRowBytes = kNarrowColumns * kGroupBytes;
-
-void nothing() {}
-
-/// The registers are full: other work comes before, not in between.
-void do_meanwhile(const NarrowArgs& args) {
-  for (std::int64_t step = 0; args.meanwhile != nullptr && step < args.steps(); ++step) {
-    args.meanwhile(args.context, step);
-  }
-}
 
 std::int32_t group_at(const std::byte* bytes) {
   std::int32_t group = 0;

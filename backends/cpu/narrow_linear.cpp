@@ -10,6 +10,7 @@
 
 #include "backends/cpu/linear.hpp"
 #include "backends/cpu/narrow_weights.hpp"
+#include "backends/cpu/pages.hpp"
 
 namespace deformer {
 namespace {
@@ -26,10 +27,6 @@ constexpr std::int64_t kBlockRows = 160;
 constexpr std::int64_t kFewRows = 320;
 /// The sums of 8-bit products must fit 32 bits.
 constexpr std::int64_t kMostInner = std::numeric_limits<std::int32_t>::max() / (255 * 127);
-
-std::int64_t divide_up(std::int64_t value, std::int64_t by) {
-  return (value + by - 1) / by;
-}
 
 class NarrowLinear final : public Linear {
  public:

@@ -1,7 +1,6 @@
 #include "backends/cpu/narrow_softmax.hpp"
 
 #include "backends/cpu/narrow_tiles.hpp"
-#include "backends/cpu/narrow_widen_avx512.hpp"
 
 #if defined(__x86_64__)
 
@@ -20,7 +19,6 @@
 namespace deformer::narrow {
 namespace {
 
-constexpr std::int64_t kPanelRowBytes = kNarrowColumns * kGroupBytes;
 constexpr std::int64_t kLanes = 16;
 constexpr std::int64_t kBlockFloats = kNarrowRows * kNarrowColumns;
 
@@ -179,21 +177,10 @@ void store_scaled(const float* sums, std::int64_t rows, std::int64_t columns, co
 
 #pragma GCC pop_options
 
-namespace deformer::narrow {
-
-bool has_softmax() {
-  return has_bf16_vectors();
-}
-
-}  // namespace deformer::narrow
-
 #else
 
 namespace deformer::narrow {
 
-bool has_softmax() {
-  return false;
-}
 void pack_keys(const std::byte*, std::int64_t, std::int64_t, std::int64_t, std::int64_t,
                std::byte*) {}
 void pack_values(const std::byte*, std::int64_t, std::int64_t, std::int64_t, std::int64_t,

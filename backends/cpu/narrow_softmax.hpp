@@ -1,13 +1,11 @@
 #pragma once
-/// What stands around the two products of narrow_attention.hpp; AVX-512 with bf16 only.
+/// What stands around the two products of narrow_attention.hpp; AVX-512 with bf16 only
+/// (has_bf16_vectors of narrow_widen_avx512.hpp).
 
 #include <cstddef>
 #include <cstdint>
 
 namespace deformer::narrow {
-
-/// Whether the processor can run the rest.
-bool has_softmax();
 
 /// keys: `tokens` bf16 rows of d_head, `row_bytes` apart -> panels of 32 tokens, each
 /// [groups][32] groups of two neighbouring elements of a token; zero beyond tokens and d_head.

@@ -6,15 +6,21 @@
 
 namespace deformer::narrow {
 
-/// Whether the processor has AMX tiles and the kernel lets this process use them (it asks, once:
-/// Linux grants the tiles' state on request only, Documentation/arch/x86/xstate.rst).
-bool amx_usable();
-
 NarrowTiles amx_bf16();
 NarrowTiles amx_int8();
 NarrowTiles avx512_bf16();
 NarrowTiles avx512_vnni();
 NarrowTiles avx_vnni();
 NarrowTiles avx2();
+
+/// What a loop without tiles has to begin or end.
+inline void nothing() {}
+
+/// All of NarrowArgs::meanwhile at once, for loops whose registers are full: it then comes before.
+inline void do_meanwhile(const NarrowArgs& args) {
+  for (std::int64_t step = 0; args.meanwhile != nullptr && step < args.steps(); ++step) {
+    args.meanwhile(args.context, step);
+  }
+}
 
 }  // namespace deformer::narrow

@@ -24,6 +24,8 @@ inline constexpr std::int64_t kNarrowRows = 32;
 /// Groups come in whole cache lines; rows and panels are padded with zeros up to there.
 inline constexpr std::int64_t kLineGroups = 16;
 inline constexpr std::int64_t kGroupBytes = 4;
+/// Bytes from one row of a panel, or of a block's sums, to the next.
+inline constexpr std::int64_t kPanelRowBytes = kNarrowColumns * kGroupBytes;
 
 struct NarrowArgs {
   const std::byte* a = nullptr;  ///< first row
@@ -38,7 +40,8 @@ struct NarrowArgs {
   const std::byte* prefetch = nullptr;
   std::int64_t prefetch_lines = 0;
   /// Called with 0, 1, ... once for every kLineGroups groups, unless null: vector work that has
-  /// nothing to do with this block and fills what the multiplications leave idle.
+  /// nothing to do with this block and fills what the multiplications leave idle. All calls come
+  /// before the first of this block's sums is stored: they may still read what `sums` held.
   void (*meanwhile)(void* context, std::int64_t step) = nullptr;
   void* context = nullptr;
 

@@ -5,16 +5,13 @@
 #include <cmath>
 
 #include "backends/cpu/aligned_buffer.hpp"
+#include "backends/cpu/pages.hpp"
 #include "cache/codec_rows.hpp"
 
 namespace deformer {
 namespace {
 
 constexpr auto kFloatBytes = static_cast<std::int64_t>(sizeof(float));
-
-std::int64_t divide_up(std::int64_t value, std::int64_t by) {
-  return (value + by - 1) / by;
-}
 
 }  // namespace
 

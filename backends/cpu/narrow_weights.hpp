@@ -9,8 +9,6 @@
 
 namespace deformer {
 
-inline constexpr std::int64_t kPanelRowBytes = kNarrowColumns * kGroupBytes;
-
 /// How the weights of one kind lie.
 struct NarrowLayout {
   explicit NarrowLayout(const LinearKind& kind);

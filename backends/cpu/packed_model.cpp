@@ -168,18 +168,6 @@ std::int64_t layer_bytes(const LayerWeights& layer) {
 
 }  // namespace
 
-std::int64_t head_outputs(const ModelConfig& config) {
-  switch (config.head) {
-    case HeadKind::none:
-      return 0;
-    case HeadKind::span:
-      return 2;
-    case HeadKind::classes:
-      return config.classes;
-  }
-  return 0;
-}
-
 PackedModel::PackedModel(const WeightSource& source, const LoadOptions& options,
                          EngineChoice choice)
     : config_(source.config()),
@@ -201,7 +189,7 @@ PackedModel::PackedModel(const WeightSource& source, const LoadOptions& options,
     pooler_weight_ = read_tensor(source, {Role::pooler_weight}, d * d);
     pooler_bias_ = read_tensor(source, {Role::pooler_bias}, d);
   }
-  if (const std::int64_t outputs = head_outputs(config_); outputs > 0) {
+  if (const std::int64_t outputs = config_.head_outputs(); outputs > 0) {
     head_weight_ = read_tensor(source, {Role::head_weight}, outputs * d);
     head_bias_ = read_tensor(source, {Role::head_bias}, outputs);
   }

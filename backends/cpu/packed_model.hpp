@@ -77,7 +77,4 @@ class PackedModel {
   AlignedBuffer head_bias_;
 };
 
-/// Outputs of the head per row (span) or per pair (classes); 0 without one.
-std::int64_t head_outputs(const ModelConfig& config);
-
 }  // namespace deformer

@@ -11,6 +11,7 @@
 #include "backends/cpu/aligned_buffer.hpp"
 #include "backends/cpu/kernels.hpp"
 #include "backends/cpu/linear.hpp"
+#include "backends/cpu/pages.hpp"
 #include "backends/cpu/tiles.hpp"
 
 namespace deformer {
@@ -23,10 +24,6 @@ constexpr std::int64_t kLineFloats = 16;
 constexpr std::int64_t kInner = 1024;
 /// Register tiles of rows that are multiplied with one panel while it is at hand.
 constexpr std::int64_t kBlockTiles = 10;
-
-std::int64_t divide_up(std::int64_t value, std::int64_t by) {
-  return (value + by - 1) / by;
-}
 
 /// Columns of the result in panels; the last one may be narrower, by whole vectors.
 struct Panels {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "backends/cpu/kernels.hpp"
+#include "backends/cpu/pages.hpp"
 
 namespace deformer {
 namespace {
@@ -10,10 +11,6 @@ namespace {
 /// Keys whose position scores are made at a time: 100 KB of them, beside the scores themselves,
 /// stay in the second-level cache, and a tile of 8 queries multiplies 7 distances more than needed.
 constexpr std::int64_t kChunkKeys = 512;
-
-std::int64_t divide_up(std::int64_t value, std::int64_t by) {
-  return (value + by - 1) / by;
-}
 
 }  // namespace
 

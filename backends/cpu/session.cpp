@@ -176,7 +176,7 @@ void CpuSession::plan_head() {
   const std::int64_t first = tick(static_cast<std::size_t>(found - plan_.phases.begin()));
   const bool classes = model_->config().head == HeadKind::classes;
   const std::int64_t entries = classes ? shape_.pairs() : part(Segment::joint).cumulative.back();
-  head_floats_ = entries * head_outputs(model_->config());
+  head_floats_ = entries * model_->config().head_outputs();
   head_ = memory_.add(head_floats_ * kFloatBytes, first, last_tick());
   requested_bytes_ += head_floats_ * kFloatBytes;
   if (classes) {

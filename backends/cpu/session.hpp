@@ -12,8 +12,8 @@
 #include "backends/cpu/arena.hpp"
 #include "backends/cpu/encoder.hpp"
 #include "backends/cpu/packed_model.hpp"
-#include "backends/plugin/rows.hpp"
 #include "backends/cpu/team.hpp"
+#include "backends/plugin/rows.hpp"
 #include "backends/ranges.hpp"
 
 namespace deformer {

@@ -37,13 +37,17 @@ Memory Memory::device(std::int64_t bytes, std::string_view what) {
   }
   void* data = nullptr;
   const cudaError_t status = cudaMalloc(&data, static_cast<std::size_t>(bytes));
+  memory.own(data, bytes, status, what);
+  return memory;
+}
+
+void Memory::own(void* data, std::int64_t bytes, cudaError_t status, std::string_view what) {
   if (status == cudaErrorMemoryAllocation) {
     throw_out_of_memory(what, bytes);
   }
   check(status, what);
-  memory.data_ = static_cast<std::byte*>(data);
-  memory.bytes_ = bytes;
-  return memory;
+  data_ = static_cast<std::byte*>(data);
+  bytes_ = bytes;
 }
 
 Memory Memory::pinned(std::int64_t bytes, std::string_view what) {
@@ -55,12 +59,7 @@ Memory Memory::pinned(std::int64_t bytes, std::string_view what) {
   void* data = nullptr;
   const cudaError_t status =
       cudaHostAlloc(&data, static_cast<std::size_t>(bytes), cudaHostAllocDefault);
-  if (status == cudaErrorMemoryAllocation) {
-    throw_out_of_memory(what, bytes);
-  }
-  check(status, what);
-  memory.data_ = static_cast<std::byte*>(data);
-  memory.bytes_ = bytes;
+  memory.own(data, bytes, status, what);
   return memory;
 }
 

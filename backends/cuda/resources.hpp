@@ -74,6 +74,9 @@ class Memory {
   std::int64_t bytes() const { return bytes_; }
 
  private:
+  /// Takes what an allocation returned, after its status was checked.
+  void own(void* data, std::int64_t bytes, cudaError_t status, std::string_view what);
+
   std::byte* data_ = nullptr;
   std::int64_t bytes_ = 0;
   bool pinned_ = false;

@@ -7,6 +7,7 @@
 
 #include "reports/gate/output.hpp"
 #include "reports/gate/words.hpp"
+#include "reports/table.hpp"
 #include "reports/text.hpp"
 
 namespace deformer {
@@ -34,36 +35,17 @@ std::string command_text(std::string_view text, bool property) {
   return out;
 }
 
-/// Text of XML 1.0, which has no way to write a control character: one_line shows them as escapes.
+/// Text of XML 1.0, which has no way to write a control character: html_text shows them as escapes.
 /// The two code points that are UTF-8 but no XML, U+FFFE and U+FFFF, are replaced.
 std::string xml_text(std::string_view text) {
-  const std::string line = one_line(text);
-  std::string out;
-  for (std::size_t i = 0; i < line.size(); ++i) {
-    const std::string_view rest = std::string_view(line).substr(i);
-    if (rest.starts_with("\xEF\xBF\xBE") || rest.starts_with("\xEF\xBF\xBF")) {
-      out += "\xEF\xBF\xBD";
-      i += 2;
-      continue;
-    }
-    switch (line[i]) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      default:
-        out += line[i];
+  std::string line(text);
+  for (const std::string_view not_xml : {"\xEF\xBF\xBE", "\xEF\xBF\xBF"}) {
+    for (std::size_t at = line.find(not_xml); at != std::string::npos;
+         at = line.find(not_xml, at)) {
+      line.replace(at, not_xml.size(), "\xEF\xBF\xBD");
     }
   }
-  return out;
+  return html_text(line);
 }
 
 /// How loud each verdict is.

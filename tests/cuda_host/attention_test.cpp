@@ -7,19 +7,10 @@
 #include <random>
 
 #include "tests/cuda_host/host_launcher.hpp"
+#include "tests/cuda_host/noise.hpp"
 
 namespace deformer::cuda {
 namespace {
-
-std::vector<float> noise(std::size_t count, float deviation, unsigned seed) {
-  std::mt19937 generator(seed);
-  std::normal_distribution<float> normal(0.0F, deviation);
-  std::vector<float> values(count);
-  for (float& value : values) {
-    value = normal(generator);
-  }
-  return values;
-}
 
 /// Operands as they are stored, and what they stand for.
 struct Stored {

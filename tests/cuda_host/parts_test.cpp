@@ -15,22 +15,13 @@
 #include "backends/reference/elementwise.hpp"
 #include "cache/codec.hpp"
 #include "tests/cuda_host/host_engine.hpp"
+#include "tests/cuda_host/noise.hpp"
 
 namespace deformer::cuda {
 namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-std::vector<float> noise(std::size_t count, float deviation, unsigned seed = 3) {
-  std::mt19937 generator(seed);
-  std::normal_distribution<float> normal(0.0F, deviation);
-  std::vector<float> values(count);
-  for (float& value : values) {
-    value = normal(generator);
-  }
-  return values;
-}
 
 // Numbers.
 

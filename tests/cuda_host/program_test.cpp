@@ -238,7 +238,7 @@ TEST(PlannedMemory, IsTheCostModelsWithoutTheSecondHiddenState) {
           cost_of(made.config, made.plan, made.shape, {.dtype = dtype, .cache_dtype = DType::f32});
       const std::int64_t state = cumulative_tokens(made.shape, Segment::joint).back() *
                                  made.config.d_model * element_bytes(dtype);
-      const std::int64_t rounding = made.program.memory.slots() * MemoryPlan::kAlignment;
+      const std::int64_t rounding = made.program.memory.slots() * kMemoryAlignment;
       const std::int64_t most = std::ranges::max(made.program.phase_bytes);
       EXPECT_GE(most, cost.activation_peak_bytes - state);
       EXPECT_LE(most, cost.activation_peak_bytes - state + rounding);
@@ -253,7 +253,7 @@ TEST(PlannedMemory, BranchesCostWhatTheSideOneNeeds) {
   const auto layers = [&](Segment segment) {  // state, and QKV with context or the wide one
     return 5 * cumulative_tokens(made.shape, segment).back() * made.config.d_model * 2;
   };
-  const std::int64_t rounding = made.program.memory.slots() * MemoryPlan::kAlignment;
+  const std::int64_t rounding = made.program.memory.slots() * kMemoryAlignment;
   const std::int64_t joint = layers(Segment::joint);
   EXPECT_LE(
       made.program.memory.peak_bytes(),
@@ -276,7 +276,7 @@ TEST(PlannedMemory, WhatIsAliveTogetherSharesNoByte) {
 }
 
 TEST(PlannedMemory, OneBranchesBuffersStayClearOfTheOthersUntilTheyJoin) {
-  MemoryPlan memory;
+  MemoryPlan memory{kMemoryAlignment};
   memory.join_at(10);
   const int main = memory.add(1000, 0, 1, Branch::main);
   const int side = memory.add(1000, 5, 6, Branch::side);

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "backends/cuda/host/lt_problem.hpp"
-#include "backends/cuda/host/memory_plan.hpp"
 #include "backends/cuda/kernels/args.hpp"
+#include "backends/plugin/memory_plan.hpp"
 
 namespace deformer::cuda {
 

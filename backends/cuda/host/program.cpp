@@ -310,7 +310,7 @@ void Builder::plan_kept(std::size_t index) {
 void Builder::plan_head(std::size_t index) {
   const bool classes = config_.head == HeadKind::classes;
   const std::int64_t entries = classes ? shape_.pairs() : part(Segment::joint).rows;
-  program_.head_floats = entries * head_outputs(config_);
+  program_.head_floats = entries * config_.head_outputs();
   head_ = slot(program_.head_floats * kFloatBytes, tick(index), last_tick());
   if (classes) {
     pooled_ = slot(entries * d_ * kFloatBytes, tick(index), tick(index));
@@ -522,7 +522,7 @@ void Builder::head() {
   args.element = element_;
   args.rows = joint.rows;
   args.d = d_;
-  args.outputs = head_outputs(config_);
+  args.outputs = config_.head_outputs();
   args.from = address(joint.hidden);
   args.weight = weight_floats(request_.places.head_weight);
   args.bias = weight_floats(request_.places.head_bias);

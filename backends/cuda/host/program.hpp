@@ -25,6 +25,9 @@
 
 namespace deformer::cuda {
 
+/// Of device buffers: what cuBLASLt wants of an address, and a whole number of vectors.
+inline constexpr std::int64_t kMemoryAlignment = 256;
+
 struct ProgramRequest {
   const ModelConfig& config;
   const WeightPlaces& places;
@@ -69,7 +72,7 @@ struct RangeMarks {
 struct Program {
   std::vector<Step> steps;
   std::size_t second_part = 0;  ///< first step that needs copied passages; steps.size(): none does
-  MemoryPlan memory;
+  MemoryPlan memory{kMemoryAlignment};
   std::vector<std::int64_t> phase_bytes;  ///< alive while each phase runs
   std::int64_t requested_bytes = 0;       ///< sum of all results
 

@@ -52,18 +52,6 @@ LayerPlaces layer_places(const ModelConfig& config, const Numbers& numbers, std:
 
 }  // namespace
 
-std::int64_t head_outputs(const ModelConfig& config) {
-  switch (config.head) {
-    case HeadKind::none:
-      return 0;
-    case HeadKind::span:
-      return 2;
-    case HeadKind::classes:
-      return config.classes;
-  }
-  return 0;
-}
-
 WeightPlaces weight_places(const ModelConfig& config, const Numbers& numbers,
                            std::int64_t positions) {
   const std::int64_t d = config.d_model;
@@ -84,7 +72,7 @@ WeightPlaces weight_places(const ModelConfig& config, const Numbers& numbers,
     places.pooler_weight = placer.floats(d * d);
     places.pooler_bias = placer.floats(d);
   }
-  if (const std::int64_t outputs = head_outputs(config); outputs > 0) {
+  if (const std::int64_t outputs = config.head_outputs(); outputs > 0) {
     places.head_weight = placer.floats(outputs * d);
     places.head_bias = placer.floats(outputs);
   }

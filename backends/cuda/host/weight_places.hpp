@@ -49,9 +49,6 @@ struct WeightPlaces {
   std::int64_t bytes = 0;
 };
 
-/// Outputs of the head per row (span) or per pair (classes); 0 without one.
-std::int64_t head_outputs(const ModelConfig& config);
-
 /// `positions`: rows of the position table where it grows with what is asked for.
 WeightPlaces weight_places(const ModelConfig& config, const Numbers& numbers,
                            std::int64_t positions);

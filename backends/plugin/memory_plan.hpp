@@ -1,25 +1,26 @@
 #pragma once
-/// Where the buffers of one forward lie in one block of device memory: those never alive together
-/// share bytes. Steps of the two branches may run at the same time, so what belongs to one branch
-/// shares nothing with what belongs to the other.
+/// Where the buffers of one forward lie in one block of memory: those never alive together share
+/// bytes. Where two branches of a forward may run at the same time, what belongs to one shares
+/// nothing with what belongs to the other.
 
 #include <cstdint>
 #include <vector>
 
-namespace deformer::cuda {
+namespace deformer {
 
-/// A stream of the captured graph: `main` has the questions and everything joint, `side` what can
-/// run beside the questions.
+/// `main` has the questions and everything joint, `side` what can run beside the questions. A
+/// backend that runs one step after the other has `main` only.
 enum class Branch : std::uint8_t { main, side };
 
 class MemoryPlan {
  public:
-  /// What cuBLASLt wants of an address, and a whole number of vectors.
-  static constexpr std::int64_t kAlignment = 256;
+  /// Every buffer begins at a multiple of `alignment` bytes and has a multiple of them.
+  explicit MemoryPlan(std::int64_t alignment) : alignment_(alignment) {}
+  std::int64_t alignment() const { return alignment_; }
 
   /// Asks for a buffer alive from tick `first` to tick `last`, both included. Before tick
   /// `joined()` the branches run beside each other. Returns its slot.
-  int add(std::int64_t bytes, std::int64_t first, std::int64_t last, Branch branch);
+  int add(std::int64_t bytes, std::int64_t first, std::int64_t last, Branch branch = Branch::main);
   /// Branches run beside each other at ticks below this one; 0: never.
   void join_at(std::int64_t tick) { joined_ = tick; }
   /// Places all buffers: largest first, each at the lowest offset free during its whole life.
@@ -45,9 +46,10 @@ class MemoryPlan {
   bool together(const Slot& a, const Slot& b) const;
   std::int64_t lowest_free_offset(const Slot& slot, const std::vector<const Slot*>& placed) const;
 
+  std::int64_t alignment_;
   std::vector<Slot> slots_;
   std::int64_t joined_ = 0;
   std::int64_t peak_bytes_ = 0;
 };
 
-}  // namespace deformer::cuda
+}  // namespace deformer

@@ -1,11 +1,11 @@
-#include "backends/cuda/host/memory_plan.hpp"
+#include "backends/plugin/memory_plan.hpp"
 
 #include <algorithm>
 
-namespace deformer::cuda {
+namespace deformer {
 
 int MemoryPlan::add(std::int64_t bytes, std::int64_t first, std::int64_t last, Branch branch) {
-  const std::int64_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  const std::int64_t rounded = (bytes + alignment_ - 1) / alignment_ * alignment_;
   slots_.push_back({rounded, first, last, branch, 0});
   return static_cast<int>(slots_.size()) - 1;
 }
@@ -60,4 +60,4 @@ std::int64_t MemoryPlan::alive_bytes(std::int64_t first, std::int64_t last) cons
   return most;
 }
 
-}  // namespace deformer::cuda
+}  // namespace deformer
