@@ -14,6 +14,7 @@
 #include "reports/load.hpp"
 #include "reports/plot.hpp"
 #include "reports/report.hpp"
+#include "reports/waterfall.hpp"
 
 namespace deformer::cli {
 namespace {
@@ -46,9 +47,11 @@ void add_options(App& app, ReportArguments& arguments) {
       ->allow_extra_args(false);
   app.add_option("--pivot", arguments.pivot,
                  "ROWS=COLUMNS, as k=variant; cells are the first of --columns (default speedup)");
-  app.add_option("--view", arguments.view,
-                 "table | economics: when caching pays, by bandwidth, hit rate and sharing")
-      ->check(CLI::IsMember({"table", "economics"}));
+  app.add_option(
+         "--view", arguments.view,
+         "table | economics: when caching pays, by bandwidth, hit rate and sharing | waterfall: "
+         "of each speedup, from the FLOP ratio to the measured one")
+      ->check(CLI::IsMember({"table", "economics", "waterfall"}));
   app.add_flag("--plot", arguments.plot, "Speedup against k, drawn in the terminal");
   app.add_flag("--standalone", arguments.standalone, "latex: a document that compiles by itself");
   app.add_option("--reproducers", arguments.reproducers, "on | off: the command behind each row")
@@ -110,18 +113,33 @@ void print_gbench(const LoadedRows& loaded) {
   finish_result();
 }
 
-void print_economics(const LoadedRows& loaded, const ReportArguments& arguments) {
+void expect_table_format(const ReportArguments& arguments) {
   if (arguments.format == "gbench" || arguments.format == "html") {
-    throw BadInput(fmt::format(
-        "--view economics: expected --format console, markdown, latex, csv or json, found {}",
-        arguments.format));
+    throw BadInput(
+        fmt::format("--view {}: expected --format console, markdown, latex, csv or json, found {}",
+                    arguments.view, arguments.format));
   }
+}
+
+void print_economics(const LoadedRows& loaded, const ReportArguments& arguments) {
+  expect_table_format(arguments);
   EconomicsTable economics;
   read_records(loaded, loaded.rows,
                [&economics](std::string_view line) { economics.add(ordered_json::parse(line)); });
   Table table = economics.table();
   table.provenance = provenance_of(loaded);
   print_tables("report", {table}, arguments.format, arguments.standalone);
+}
+
+void print_waterfalls(const LoadedRows& loaded, const ReportArguments& arguments) {
+  expect_table_format(arguments);
+  WaterfallReport waterfalls;
+  read_records(loaded, loaded.rows,
+               [&waterfalls](std::string_view line) { waterfalls.add(ordered_json::parse(line)); });
+  const bool machines = arguments.format == "csv" || arguments.format == "json";
+  std::vector<Table> tables = waterfalls.tables(machines);
+  tables.back().provenance = provenance_of(loaded);
+  print_tables("report", tables, arguments.format, arguments.standalone);
 }
 
 void print_html_report(LoadedRows loaded, ReportOptions options) {
@@ -141,6 +159,9 @@ void print_report(LoadedRows loaded, const ReportArguments& arguments) {
   const ReportOptions options = options_of(arguments);
   if (arguments.view == "economics") {
     return print_economics(loaded, arguments);
+  }
+  if (arguments.view == "waterfall") {
+    return print_waterfalls(loaded, arguments);
   }
   if (arguments.format == "gbench") {
     return print_gbench(loaded);
