@@ -27,7 +27,8 @@ void warm_up(Look& look) {
       static_cast<std::int64_t>(std::ceil(Meter::kShortestSampleNs / std::max(fastest_ns, 1.0))));
 }
 
-void sample(Look& look) {
+/// Mean forward of one sample.
+double sample_ns(Look& look) {
   look.round_sums.clear();
   const std::int64_t start = now_ns();
   for (std::int64_t i = 0; i < look.forwards; ++i) {
@@ -36,8 +37,12 @@ void sample(Look& look) {
       look.round_sums.add(*look.session->ranges());
     }
   }
+  return static_cast<double>(now_ns() - start) / static_cast<double>(look.forwards);
+}
+
+void sample(Look& look) {
+  look.ns.push_back(sample_ns(look));
   const auto forwards = static_cast<double>(look.forwards);
-  look.ns.push_back(static_cast<double>(now_ns() - start) / forwards);
   for (std::size_t range = 0; range < look.range_ns.size(); ++range) {
     look.range_ns[range].push_back(look.round_sums.elapsed_ns(static_cast<int>(range)) / forwards);
   }
@@ -92,6 +97,26 @@ void measure_looks(std::vector<Look>& looks, double limit_s, std::int64_t most) 
       // Forwards and backwards, from another start each time: none is always behind the same one.
       const std::size_t turned = (i + static_cast<std::size_t>(round / 2)) % count;
       sample(looks[round % 2 == 0 ? turned : count - 1 - turned]);
+    }
+  }
+}
+
+void pair_looks(const std::vector<Look*>& looks, double limit_s, std::int64_t most) {
+  const std::int64_t end_ns = now_ns() + static_cast<std::int64_t>(limit_s * 1e9);
+  const std::size_t count = looks.size();
+  for (std::int64_t round = 0; round < most && !interrupted(); ++round) {
+    if (round >= kFewestRounds && now_ns() >= end_ns) {
+      break;
+    }
+    // From another one each time, so that none is always at the turn.
+    const auto turned = [&](std::size_t i) {
+      return looks[(i + static_cast<std::size_t>(round)) % count];
+    };
+    for (std::size_t i = 0; i < count; ++i) {
+      turned(i)->paired_ns.push_back(sample_ns(*turned(i)) / 2);
+    }
+    for (std::size_t i = count; i-- > 0;) {
+      turned(i)->paired_ns.back() += sample_ns(*turned(i)) / 2;
     }
   }
 }

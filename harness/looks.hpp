@@ -25,6 +25,7 @@ struct Look {
   std::vector<PlanRange> ranges;
   std::vector<std::vector<double>> range_ns;  ///< [range][round]
   RangeSums round_sums;
+  std::vector<double> paired_ns;  ///< of pair_looks: mean forward of each round
 
   void forward();
   double median_ns() const;
@@ -40,5 +41,9 @@ Look make_look(PreparedGroup& group, Runner& runner, std::string name, Plan plan
 /// `most` rounds are done; ten at least. Samples last a millisecond or more. To be called on the
 /// thread of the first instance.
 void measure_looks(std::vector<Look>& looks, double limit_s, std::int64_t most);
+
+/// Few looks right beside each other, for what little tells them apart: each round there and back
+/// (a b c c b a), so that no drift favours one. Fills paired_ns alone. After measure_looks.
+void pair_looks(const std::vector<Look*>& looks, double limit_s, std::int64_t most);
 
 }  // namespace deformer

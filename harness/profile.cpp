@@ -8,7 +8,9 @@
 
 #include "harness/interrupt.hpp"
 #include "harness/record.hpp"
+#include "harness/recording_cost.hpp"
 #include "model/error.hpp"
+#include "profilers/or_null.hpp"
 #include "profilers/statistics.hpp"
 
 namespace deformer {
@@ -17,6 +19,10 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr std::int64_t kMostRounds = 2000;
+/// Of the time for looking closer, what goes to the cost of recording, and its most rounds: it
+/// takes thousands to see a thousandth.
+constexpr double kOverheadShare = 0.5;
+constexpr std::int64_t kMostPairedRounds = 20'000;
 
 /// The looks at one runner, by their index in the list that is measured.
 struct RunnerLooks {
@@ -46,17 +52,24 @@ RunnerLooks add_looks(PreparedGroup& group, Runner& runner, std::vector<Look>& l
 }
 
 /// Paired by round: what recording costs is less than what a machine drifts in a second.
-ordered_json ratio_json(const Look& over, const Look& under) {
+ordered_json overhead_json(const Look& over, const Look& under, bool opened) {
   std::vector<double> ratios;
-  for (std::size_t i = 0; i < std::min(over.ns.size(), under.ns.size()); ++i) {
-    ratios.push_back(over.ns[i] / under.ns[i]);
+  for (std::size_t i = 0; i < std::min(over.paired_ns.size(), under.paired_ns.size()); ++i) {
+    ratios.push_back(over.paired_ns[i] / under.paired_ns[i]);
   }
   const auto interval = median_interval(ratios);
   const auto middle = median(ratios);
   return {{"ratio", middle ? ordered_json(*middle) : ordered_json(nullptr)},
           {"ci_low", interval ? ordered_json(interval->low) : ordered_json(nullptr)},
           {"ci_high", interval ? ordered_json(interval->high) : ordered_json(nullptr)},
-          {"rounds", ratios.size()}};
+          {"rounds", ratios.size()},
+          {"replayed_ns", replayed_recording_ns(*over.session->ranges(), opened)}};
+}
+
+ordered_json overhead(Look& plain, Look& phases, Look& operations, double limit_s) {
+  pair_looks({&plain, &phases, &operations}, limit_s, kMostPairedRounds);
+  return {{"phase", overhead_json(phases, plain, true)},
+          {"op", overhead_json(operations, plain, false)}};
 }
 
 double phases_ns(const Look& look, const std::function<bool(PhaseKind)>& wanted) {
@@ -222,18 +235,21 @@ Cost operation_cost(const PlanCost& cost, std::string_view name) {
   return sum;
 }
 
-/// What the run holds beyond its operations.
-ordered_json between_json(const ordered_json& record) {
-  const ordered_json& ranges = record.at("ranges");
-  if (record.at("operations").is_null() || ranges.is_null() ||
-      ranges.front().at("median_ns").is_null()) {
-    return nullptr;
+/// What the run holds beyond its operations, round by round: medians do not add up.
+ordered_json between_json(const Runner& runner) {
+  std::vector<double> rounds_ns;
+  bool found = false;
+  for (std::size_t i = 0; i < runner.ranges.size(); ++i) {
+    const bool operation = runner.ranges[i].level == Detail::op;
+    found = found || operation;
+    if (i == 0) {
+      rounds_ns = runner.range_ns[0];
+    }
+    for (std::size_t round = 0; operation && round < rounds_ns.size(); ++round) {
+      rounds_ns[round] -= runner.range_ns[i][round];
+    }
   }
-  double operations_ns = 0;
-  for (const ordered_json& row : record.at("operations")) {
-    operations_ns += row.at("median_ns").get<double>();
-  }
-  return ranges.front().at("median_ns").get<double>() - operations_ns;
+  return found ? or_null(median(rounds_ns)) : ordered_json(nullptr);
 }
 
 }  // namespace
@@ -242,12 +258,13 @@ void Profile::hang_on(Look& look, const Runner& runner, const ModelConfig& confi
                       ordered_json& record) {
   const Point& point = runner.planned->point;
   const PlanCost cost = plan_cost(config, point);
-  record["counters"] = count_operations(look, cost, options_.counters, point);
+  std::vector<LeafCounts> counts;
+  record["counters"] = count_operations(look, cost, options_.counters, point, counts);
   watch_memory(look, options_.sampler, record);
   record["energy"] = measure_energy(look, point, std::min(options_.limit_s, 2.0));
   record["nvtx"] = run_under_nvtx(look, cost);
   record["kernels"] = kernels_json(look, point);
-  trace_runs(look, cost, record.at("name").get<std::string>(), trace_);
+  trace_runs(look, cost, counts, options_.sampler, record.at("name").get<std::string>(), trace_);
   if (record.contains("injected")) {
     trace_.add_note("NOT A MEASUREMENT",
                     "a slowdown was planted, --inject " + record["injected"].get<std::string>());
@@ -269,7 +286,9 @@ void Profile::look_closer(PreparedGroup& group, std::vector<ordered_json>& recor
           runners.front().planned->point.backend));
     }
   }
-  measure_looks(looks, options_.limit_s * static_cast<double>(runners.size()), kMostRounds);
+  measure_looks(looks,
+                (1 - kOverheadShare) * options_.limit_s * static_cast<double>(runners.size()),
+                kMostRounds);
   if (interrupted()) {
     return;
   }
@@ -282,8 +301,8 @@ void Profile::look_closer(PreparedGroup& group, std::vector<ordered_json>& recor
     ordered_json& record = records[i];
     const Point& point = runners[i].planned->point;
     const PlanCost cost = plan_cost(group.group().config, point);
-    record["overhead"] = {{"phase", ratio_json(looks[at[i].phases], looks[at[i].plain])},
-                          {"op", ratio_json(looks[at[i].operations], looks[at[i].plain])}};
+    record["overhead"] = overhead(looks[at[i].plain], looks[at[i].phases], looks[at[i].operations],
+                                  kOverheadShare * options_.limit_s);
     if (!record.at("operations").is_null()) {
       const auto cold = by_operation(looks[at[i].operations]);
       const auto warm = by_operation(looks[at[i].warm]);
@@ -298,7 +317,7 @@ void Profile::look_closer(PreparedGroup& group, std::vector<ordered_json>& recor
         add_loss(row, roof, cold.at(name) - warm.at(name));
       }
     }
-    record["between_ns"] = between_json(record);
+    record["between_ns"] = between_json(runners[i]);
     progress("counters, memory, trace", static_cast<std::int64_t>(i) + 1,
              static_cast<std::int64_t>(runners.size()));
     hang_on(looks[at[i].operations], runners[i], group.group().config, record);

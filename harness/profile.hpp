@@ -2,12 +2,14 @@
 /// `profile`: looks closer at a set that was measured, and adds to its records where the time goes
 /// and what bounds it. Every figure comes from a measurement of its own, after the rounds:
 ///
-///   overhead    {"phase":{"ratio","ci_low","ci_high"},"op":{...}}: a forward with ranges over one
-///               without, paired round by round
+///   overhead    {"phase":{"ratio","ci_low","ci_high","rounds","replayed_ns"},"op":{...}}: a
+///   forward
+///               with ranges over one without, paired round by round; the stamps alone, replayed
 ///   operations  each row also "bytes_memory","intensity","ideal_ns","roof_fraction","lost_ns",
 ///               "loss":{"compute","bandwidth","fork_join","imbalance"} in ns,"bound_by","says"
-///   between_ns  what the run holds beyond its operations: entering and leaving parallel regions;
-///               null where they were not recorded (--detail layer)
+///   between_ns  what the run holds beyond its operations: entering and leaving parallel regions
+///               (of the reference also reading weights); null where they were not recorded
+///               (--detail layer)
 ///   waterfall   from the FLOP ratio to the measured one, see waterfall_json
 ///   counters, memory, energy, nvtx: see profile_passes.hpp
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <utility>
 
 #include "backends/registry.hpp"
 #include "harness/interrupt.hpp"
@@ -103,6 +105,27 @@ class Counts {
   double forwards_;
 };
 
+std::vector<LeafCounts> leaf_counts(const CounterWatcher& watcher, int leaves, int threads,
+                                    int forwards) {
+  std::vector<LeafCounts> found;
+  for (std::size_t event = 0; event < watcher.events().size(); ++event) {
+    const CounterStatus& status = watcher.events()[event];
+    if (status.source.empty()) {
+      continue;
+    }
+    LeafCounts& own = found.emplace_back();
+    own.name = status.unit.empty() ? status.name : status.name + ", " + status.unit;
+    for (int leaf = 0; leaf < leaves; ++leaf) {
+      double sum = 0;
+      for (int thread = 0; thread < threads; ++thread) {
+        sum += static_cast<double>(watcher.count(thread, leaf, event));
+      }
+      own.of_leaf.push_back(sum / forwards);
+    }
+  }
+  return found;
+}
+
 ordered_json values_json(const std::vector<CounterStatus>& events, const Counts& counts,
                          const std::string& operation, int thread = -1) {
   ordered_json values = ordered_json::object();
@@ -179,23 +202,96 @@ double operation_ns(const Look& look, const RangeSums& sums, const std::string& 
   return sum_ns / static_cast<double>(std::max<std::int64_t>(sums.runs(), 1));
 }
 
-/// Counts operator new between a phase's opening and closing.
+/// Counts operator new: between the opening and closing of what is opened, and of each leaf while
+/// thread 0 is in it, whoever asks.
 class AllocationWatcher final : public RangeWatcher {
  public:
-  explicit AllocationWatcher(int ranges) : calls_(static_cast<std::size_t>(ranges)) {}
-  void opened(int range) override {
-    calls_[static_cast<std::size_t>(range)] -= allocation_count.calls.load();
-  }
+  explicit AllocationWatcher(const RangeTree& tree)
+      : tree_(tree),
+        calls_(static_cast<std::size_t>(tree.size())),
+        told_(static_cast<std::size_t>(tree.size())) {}
+
+  void opened(int range) override { add(range, -allocation_count.calls.load()); }
   void closed(int range) override {
-    calls_[static_cast<std::size_t>(range)] += allocation_count.calls.load();
+    leave();  // the leaf that a cursor began behind its last one
+    add(range, allocation_count.calls.load());
   }
-  void began(int, int) override {}
+  void began(int thread, int leaf) override {
+    if (thread != 0) {
+      return;
+    }
+    leave();
+    if (leaf < tree_.leaves()) {
+      leaf_ = tree_.leaf_range(leaf);
+      add(leaf_, -allocation_count.calls.load());
+    }
+  }
   void ended(int, int) override {}
-  std::int64_t calls(std::size_t range) const { return calls_[range]; }
+
+  /// Null where nothing is counted or the backend doesn't walk this range.
+  ordered_json calls(int range) const {
+    if (!allocation_count.counted.load()) {
+      return nullptr;
+    }
+    const auto at = static_cast<std::size_t>(range);
+    if (tree_[range].leaf || told_[at]) {
+      return told_[at] ? ordered_json(calls_[at]) : ordered_json(nullptr);
+    }
+    std::int64_t sum = 0;
+    for (int leaf = tree_[range].first_leaf; leaf < tree_[range].last_leaf; ++leaf) {
+      const auto below = static_cast<std::size_t>(tree_.leaf_range(leaf));
+      if (!told_[below]) {
+        return nullptr;
+      }
+      sum += calls_[below];
+    }
+    return sum;
+  }
 
  private:
+  void add(int range, std::int64_t calls) {
+    calls_[static_cast<std::size_t>(range)] += calls;
+    told_[static_cast<std::size_t>(range)] = true;
+  }
+  void leave() {
+    if (leaf_ >= 0) {
+      add(std::exchange(leaf_, -1), allocation_count.calls.load());
+    }
+  }
+
+  const RangeTree& tree_;
   std::vector<std::int64_t> calls_;
+  std::vector<char> told_;
+  int leaf_ = -1;  ///< that thread 0 is in
 };
+
+/// Into the rows of ranges, phases and operations.
+void add_allocations(const Look& look, const AllocationWatcher& watcher, ordered_json& record) {
+  const RangeTree& tree = look.session->ranges()->tree();
+  std::map<std::string, ordered_json> by_path, by_operation;
+  std::size_t phase = 0;
+  for (std::size_t i = 0; i < look.ranges.size(); ++i) {
+    const PlanRange& range = look.ranges[i];
+    const ordered_json calls = watcher.calls(static_cast<int>(i));
+    by_path[tree.path(static_cast<int>(i))] = calls;
+    if (range.level == Detail::phase && phase < record["phases"].size()) {
+      record["phases"][phase++]["allocations"] = calls;
+    } else if (range.level == Detail::op) {
+      ordered_json& sum = by_operation.try_emplace(range.name, 0).first->second;
+      sum = sum.is_null() || calls.is_null()
+                ? ordered_json(nullptr)
+                : ordered_json(sum.get<std::int64_t>() + calls.get<std::int64_t>());
+    }
+  }
+  const auto put = [](ordered_json& rows, const char* name, const auto& found) {
+    for (std::size_t i = 0; rows.is_array() && i < rows.size(); ++i) {
+      const auto calls = found.find(rows[i].at(name).template get<std::string>());
+      rows[i]["allocations"] = calls == found.end() ? ordered_json(nullptr) : calls->second;
+    }
+  };
+  put(record["ranges"], "path", by_path);
+  put(record["operations"], "name", by_operation);
+}
 
 ordered_json sampled_json(Look& look, const std::string& program) {
   constexpr std::int64_t kPeriodUs = 1000;
@@ -219,7 +315,8 @@ ordered_json sampled_json(Look& look, const std::string& program) {
 }  // namespace
 
 ordered_json count_operations(Look& look, const PlanCost& cost,
-                              const std::vector<CounterGroup>& groups, const Point& point) {
+                              const std::vector<CounterGroup>& groups, const Point& point,
+                              std::vector<LeafCounts>& by_leaf) {
   const RangeLog& log = *look.session->ranges();
   CounterWatcher watcher(try_counters(events_of(groups)), log.tree().leaves(), log.threads());
   RangeSums sums(log);
@@ -254,17 +351,18 @@ ordered_json count_operations(Look& look, const PlanCost& cost,
         {{"name", name}, {"values", std::move(values)}, {"metrics", std::move(metrics)}});
   }
   json["flops"] = flops_json(watcher.events(), counts, cost);
+  by_leaf = leaf_counts(watcher, log.tree().leaves(), log.threads(), forwards);
   return json;
 }
 
 void watch_memory(Look& look, const std::string& sampler, ordered_json& record) {
   const SessionMemory memory = look.session->memory();
-  AllocationWatcher watcher(look.session->ranges()->tree().size());
+  AllocationWatcher watcher(look.session->ranges()->tree());
   {
     const Watched watched(look, watcher);
     look.forward();
   }
-  const bool counted = allocation_count.counted.load();
+  add_allocations(look, watcher, record);
   std::size_t phase = 0;
   for (std::size_t i = 0; i < look.ranges.size(); ++i) {
     if (look.ranges[i].level != Detail::phase || phase >= record["phases"].size()) {
@@ -273,7 +371,6 @@ void watch_memory(Look& look, const std::string& sampler, ordered_json& record) 
     ordered_json& row = record["phases"][phase];
     row["arena_bytes"] = phase < memory.phase_bytes.size() ? ordered_json(memory.phase_bytes[phase])
                                                            : ordered_json(nullptr);
-    row["allocations"] = counted ? ordered_json(watcher.calls(i)) : ordered_json(nullptr);
     ++phase;
   }
   record["memory"]["allocated_bytes"] =
@@ -309,6 +406,7 @@ ordered_json measure_energy(Look& look, const Point& point, double limit_s) {
     return {{"joules_per_example", nullptr},
             {"joules", nullptr},
             {"forwards", nullptr},
+            {"source", nullptr},
             {"missing", meter.missing()}};
   }
   const auto before = meter.joules();
@@ -321,6 +419,7 @@ ordered_json measure_energy(Look& look, const Point& point, double limit_s) {
                  : ordered_json(nullptr)},
           {"joules", known ? ordered_json(joules) : ordered_json(nullptr)},
           {"forwards", forwards},
+          {"source", meter.source()},
           {"missing", known ? ordered_json(nullptr) : ordered_json("the counter went away")}};
 }
 
@@ -343,8 +442,69 @@ ordered_json run_under_nvtx(Look& look, const PlanCost& cost) {
   return {{"ns_per_range", nvtx_ns_per_range()}, {"missing", nullptr}};
 }
 
-void trace_runs(Look& look, const PlanCost& cost, const std::string& name, Trace& trace) {
+namespace {
+
+/// Tracks of what is known of a run range by range: they end with it.
+void trace_counters(const Look& look, const PlanCost& cost, const std::vector<LeafCounts>& counts,
+                    int process, Trace& trace) {
+  const RangeLog& log = *look.session->ranges();
+  const std::vector<std::int64_t> arena = look.session->memory().phase_bytes;
+  for (std::size_t i = 0; i < look.ranges.size(); ++i) {
+    const PlanRange& range = look.ranges[i];
+    const int at = static_cast<int>(i);
+    if (range.level == Detail::op && log.elapsed_ns(at) > 0) {
+      trace.add_counter(process, "GFLOP/s", log.start_ns(at),
+                        static_cast<double>(range_cost(cost, range).flops()) /
+                            static_cast<double>(log.elapsed_ns(at)));
+      const auto leaf = static_cast<std::size_t>(log.tree()[at].first_leaf);
+      for (const LeafCounts& count : counts) {
+        trace.add_counter(process, count.name, log.start_ns(at), count.of_leaf[leaf]);
+      }
+    } else if (range.level == Detail::phase && range.phase < arena.size()) {
+      trace.add_counter(process, "arena bytes", log.start_ns(at),
+                        static_cast<double>(arena[range.phase]));
+    }
+  }
+  trace.add_counter(process, "GFLOP/s", log.end_ns(0), 0);
+  trace.add_counter(process, "arena bytes", log.end_ns(0), 0);
+  for (const LeafCounts& count : counts) {
+    trace.add_counter(process, count.name, log.end_ns(0), 0);
+  }
+}
+
+/// Tracks of what the sampling process saw from the last sample before `start_ns` to the first
+/// after `end_ns`, where it changed; faults count from there.
+void trace_samples(const std::vector<MemorySample>& samples, std::int64_t start_ns,
+                   std::int64_t end_ns, int process, Trace& trace) {
+  const auto after = std::ranges::upper_bound(samples, start_ns, {}, &MemorySample::ns);
+  const auto first = after == samples.begin() ? after : after - 1;
+  std::map<std::string, double> shown;
+  for (auto sample = first; sample != samples.end(); ++sample) {
+    // What was seen before still holds when the runs begin; the trace should not begin before them.
+    const std::int64_t at_ns = std::clamp(sample->ns, start_ns, end_ns);
+    for (const auto& [track, value] :
+         {std::pair{"resident bytes", sample->rss_bytes},
+          std::pair{"minor faults", sample->minor_faults - first->minor_faults},
+          std::pair{"major faults", sample->major_faults - first->major_faults}}) {
+      const auto now = static_cast<double>(value);
+      const auto [before, fresh] = shown.try_emplace(track, now);
+      if (fresh || std::exchange(before->second, now) != now || sample->ns >= end_ns) {
+        trace.add_counter(process, track, at_ns, now);
+      }
+    }
+    if (sample->ns >= end_ns) {
+      break;
+    }
+  }
+}
+
+}  // namespace
+
+void trace_runs(Look& look, const PlanCost& cost, const std::vector<LeafCounts>& counts,
+                const std::string& sampler, const std::string& name, Trace& trace) {
   constexpr int kRuns = 3;
+  constexpr std::int64_t kPeriodUs = 500;
+  constexpr std::int64_t kStartNs = 50'000'000;  ///< until the sampling process is surely there
   const RangeLog& log = *look.session->ranges();
   const int process = trace.add_process(name, log.threads());
   std::vector<ordered_json> arguments;
@@ -354,24 +514,19 @@ void trace_runs(Look& look, const PlanCost& cost, const std::string& name, Trace
                          {"bytes_weights", own.bytes_weights},
                          {"bytes_activations", own.bytes_activations}});
   }
-  const std::vector<std::int64_t> arena = look.session->memory().phase_bytes;
+  std::unique_ptr<MemorySampler> memory;
+  if (!sampler.empty()) {
+    memory = std::make_unique<MemorySampler>(sampler, kPeriodUs);
+    forwards_for(look, kStartNs);
+  }
+  const std::int64_t start_ns = now_ns();
   for (int run = 0; run < kRuns; ++run) {
     look.forward();
     trace.add_run(process, log, arguments);
-    for (std::size_t i = 0; i < look.ranges.size(); ++i) {
-      const PlanRange& range = look.ranges[i];
-      const int at = static_cast<int>(i);
-      if (range.level == Detail::op && log.elapsed_ns(at) > 0) {
-        trace.add_counter(process, "GFLOP/s", log.start_ns(at),
-                          static_cast<double>(range_cost(cost, range).flops()) /
-                              static_cast<double>(log.elapsed_ns(at)));
-      } else if (range.level == Detail::phase && range.phase < arena.size()) {
-        trace.add_counter(process, "arena bytes", log.start_ns(at),
-                          static_cast<double>(arena[range.phase]));
-      }
-    }
-    trace.add_counter(process, "GFLOP/s", log.end_ns(0), 0);
-    trace.add_counter(process, "arena bytes", log.end_ns(0), 0);
+    trace_counters(look, cost, counts, process, trace);
+  }
+  if (memory) {
+    trace_samples(memory->stop(), start_ns, log.end_ns(0), process, trace);
   }
 }
 

@@ -6,10 +6,10 @@
 ///              "operations":[{"name","values":{...},"metrics":{...}}],
 ///              "flops":{"counted","modelled","difference","flagged","reason"}}; counts are of one
 ///              forward, all threads together
-///   memory    phases get "arena_bytes", "allocations"; "memory" gets "allocated_bytes" (the
-///   arena),
+///   memory    phases get "arena_bytes"; phases, ranges and operations "allocations" (calls of
+///             operator new in one forward); "memory" gets "allocated_bytes" (the arena),
 ///             "sampled":{"rss_peak_bytes","minor_faults","major_faults","samples","missing"}
-///   energy    {"joules_per_example","joules","forwards","missing"}
+///   energy    {"joules_per_example","joules","forwards","source","missing"}
 ///   nvtx      {"ns_per_range","missing"}
 
 #include <string>
@@ -23,12 +23,19 @@
 
 namespace deformer {
 
-nlohmann::ordered_json count_operations(Look& look, const PlanCost& cost,
-                                        const std::vector<CounterGroup>& groups,
-                                        const Point& point);
+/// An event, all threads together, of each leaf in one forward.
+struct LeafCounts {
+  std::string name;  ///< with its unit
+  std::vector<double> of_leaf;
+};
 
-/// Adds to the record's phases and memory. `sampler`: the program that can `sample-memory`; empty
-/// samples nothing.
+/// `by_leaf` gets those events that could be counted.
+nlohmann::ordered_json count_operations(Look& look, const PlanCost& cost,
+                                        const std::vector<CounterGroup>& groups, const Point& point,
+                                        std::vector<LeafCounts>& by_leaf);
+
+/// Adds to the record's phases, ranges, operations and memory. `sampler`: the program that can
+/// `sample-memory`; empty samples nothing.
 void watch_memory(Look& look, const std::string& sampler, nlohmann::ordered_json& record);
 
 /// {"rows":[{"name","phase","count","ns"}],"missing"} of one forward that is watched; null where no
@@ -40,7 +47,10 @@ nlohmann::ordered_json measure_energy(Look& look, const Point& point, double lim
 /// Some forwards with NVTX ranges, for a tool that may be attached.
 nlohmann::ordered_json run_under_nvtx(Look& look, const PlanCost& cost);
 
-/// Some forwards as a process of the trace, with counter tracks of the rate and the arena.
-void trace_runs(Look& look, const PlanCost& cost, const std::string& name, Trace& trace);
+/// Some forwards as a process of the trace. Counter tracks: the rate and the counted events of each
+/// operation (as `count_operations` found them, in runs of their own), the arena of each phase, and
+/// resident memory and page faults as the sampling process sees them meanwhile.
+void trace_runs(Look& look, const PlanCost& cost, const std::vector<LeafCounts>& counts,
+                const std::string& sampler, const std::string& name, Trace& trace);
 
 }  // namespace deformer

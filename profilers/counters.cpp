@@ -254,6 +254,7 @@ struct alignas(128) CounterWatcher::Thread {
   bool multiplexed = false;
   std::string trouble;
   std::vector<ThreadCounters::Refused> refused;
+  bool walked = false;
 };
 
 CounterWatcher::CounterWatcher(std::vector<CounterStatus> events, int leaves, int threads)
@@ -282,6 +283,7 @@ void CounterWatcher::began(int thread, int leaf) {
   }
   if (!own.counters) {  // on the very thread, in a run before those that count
     own.counters = std::make_unique<ThreadCounters>(events_);
+    own.walked = true;
   }
   if (static_cast<std::size_t>(leaf) < leaves_) {
     own.counters->read(own.before.data());
@@ -302,9 +304,16 @@ void CounterWatcher::ended(int thread, int leaf) {
 
 void CounterWatcher::drop_refused() {
   for (const auto& thread : threads_) {
+    walked_ = walked_ || thread->walked;
     for (const ThreadCounters::Refused& refused : thread->refused) {
       events_[refused.event].source.clear();
       events_[refused.event].missing = refused.why;
+    }
+  }
+  for (CounterStatus& event : events_) {
+    if (!walked_ && !event.source.empty()) {
+      event.missing = event.source + ": this backend's operations can't be counted apart";
+      event.source.clear();
     }
   }
 }

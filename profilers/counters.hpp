@@ -81,11 +81,14 @@ class CounterWatcher final : public RangeWatcher {
   /// In the next run each thread stops its counters instead.
   void finish() { finishing_ = true; }
   /// After that run: an event that any thread was refused has no source any more, and says why. Its
-  /// count is not one.
+  /// count is not one. Nor is any of a backend that finds its leaves' times otherwise than by
+  /// walking.
   void drop_refused();
   void clear();
 
   const std::vector<CounterStatus>& events() const { return events_; }
+  /// Whether any thread walked its leaves; else no event has a source and each says why.
+  bool walked() const { return walked_; }
   std::int64_t count(int thread, int leaf, std::size_t event) const;
   bool multiplexed() const;
   std::string trouble() const;
@@ -96,6 +99,7 @@ class CounterWatcher final : public RangeWatcher {
   std::size_t leaves_;
   std::vector<std::unique_ptr<Thread>> threads_;
   bool finishing_ = false;
+  bool walked_ = false;
 };
 
 }  // namespace deformer

@@ -1,5 +1,6 @@
 #include "profilers/energy.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -15,6 +16,23 @@ std::optional<double> number_in(const std::string& path) {
 }  // namespace
 
 EnergyMeter::EnergyMeter(const std::string& root) {
+  find_packages(root);
+  if (!packages_.empty()) {
+    return;
+  }
+  papi_ = std::make_unique<PapiEnergy>();
+  if (papi_->missing().empty()) {
+    missing_.clear();
+  } else {
+    missing_ += "; " + papi_->missing();
+  }
+}
+
+std::string EnergyMeter::source() const {
+  return !packages_.empty() ? "powercap" : missing_.empty() ? "PAPI's rapl component" : "";
+}
+
+void EnergyMeter::find_packages(const std::string& root) {
   std::error_code error;
   if (!std::filesystem::is_directory(root, error)) {
     missing_ = root + ": this kernel or (virtual) machine offers no energy counters";
@@ -24,7 +42,8 @@ EnergyMeter::EnergyMeter(const std::string& root) {
     std::ifstream file(entry.path() / "name");
     std::string name;
     // "package-0"; its parts (core, dram) are counted in it or stand beside it.
-    if (!(file >> name) || !name.starts_with("package")) {
+    if (!(file >> name) || !name.starts_with("package") ||
+        std::ranges::find(packages_, name, &Package::name) != packages_.end()) {
       continue;
     }
     const std::string path = entry.path() / "energy_uj";
@@ -34,7 +53,7 @@ EnergyMeter::EnergyMeter(const std::string& root) {
       continue;
     }
     packages_.push_back(
-        {path, number_in(entry.path() / "max_energy_range_uj").value_or(0), *now, 0});
+        {name, path, number_in(entry.path() / "max_energy_range_uj").value_or(0), *now, 0});
   }
   if (!packages_.empty()) {
     missing_.clear();
@@ -56,7 +75,7 @@ std::optional<double> EnergyMeter::joules() {
     package.last_uj = *now;
     sum_uj += *now + package.wrapped_uj;
   }
-  return packages_.empty() ? std::nullopt : std::optional(sum_uj * 1e-6);
+  return packages_.empty() ? papi_->joules() : std::optional(sum_uj * 1e-6);
 }
 
 }  // namespace deformer

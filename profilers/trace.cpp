@@ -9,6 +9,8 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr int kRangesTrack = 1;  // threads follow
+/// Seconds of other work lie between the runs of two processes: they are shown as if it were this.
+constexpr std::int64_t kBetweenProcessesNs = 1'000'000;
 
 ordered_json metadata(int process, const char* what, const std::string& name) {
   return {{"name", what}, {"ph", "M"}, {"pid", process}, {"args", {{"name", name}}}};
@@ -68,20 +70,40 @@ void Trace::add_note(const std::string& name, const std::string& text) {
   notes_[name] = text;
 }
 
-std::string Trace::json() const {
-  std::int64_t first_ns = std::numeric_limits<std::int64_t>::max();
+std::vector<std::int64_t> Trace::starts_ns() const {
+  std::vector<std::int64_t> first(static_cast<std::size_t>(processes_),
+                                  std::numeric_limits<std::int64_t>::max());
+  std::vector<std::int64_t> last(first.size(), 0);
   for (const ordered_json& event : events_) {
-    first_ns =
-        event.contains("ts") ? std::min(first_ns, event["ts"].get<std::int64_t>()) : first_ns;
+    if (event.contains("ts")) {
+      const auto process = static_cast<std::size_t>(event["pid"].get<int>() - 1);
+      const auto start_ns = event["ts"].get<std::int64_t>();
+      first[process] = std::min(first[process], start_ns);
+      last[process] = std::max(last[process], start_ns + event.value("dur", std::int64_t{0}));
+    }
   }
+  std::int64_t at_ns = 0;
+  for (std::size_t process = 0; process < first.size(); ++process) {
+    if (last[process] >= first[process]) {
+      const std::int64_t lasts_ns = last[process] - first[process];
+      first[process] -= at_ns;
+      at_ns += lasts_ns + kBetweenProcessesNs;
+    }
+  }
+  return first;
+}
+
+std::string Trace::json() const {
+  const std::vector<std::int64_t> starts = starts_ns();
   std::string text = "{\"traceEvents\":[";
   const char* separator = "\n";
   for (ordered_json event : events_) {
     // The format counts in microseconds; fractions keep the nanoseconds.
+    const std::int64_t start_ns = starts[static_cast<std::size_t>(event["pid"].get<int>() - 1)];
     for (const char* field : {"ts", "dur"}) {
       if (event.contains(field)) {
         const std::int64_t ns =
-            event[field].get<std::int64_t>() - (std::string_view(field) == "ts" ? first_ns : 0);
+            event[field].get<std::int64_t>() - (std::string_view(field) == "ts" ? start_ns : 0);
         event[field] = static_cast<double>(ns) / 1000;
       }
     }

@@ -26,11 +26,14 @@ class Trace {
   void add_note(const std::string& name, const std::string& text);
 
   /// {"traceEvents":[...],"displayTimeUnit":"ns","otherData":{...}}; times from the first event on.
+  /// Processes follow each other without what was done between them.
   std::string json() const;
 
  private:
   void add_complete(int process, int track, const std::string& name, std::int64_t start_ns,
                     std::int64_t end_ns, const nlohmann::ordered_json& arguments);
+  /// What is zero for each process.
+  std::vector<std::int64_t> starts_ns() const;
 
   std::vector<nlohmann::ordered_json> events_;
   nlohmann::ordered_json notes_ = nlohmann::ordered_json::object();

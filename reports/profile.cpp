@@ -36,6 +36,10 @@ std::string signed_time(double ns) {
   return fmt::format("{}{}", ns < 0 ? '-' : '+', human_time(std::abs(ns)));
 }
 
+std::string whole_number(double count) {
+  return fmt::format("{:.0f}", count);
+}
+
 Cell rate(double flops, double ns) {
   return flops > 0 && ns > 0 ? Cell(human_rate(flops / ns)) : std::nullopt;
 }
@@ -80,12 +84,11 @@ Table phase_table(const Json& record) {
   for (const Json& row : list(record, "phases")) {
     const double ns = number_field(row, "median_ns").value_or(0);
     const double flops = number_field(row, "flops").value_or(0);
-    table.rows.push_back(
-        {text_field(row, "name").value_or("?"), human_time(ns),
-         sum_ns > 0 ? Cell(human_percent(ns / sum_ns)) : std::nullopt,
-         flops > 0 ? Cell(human_flops(flops)) : std::nullopt, rate(flops, ns),
-         shown(row, "arena_bytes", human_bytes),
-         shown(row, "allocations", [](double count) { return fmt::format("{:.0f}", count); })});
+    table.rows.push_back({text_field(row, "name").value_or("?"), human_time(ns),
+                          sum_ns > 0 ? Cell(human_percent(ns / sum_ns)) : std::nullopt,
+                          flops > 0 ? Cell(human_flops(flops)) : std::nullopt, rate(flops, ns),
+                          shown(row, "arena_bytes", human_bytes),
+                          shown(row, "allocations", whole_number)});
   }
   return table;
 }
@@ -119,7 +122,8 @@ Table operation_table(const Json& record) {
       {"bytes", "bytes", "bytes", "Weights and activations, each read or written once"},
       {"intensity", "FLOP/B", "", "FLOPs over bytes"},
       {"roof_fraction", "of its roof", "%", "Ideal over measured time"},
-      {"imbalance", "imbalance", "%", "Busiest thread over the mean, less 1"}};
+      {"imbalance", "imbalance", "%", "Busiest thread over the mean, less 1"},
+      {"allocations", "allocations", "", "By operator new, in one run"}};
   const double whole = whole_ns(record);
   double sum_ns = 0;
   for (const Json& row : list(record, "operations")) {
@@ -133,24 +137,30 @@ Table operation_table(const Json& record) {
          whole > 0 ? Cell(human_percent(ns / whole)) : std::nullopt,
          flops ? Cell(human_flops(*flops)) : std::nullopt, rate(flops.value_or(0), ns),
          human_bytes(bytes), shown(row, "intensity", human_rate),
-         shown(row, "roof_fraction", human_percent), shown(row, "imbalance", human_percent)});
+         shown(row, "roof_fraction", human_percent), shown(row, "imbalance", human_percent),
+         shown(row, "allocations", whole_number)});
   }
   if (const auto between = number_field(record, "between_ns")) {
     table.rows.push_back({"(between)", std::nullopt, human_time(*between),
                           whole > 0 ? Cell(human_percent(*between / whole)) : std::nullopt});
     table.notes.push_back(fmt::format(
-        "(between): entering and leaving parallel regions. Operations: {} of {}, {}",
+        "(between): outside of operations, as entering and leaving parallel regions. Operations: "
+        "{} of {}, {}",
         human_time(sum_ns), human_time(whole), human_percent(whole > 0 ? sum_ns / whole : 0)));
   }
   for (const auto& [level, what] : {std::pair{"phase", "phases"}, std::pair{"op", "operations"}}) {
     const auto ratio = number_field(record, fmt::format("overhead.{}.ratio", level));
     const auto low = number_field(record, fmt::format("overhead.{}.ci_low", level));
     const auto high = number_field(record, fmt::format("overhead.{}.ci_high", level));
+    const auto replayed = number_field(record, fmt::format("overhead.{}.replayed_ns", level));
     if (ratio && low && high) {
       table.notes.push_back(fmt::format(
-          "recording {} costs {:+.2f} % [{:+.2f}, {:+.2f}], paired with runs without; it is not "
+          "recording {} costs {:+.2f} % [{:+.2f}, {:+.2f}], paired with runs without{}; it is not "
           "subtracted",
-          what, 100 * (*ratio - 1), 100 * (*low - 1), 100 * (*high - 1)));
+          what, 100 * (*ratio - 1), 100 * (*low - 1), 100 * (*high - 1),
+          replayed && whole > 0 ? fmt::format(" (its stamps alone take {}, {:.3f} %)",
+                                              human_time(*replayed), 100 * *replayed / whole)
+                                : ""));
     }
   }
   return table;

@@ -170,7 +170,7 @@ Table resource_table(const Json& record) {
   add_fact(table, record, "memory.allocated_bytes", "arena", human_bytes, "Size of the allocation");
   add_fact(
       table, record, "energy.joules_per_example", "energy of an example",
-      [](double joules) { return human_rate(joules) + " J"; }, "Counter of the processor package");
+      [](double joules) { return human_rate(joules) + " J"; }, "Counter of the processor packages");
   add_fact(table, record, "nvtx.ns_per_range", "opening and closing an NVTX range", human_time,
            "Many of them in a row");
   for (const auto& [path, what] :

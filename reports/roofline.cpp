@@ -100,15 +100,36 @@ class SvgPanel {
     for (std::size_t i = 0; i < roofline_.points.size(); ++i) {
       point(i);
     }
+    for (const Label& one : labels_) {
+      text(one.x, one.y, "start", "12", one.words);
+    }
     return std::move(out_);
   }
 
  private:
-  static constexpr double kLeft = 64, kRight = 560, kTop = 40, kBottom = 392;
+  static constexpr double kLeft = 64, kRight = 560, kTop = 48, kBottom = 392;
+
+  struct Label {
+    double x, y;
+    std::string words;
+  };
 
   double x(double intensity) const { return kLeft + axes_.x(intensity) * (kRight - kLeft); }
   double y(double gflops) const { return kBottom - axes_.y(gflops) * (kBottom - kTop); }
 
+  /// Words in the picture. Those that would cover others stand behind them.
+  void label(double at_x, double at_y, const std::string& words) {
+    constexpr double kLetter = 8;
+    constexpr double kLine = 12;
+    for (Label& other : labels_) {
+      const double end = other.x + kLetter * static_cast<double>(other.words.size());
+      if (at_x >= other.x - kLetter && at_x < end && std::abs(at_y - other.y) < kLine) {
+        other.words += " " + words;
+        return;
+      }
+    }
+    labels_.push_back({at_x, at_y, words});
+  }
   void text(double at_x, double at_y, const char* anchor, const char* size,
             const std::string& words) {
     out_ += fmt::format(
@@ -148,6 +169,7 @@ class SvgPanel {
     }
     line(x(from), y(allowed(which, from, peak)), x(to), y(allowed(which, to, peak)),
          "stroke=\"#555\" stroke-width=\"1.5\"");
+    label(which.gb_per_s > 0 ? x(to) : kLeft + 6, y(allowed(which, to, peak)) - 5, which.name);
     text(kRight + 16, kTop + 14 + 18 * static_cast<double>(index), "start", "12",
          which.gb_per_s > 0 ? fmt::format("{}: {:.0f} GB/s", which.name, which.gb_per_s)
                             : fmt::format("{}: {:.0f} GFLOP/s", which.name, which.gflops));
@@ -164,13 +186,14 @@ class SvgPanel {
     }
     out_ += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4\" fill=\"#06c\"/>\n",
                         x(which.intensity), y(which.gflops) + top_);
-    text(x(which.intensity) + 6, y(which.gflops) - 5, "start", "12", std::string(1, letter(index)));
+    label(x(which.intensity) + 6, y(which.gflops) - 5, std::string(1, letter(index)));
   }
 
   const Roofline& roofline_;
   Axes axes_;
   double top_;
   std::string out_;
+  std::vector<Label> labels_;
 };
 
 }  // namespace

@@ -170,6 +170,21 @@ class Shapes(unittest.TestCase):
         for row in rows:
             self.assertEqual(row["bytes_million_passages"], 1e6 * row["bytes_cache_passage"])
 
+    def test_a_waterfall_for_every_speedup(self):
+        rows = support.parse(run(["report", run_file(), "--view", "waterfall", "--format", "json"]).out)["rows"]
+        speedups = {r["name"]: r["speedup"] for r in records(run_file()) if r["speedup"]}
+        self.assertEqual({row["name"] for row in rows}, set(speedups))
+        for name, speedup in speedups.items():
+            steps = {row["step"]: row["ratio"] for row in rows if row["name"] == name}
+            self.assertAlmostEqual(steps["measured ratio"], speedup["median"])
+            self.assertAlmostEqual(steps["FLOP ratio"], speedup["flop_ratio"])
+            self.assertAlmostEqual(steps["remainder"], speedup["median"])
+        for style in ("console", "markdown", "latex", "csv"):
+            result = run(["report", run_file(), "--view", "waterfall", "--format", style])
+            self.assertEqual(result.code, 0, str(result))
+            self.assertIn("fixed cost", result.out)
+        self.assertEqual(run(["report", run_file(), "--view", "waterfall", "--format", "html"]).code, 2)
+
     def test_a_plot_for_the_terminal(self):
         out = run(["report", run_file(), "--plot"]).out
         self.assertIn("split layer k", out)

@@ -621,7 +621,13 @@ class Profile(support.TestCase):
             for phase in row["phases"]:
                 self.assertEqual(phase["allocations"], 0)
                 self.assertGreater(phase["arena_bytes"], 0)
-            self.assertIn("ratio", row["overhead"]["op"])
+            for rows_of in ("ranges", "operations"):
+                self.assertEqual([part["allocations"] for part in row[rows_of]], [0] * len(row[rows_of]))
+            for level in ("phase", "op"):
+                self.assertGreater(row["overhead"][level]["ratio"], 0)
+                self.assertGreaterEqual(row["overhead"][level]["rounds"], 10)
+                self.assertGreater(row["overhead"][level]["replayed_ns"], 0)
+            self.assertGreaterEqual(row["between_ns"], 0)
             self.assertNotIn("injected", row)
         steps = [step["step"] for step in rows[1]["waterfall"]["steps"]]
         self.assertEqual(steps, ["FLOP ratio", "small products", "weight bandwidth", "load", "fixed cost",
@@ -636,6 +642,16 @@ class Profile(support.TestCase):
         self.assertGreater(row["counters"]["total"]["task_clock"], 0)
         energy = row["energy"]
         self.assertNotEqual(energy["joules_per_example"] is None, energy["missing"] is None)
+
+    def test_of_the_reference_what_it_cannot_tell_by_operation_is_missing_not_zero(self):
+        row = self.json_ok([*self.ARGS, "--backend", "reference", "--format", "json"])[0]
+        self.assertTrue(all(phase["allocations"] > 0 for phase in row["phases"]), row["phases"])
+        for operation in row["operations"]:
+            self.assertGreater(operation["median_ns"], 0)
+            self.assertIsNone(operation["allocations"])
+        for event in row["counters"]["events"]:
+            self.assertIsNone(event["source"])
+            self.assertIn("can't be counted apart", event["missing"])
 
     def test_files_that_cannot_be_written_are_refused_before_measuring(self):
         for option in ("--out", "--trace", "--roofline"):
@@ -675,9 +691,25 @@ class Profile(support.TestCase):
                     open_ends.pop()
                 self.assertTrue(not open_ends or end <= open_ends[-1] + 1e-6, event)
                 open_ends.append(end)
-        self.assertTrue(any(event["ph"] == "C" for event in events))
+        first, last = (pick(event["ts"] for event in complete) for pick in (min, max))
+        for name in ("GFLOP/s", "arena bytes", "task_clock, ns", "page_faults", "resident bytes", "minor faults",
+                     "major faults"):
+            values = [event["args"]["value"] for event in events if event["ph"] == "C" and event["name"] == name]
+            self.assertTrue(values and min(values) >= 0, name)
+        for name in ("GFLOP/s", "task_clock, ns", "resident bytes"):
+            self.assertGreater(max(event["args"]["value"] for event in events
+                                   if event["ph"] == "C" and event["name"] == name), 0, name)
+        self.assertTrue(all(event["ts"] >= 0 for event in events if event["ph"] == "C"))
+        self.assertLess(first, last)
         import xml.etree.ElementTree as tree
         self.assertTrue(tree.parse(svg).getroot().tag.endswith("svg"))
+
+    def test_a_report_of_it_has_the_waterfall_of_every_speedup(self):
+        out = self.path("run.jsonl")
+        row = self.json_ok([*self.ARGS, "-o", out, "--format", "json"])[1]
+        again = self.json_ok(["report", out, "--view", "waterfall", "--format", "json"])
+        self.assertEqual([step["step"] for step in again], [step["step"] for step in row["waterfall"]["steps"]])
+        self.assertEqual([step["ratio"] for step in again], [step["ratio"] for step in row["waterfall"]["steps"]])
 
     def test_a_planted_slowdown_is_told_everywhere(self):
         trace = self.path("trace.json")

@@ -62,10 +62,47 @@ TEST(Trace, IsValidJsonWithATrackAThreadAndNothingNegative) {
   EXPECT_EQ(json.at("otherData").at("note"), "planted");
 }
 
-TEST(Energy, AbsentCountersAreMissingWithAReason) {
+TEST(Trace, ProcessesFollowEachOtherWithoutWhatWasBetween) {
+  Trace trace;
+  trace.add_counter(trace.add_process("a", 1), "x", 5'000'000'000, 1);
+  const int second = trace.add_process("b", 1);
+  trace.add_counter(second, "x", 99'000'000'000, 1);
+  trace.add_counter(second, "x", 99'000'002'000, 1);
+  const Json json = Json::parse(trace.json());
+  std::vector<double> times;
+  for (const Json& event : json.at("traceEvents")) {
+    if (event.contains("ts")) {
+      times.push_back(event.at("ts").get<double>());
+    }
+  }
+  ASSERT_EQ(times.size(), 3U);
+  EXPECT_DOUBLE_EQ(times[0], 0);
+  EXPECT_GT(times[1], 0);
+  EXPECT_LT(times[1], 10'000);
+  EXPECT_DOUBLE_EQ(times[2] - times[1], 2);  // microseconds
+}
+
+TEST(Energy, WithoutPowercapPapiIsTriedAndElseBothSayWhyNot) {
   EnergyMeter meter("/nonexistent/powercap");
-  EXPECT_NE(meter.missing(), "");
-  EXPECT_EQ(meter.joules(), std::nullopt);
+  if (meter.missing().empty()) {
+    EXPECT_EQ(meter.source(), "PAPI's rapl component");
+    EXPECT_GE(meter.joules(), 0);
+  } else {
+    EXPECT_NE(meter.missing().find("/nonexistent/powercap"), std::string::npos);
+    EXPECT_NE(meter.missing().find("PAPI"), std::string::npos) << meter.missing();
+    EXPECT_EQ(meter.source(), "");
+    EXPECT_EQ(meter.joules(), std::nullopt);
+  }
+}
+
+TEST(Energy, OfPapisEventsOnlyThePackagesJoulesCount) {
+  EXPECT_TRUE(is_package_energy("rapl:::PACKAGE_ENERGY:PACKAGE0"));
+  EXPECT_TRUE(is_package_energy("PACKAGE_ENERGY:PACKAGE12"));
+  for (const char* other : {"rapl:::PACKAGE_ENERGY_CNT:PACKAGE0", "rapl:::PP0_ENERGY:PACKAGE0",
+                            "rapl:::DRAM_ENERGY:PACKAGE0", "rapl:::PSYS_ENERGY:PACKAGE0",
+                            "rapl:::THERMAL_SPEC:PACKAGE0", "rapl:::PACKAGE_ENERGY:PACKAGE", ""}) {
+    EXPECT_FALSE(is_package_energy(other)) << other;
+  }
 }
 
 TEST(Energy, PackagesAddUpAndWrapsAreMended) {
@@ -75,18 +112,38 @@ TEST(Energy, PackagesAddUpAndWrapsAreMended) {
     std::filesystem::create_directories(root / zone);
     std::ofstream(root / zone / file) << text << "\n";
   };
-  for (const char* zone : {"p0", "p1"}) {
-    write(zone, "name", "package-0");
+  for (const std::string number : {"0", "1"}) {
+    const std::string folder = "p" + number;
+    const char* zone = folder.c_str();
+    write(zone, "name", "package-" + number);
     write(zone, "max_energy_range_uj", "10000000");
     write(zone, "energy_uj", "9000000");
   }
   write("core", "name", "core");
   write("core", "energy_uj", "5");
+  write("psys", "name", "psys");
+  write("psys", "energy_uj", "9");
+  write("mmio", "name", "package-0");  // again, by another way to the same counter
+  write("mmio", "energy_uj", "9000000");
   EnergyMeter meter(root.string());
   EXPECT_EQ(meter.missing(), "");
+  EXPECT_EQ(meter.source(), "powercap");
   EXPECT_DOUBLE_EQ(*meter.joules(), 18);
+  write("mmio", "energy_uj", "1000000");
   write("p0", "energy_uj", "1000000");  // past its end, from the beginning
   EXPECT_DOUBLE_EQ(*meter.joules(), 20);
+  std::filesystem::remove_all(root);
+}
+
+TEST(Energy, ACounterThatIsClosedIsMissingWithItsPath) {
+  const auto root =
+      std::filesystem::temp_directory_path() / ("powercap-closed-" + std::to_string(getpid()));
+  std::filesystem::create_directories(root / "p0" / "energy_uj");  // nothing that can be read
+  std::ofstream(root / "p0" / "name") << "package-0\n";
+  EnergyMeter meter(root.string());
+  if (!meter.missing().empty()) {
+    EXPECT_NE(meter.missing().find("p0/energy_uj: can't be read"), std::string::npos);
+  }
   std::filesystem::remove_all(root);
 }
 
