@@ -67,7 +67,7 @@ void add_counters(std::vector<ordered_json>& rows) {
                          : "clocks, throttling, energy and processes of a GPU",
                      device.missing()));
   rows.push_back(
-      row("profiler", "energy", "processor packages (RAPL by powercap)", EnergyMeter().missing()));
+      row("profiler", "energy", "processor packages (RAPL by powercap or PAPI)", EnergyMeter().missing()));
 }
 
 std::vector<ordered_json> all_rows() {

@@ -122,8 +122,12 @@ class SvgPanel {
     constexpr double kLetter = 8;
     constexpr double kLine = 12;
     for (Label& other : labels_) {
-      const double end = other.x + kLetter * static_cast<double>(other.words.size());
-      if (at_x >= other.x - kLetter && at_x < end && std::abs(at_y - other.y) < kLine) {
+      const auto end = [](double x, const std::string& of) {
+        return x + kLetter * static_cast<double>(of.size());
+      };
+      if (at_x < end(other.x, other.words) && other.x < end(at_x, words) &&
+          std::abs(at_y - other.y) < kLine) {
+        other.x = std::min(other.x, at_x);
         other.words += " " + words;
         return;
       }
