@@ -100,7 +100,8 @@ TEST(Energy, OfPapisEventsOnlyThePackagesJoulesCount) {
   EXPECT_TRUE(is_package_energy("PACKAGE_ENERGY:PACKAGE12"));
   for (const char* other : {"rapl:::PACKAGE_ENERGY_CNT:PACKAGE0", "rapl:::PP0_ENERGY:PACKAGE0",
                             "rapl:::DRAM_ENERGY:PACKAGE0", "rapl:::PSYS_ENERGY:PACKAGE0",
-                            "rapl:::THERMAL_SPEC:PACKAGE0", "rapl:::PACKAGE_ENERGY:PACKAGE", ""}) {
+                            "rapl:::THERMAL_SPEC:PACKAGE0", "rapl:::X_PACKAGE_ENERGY:PACKAGE0",
+                            "rapl:::PACKAGE_ENERGY:PACKAGE", ""}) {
     EXPECT_FALSE(is_package_energy(other)) << other;
   }
 }
