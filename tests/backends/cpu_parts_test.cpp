@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <random>
 #include <vector>
@@ -66,6 +67,52 @@ TEST(Arena, AnOutgrownBlockStaysReadableUntilTheNextRun) {
   arena.grow(100'000);
   EXPECT_EQ(first[10], std::byte{42});
   EXPECT_NE(arena.acquire(), first);
+}
+
+/// How often each of `pieces` was drawn in each of `steps` steps, and by whom it was drawn last.
+struct Drawn {
+  std::vector<std::atomic<int>> times;
+  std::vector<int> by;
+};
+
+void draw_all(Team& team, std::int64_t pieces, int steps, Drawn& drawn) {
+  team.run([&](const Worker& worker) {
+    for (int step = 0; step < steps; ++step) {
+      for (std::int64_t piece; (piece = worker.next_near(pieces)) < pieces;) {
+        const auto at = static_cast<std::size_t>(piece);
+        drawn.times[at].fetch_add(1);
+        drawn.by[at] = worker.index();
+      }
+      worker.barrier();
+    }
+  });
+}
+
+TEST(Worker, DrawsEveryNearPieceOnceAStep) {
+  constexpr int kSteps = 50;
+  Team team(3, {});
+  for (const std::int64_t pieces : {0, 1, 2, 3, 4, 31, 100}) {
+    Drawn drawn{std::vector<std::atomic<int>>(static_cast<std::size_t>(pieces)),
+                std::vector<int>(static_cast<std::size_t>(pieces))};
+    draw_all(team, pieces, kSteps, drawn);
+    for (const auto& times : drawn.times) {
+      EXPECT_EQ(times.load(), kSteps) << pieces << " pieces";
+    }
+  }
+}
+
+TEST(Worker, DrawsFromItsOwnRangeFirstThenWhatOthersLeave) {
+  constexpr std::int64_t kPieces = 10;
+  Team team(2, {});
+  std::vector<std::int64_t> order;
+  team.run([&](const Worker& worker) {
+    if (worker.index() == 1) {  // the other one never draws
+      for (std::int64_t piece; (piece = worker.next_near(kPieces)) < kPieces;) {
+        order.push_back(piece);
+      }
+    }
+  });
+  EXPECT_EQ(order, (std::vector<std::int64_t>{5, 6, 7, 8, 9, 0, 1, 2, 3, 4}));
 }
 
 struct AttentionCase {
