@@ -21,10 +21,29 @@ void normalise(float* x, std::int64_t rows, std::int64_t d, std::int64_t stride,
 void embed_row(const float* word, const float* position, const float* type, std::int64_t d,
                const Norm& norm, float* out);
 
-/// Softmax down the columns of scores [keys, width], without the division: entries become
-/// exp(score - column's maximum), `inverse_sums` [width] what they are to be multiplied by.
+/// Softmax down the columns of scores [keys, width], in steps that callers put between products.
 /// `width` is a multiple of the vector length (tiles.hpp).
-void softmax_columns(float* scores, std::int64_t keys, std::int64_t width, float* inverse_sums);
+/// highest [width] is raised to the columns' largest scores.
+void highest_of_columns(const float* scores, std::int64_t keys, std::int64_t width, float* highest);
+/// Scores become exp(score - highest), at least 2^-126, within 2e-7 + 6e-8 (highest - score) of it
+/// relatively; their sum is added to sums [width].
+void exp_columns(float* scores, std::int64_t keys, std::int64_t width, const float* highest,
+                 float* sums);
+
+/// rows [count, columns], `stride` floats apart, to rows of whole vectors `out_stride` floats
+/// apart, zero beyond `columns`.
+void pack_rows(const float* rows, std::int64_t stride, std::int64_t count, std::int64_t columns,
+               float* out, std::int64_t out_stride);
+
+/// out [count, columns] = rows / divisors [count].
+void store_quotients(const float* rows, std::int64_t stride, std::int64_t count,
+                     std::int64_t columns, const float* divisors, float* out,
+                     std::int64_t out_stride);
+
+/// rows [count, columns], `stride` floats apart, to out [columns, width], zero beyond `count`.
+/// `width` is a multiple of the vector length.
+void transpose(const float* rows, std::int64_t stride, std::int64_t count, std::int64_t columns,
+               float* out, std::int64_t width);
 
 /// scores [keys, width] += rows^T, rows [queries, keys] with `stride` floats between them, queries
 /// <= width. Whole vectors of a row are read, those beyond its keys are not used.
