@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <limits>
 
-#include "backends/cpu/attention_tiles.hpp"
 #include "backends/cpu/kernels.hpp"
 #include "backends/cpu/linear.hpp"
 #include "backends/cpu/pages.hpp"
@@ -103,11 +102,15 @@ void Attention::work(const float* qkv, float* context, float* scratch, const Rel
   const Scratch buffers = cut(scratch + worker.index() * scratch_floats());
   const auto count = static_cast<std::int64_t>(tasks_.size());
   for (std::int64_t task = worker.next(); task < count; task = worker.next()) {
-    run_task(tasks_[static_cast<std::size_t>(task)], qkv, context, relative, buffers);
+    // While all keep pace, what this thread draws next.
+    const std::int64_t next = task + worker.count();
+    run_task(tasks_[static_cast<std::size_t>(task)],
+             next < count ? &tasks_[static_cast<std::size_t>(next)] : nullptr, qkv, context,
+             relative, buffers);
   }
 }
 
-void Attention::run_task(const Task& task, const float* qkv, float* context,
+void Attention::run_task(const Task& task, const Task* next, const float* qkv, float* context,
                          const RelativeKeys* relative, const Scratch& scratch) const {
   const std::int64_t d = heads_ * d_head_;
   const float* rows = qkv + task.sequence_row * qkv_stride_ + task.head * d_head_;
@@ -119,19 +122,27 @@ void Attention::run_task(const Task& task, const float* qkv, float* context,
     kernels::transpose(rows + queries.first_query * qkv_stride_, qkv_stride_, queries.queries,
                        d_head_, scratch.queries, queries.width);
     std::fill_n(scratch.highest, queries.width, -std::numeric_limits<float>::infinity());
-    score(task, queries, relative, scratch);
+    if (relative != nullptr) {
+      score_relative(task, queries, *relative, scratch);
+    } else {
+      multiply_keys(0, task.tokens, queries, nullptr, scratch,
+                    next == nullptr ? attention::Fetch{} : fetch(task, index, *next, qkv));
+    }
     mix(task.tokens, queries, scratch, out + queries.first_query * context_stride_);
   }
 }
 
-/// scores [tokens, width] = keys [tokens, d_head] queries [d_head, width], and what is relative.
-void Attention::score(const Task& task, const Block& block, const RelativeKeys* relative,
-                      const Scratch& scratch) const {
-  if (relative == nullptr) {
-    multiply_keys(0, task.tokens, block, nullptr, scratch);
-  } else {
-    score_relative(task, block, *relative, scratch);
-  }
+/// What of the next task's rows falls to the block `index` of this one.
+attention::Fetch Attention::fetch(const Task& task, std::int64_t index, const Task& next,
+                                  const float* qkv) const {
+  const std::int64_t blocks = task.last_block - task.first_block;
+  const std::int64_t done = index - task.first_block;
+  const std::int64_t first = next.tokens * done / blocks;
+  return {.queries = qkv + (next.sequence_row + first) * qkv_stride_ + next.head * d_head_,
+          .count = next.tokens * (done + 1) / blocks - first,
+          .stride = qkv_stride_,
+          .apart = heads_ * d_head_,
+          .d_head = d_head_};
 }
 
 void Attention::score_relative(const Task& task, const Block& block, const RelativeKeys& relative,
@@ -139,11 +150,11 @@ void Attention::score_relative(const Task& task, const Block& block, const Relat
   const ScoreBlock scores{task.head,   block.first_query, block.queries,   block.width,
                           task.tokens, task.first_text,   scratch.queries, scratch.scores};
   if (relative_->segment_terms(relative, scores, scratch.segments[0], scratch.segments[1])) {
-    multiply_keys(0, task.first_text, block, scratch.segments[0], scratch);
+    multiply_keys(0, task.first_text, block, scratch.segments[0], scratch, {});
     multiply_keys(task.first_text, task.tokens - task.first_text, block, scratch.segments[1],
-                  scratch);
+                  scratch, {});
   } else {
-    multiply_keys(0, task.tokens, block, nullptr, scratch);
+    multiply_keys(0, task.tokens, block, nullptr, scratch, {});
   }
   relative_->add_positions(relative, scores, scratch.relative);
   // What was largest before positions were added is not.
@@ -151,9 +162,11 @@ void Attention::score_relative(const Task& task, const Block& block, const Relat
   kernels::highest_of_columns(scratch.scores, task.tokens, block.width, scratch.highest);
 }
 
-/// `bias` [width] is added to every key's scores; may be null.
+/// scores [tokens, width] = keys [tokens, d_head] queries [d_head, width], of `count` keys from
+/// `first` on. `bias` [width] is added to every key's scores; may be null.
 void Attention::multiply_keys(std::int64_t first, std::int64_t count, const Block& block,
-                              const float* bias, const Scratch& scratch) const {
+                              const float* bias, const Scratch& scratch,
+                              const attention::Fetch& fetch) const {
   attention::ScoreArgs args;
   args.keys = scratch.keys + first * columns_;
   args.key_stride = columns_;
@@ -164,6 +177,7 @@ void Attention::multiply_keys(std::int64_t first, std::int64_t count, const Bloc
   args.bias = bias;
   args.scores = scratch.scores + first * block.width;
   args.highest = scratch.highest;
+  args.fetch = fetch;
   attention::score(args);
 }
 

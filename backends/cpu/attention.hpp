@@ -16,6 +16,7 @@
 #include <span>
 #include <vector>
 
+#include "backends/cpu/attention_tiles.hpp"
 #include "backends/cpu/relative_scores.hpp"
 #include "backends/cpu/team.hpp"
 #include "backends/cpu/tiles.hpp"
@@ -72,14 +73,14 @@ class Attention {
                     std::int64_t parts);
   std::int64_t blocks(std::int64_t tokens) const;
   Block block(std::int64_t tokens, std::int64_t index) const;
-  void run_task(const Task& task, const float* qkv, float* context, const RelativeKeys* relative,
-                const Scratch& scratch) const;
-  void score(const Task& task, const Block& block, const RelativeKeys* relative,
-             const Scratch& scratch) const;
+  void run_task(const Task& task, const Task* next, const float* qkv, float* context,
+                const RelativeKeys* relative, const Scratch& scratch) const;
+  attention::Fetch fetch(const Task& task, std::int64_t index, const Task& next,
+                         const float* qkv) const;
   void score_relative(const Task& task, const Block& block, const RelativeKeys& relative,
                       const Scratch& scratch) const;
   void multiply_keys(std::int64_t first, std::int64_t count, const Block& block, const float* bias,
-                     const Scratch& scratch) const;
+                     const Scratch& scratch, const attention::Fetch& fetch) const;
   void mix(std::int64_t tokens, const Block& block, const Scratch& scratch, float* context) const;
 
   const TileSet& set_;

@@ -173,12 +173,28 @@ HWY_INLINE void RunDown(std::int64_t rows, std::int64_t most, const Run& run) {
   }
 }
 
+HWY_INLINE void FetchRows(const Fetch& fetch, std::int64_t first, std::int64_t last) {
+  constexpr std::int64_t kLineFloats = 16;
+  for (std::int64_t row = first; row < last; ++row) {
+    const float* at = fetch.queries + row * fetch.stride;
+    for (std::int64_t i = 0; i < fetch.d_head; i += kLineFloats) {
+      __builtin_prefetch(at + i, 0, 2);
+      __builtin_prefetch(at + fetch.apart + i, 0, 2);
+      __builtin_prefetch(at + 2 * fetch.apart + i, 0, 2);
+    }
+  }
+}
+
 template <int kVectors, std::size_t... kRow>
 void ScoreDown(const ScoreArgs& args, std::index_sequence<kRow...>) {
   static constexpr ScoreTileFunction kTiles[] = {
       ScoreRows<static_cast<int>(kRow) + 1, kVectors>...};
-  RunDown(args.count, MostRows(kVectors),
-          [&](std::int64_t first, std::size_t rows) { kTiles[rows - 1](args, first); });
+  RunDown(args.count, MostRows(kVectors), [&](std::int64_t first, std::size_t rows) {
+    const std::int64_t last = first + static_cast<std::int64_t>(rows);
+    FetchRows(args.fetch, args.fetch.count * first / args.count,
+              args.fetch.count * last / args.count);
+    kTiles[rows - 1](args, first);
+  });
 }
 
 template <int kVectors, std::size_t... kRow>

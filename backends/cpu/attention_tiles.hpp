@@ -18,6 +18,16 @@ inline std::int64_t most_query_vectors(const TileSet& set) {
   return set.most_rows[4] >= 6 ? 4 : 3;
 }
 
+/// Rows of queries, keys and values that the thread will read next, fetched into its second-level
+/// cache meanwhile, some lines a tile.
+struct Fetch {
+  const float* queries = nullptr;
+  std::int64_t count = 0;   ///< of rows
+  std::int64_t stride = 0;  ///< floats between them
+  std::int64_t apart = 0;   ///< floats from queries to keys, and from keys to values
+  std::int64_t d_head = 0;
+};
+
 struct ScoreArgs {
   const float* keys = nullptr;  ///< rows of d_head, `key_stride` floats apart
   std::int64_t key_stride = 0;
@@ -28,6 +38,7 @@ struct ScoreArgs {
   const float* bias = nullptr;  ///< [width], added to every key's scores; may be null
   float* scores = nullptr;      ///< [count, width]
   float* highest = nullptr;     ///< [width], raised to the largest score of each query
+  Fetch fetch;
 };
 
 /// scores = keys x queries.

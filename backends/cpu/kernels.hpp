@@ -25,7 +25,7 @@ void embed_row(const float* word, const float* position, const float* type, std:
 /// `width` is a multiple of the vector length (tiles.hpp).
 /// highest [width] is raised to the columns' largest scores.
 void highest_of_columns(const float* scores, std::int64_t keys, std::int64_t width, float* highest);
-/// Scores become exp(score - highest), at least 2^-126, within 2e-7 + 6e-8 (highest - score) of it
+/// Scores become exp(score - highest), at least 2^-126, within 2e-7 + 8e-8 (highest - score) of it
 /// relatively; their sum is added to sums [width].
 void exp_columns(float* scores, std::int64_t keys, std::int64_t width, const float* highest,
                  float* sums);
