@@ -6,6 +6,7 @@
 #include "backends/cpu/kernels.hpp"
 #include "backends/cpu/linear.hpp"
 #include "backends/cpu/pages.hpp"
+#include "backends/cpu/transpose.hpp"
 
 namespace deformer {
 namespace {

@@ -40,16 +40,6 @@ void store_quotients(const float* rows, std::int64_t stride, std::int64_t count,
                      std::int64_t columns, const float* divisors, float* out,
                      std::int64_t out_stride);
 
-/// rows [count, columns], `stride` floats apart, to out [columns, width], zero beyond `count`.
-/// `width` is a multiple of the vector length.
-void transpose(const float* rows, std::int64_t stride, std::int64_t count, std::int64_t columns,
-               float* out, std::int64_t width);
-
-/// scores [keys, width] += rows^T, rows [queries, keys] with `stride` floats between them, queries
-/// <= width. Whole vectors of a row are read, those beyond its keys are not used.
-void add_transposed(const float* rows, std::int64_t stride, std::int64_t queries, std::int64_t keys,
-                    float* scores, std::int64_t width);
-
 /// x <- GELU(x) for rows `stride` floats apart, in place: x Phi(x), or its tanh form
 /// (Hendrycks and Gimpel, arXiv 1606.08415). Absolute error below 5e-6 and 2e-6, below 5e-7 for
 /// |x| < 3. `columns` is a multiple of the vector length (tiles.hpp).

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "backends/cpu/kernels.hpp"
 #include "backends/cpu/pages.hpp"
+#include "backends/cpu/transpose.hpp"
 
 namespace deformer {
 namespace {

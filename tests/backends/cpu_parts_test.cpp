@@ -14,6 +14,7 @@
 #include "backends/cpu/linear.hpp"
 #include "backends/cpu/team.hpp"
 #include "backends/cpu/tiles.hpp"
+#include "backends/cpu/transpose.hpp"
 #include "tests/backends/targets.hpp"
 
 namespace deformer {
