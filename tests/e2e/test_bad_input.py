@@ -44,7 +44,7 @@ USAGE = [
     ("unknown flag of another verb", ["cost", "--model", "bert-tiny", "--task", "squad", "--spilt", "1"], r"--spilt.*--split"),
     ("unknown flag of report", ["report", "--fromat", "json", "x.jsonl"], r"--fromat.*--format"),
     ("unknown model", sweep("--model", "bert-bsae"), r"bert-bsae.*did you mean bert-base\?"),
-    ("unknown task", sweep("--task", "sqaud"), r"sqaud.*did you mean squad\?"),
+    ("unknown task", sweep("--task", "sqad"), r"sqad.*did you mean squad\?"),
     ("unknown dtype", sweep("--dtype", "f33"), r"f33.*did you mean f32\?"),
     ("unknown cache dtype", sweep("--cache-dtype", "f33"), r"f33"),
     ("unknown variant", sweep("--variant", "chached"), r"chached.*did you mean cached\?"),
