@@ -318,7 +318,7 @@ TEST(Console, ATextTooWideForTheTerminalIsBrokenAtSpacesAndANameNever) {
   options.width = 70;
   EXPECT_EQ(print_table(table, options),
             "point                                        why                     n\n"
-            "-------------------------------------------  ---------------------  --\n"
+            "-------------------------------------------  ----------------------  -\n"
             "bert-base/squad/q27/p293/b1/full/cpu/f32/t2  expected one thing,     7\n"
             "                                             found another, do a\n"
             "                                             third\n"
