@@ -13,8 +13,10 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "cli/help.hpp"
 #include "model/error.hpp"
 #include "records/run_file.hpp"
+#include "reports/text.hpp"
 
 namespace deformer::cli {
 namespace {
@@ -103,6 +105,12 @@ std::size_t terminal_columns() {
   return known ? size.ws_col : 0;
 }
 
+/// Longer lines than 100 columns are hard to read; a pager or a file gets 80.
+std::size_t help_columns() {
+  const std::size_t columns = terminal_columns();
+  return columns == 0 ? 80 : std::min<std::size_t>(columns, 100);
+}
+
 /// "--max-time" -> "DEFORMER_BENCH_MAX_TIME".
 std::string environment_name(const std::string& long_name) {
   std::string name = "DEFORMER_BENCH_" + long_name;
@@ -119,10 +127,10 @@ App::App(const std::string& verb, const std::string& summary, const std::string&
       verb_(verb) {
   set_config("--config", "", "TOML file with options of this verb, named as here without dashes")
       ->check(CLI::ExistingFile)
-      ->check(CLI::Validator(toml_fault, "TOML"));
+      ->check(CLI::Validator(toml_fault, "TOML"))
+      ->type_name("FILE");
   option_defaults()->always_capture_default();  // the run line records what was resolved
   allow_config_extras(CLI::config_extras_mode::error);
-  get_formatter()->column_width(34);
 }
 
 bool App::describe_only = false;
@@ -168,6 +176,31 @@ std::vector<std::string> App::long_options() const {
   return names;
 }
 
+std::string App::words_of(const CLI::ParseError& error) const {
+  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
+    const std::vector<std::string> extra = remaining();
+    const auto option =
+        std::ranges::find_if(extra, [](const std::string& word) { return word.starts_with('-'); });
+    if (option == extra.end()) {
+      return fmt::format("expected options and their values, found '{}'",
+                         extra.empty() ? "" : extra.front());
+    }
+    const std::string name = option->substr(0, option->find('='));
+    const std::string near = nearest(name, long_options());
+    return fmt::format("there is no option {}{}", name,
+                       near.empty() ? "" : fmt::format("; did you mean {}?", near));
+  }
+  const std::string what = error.what();
+  const std::string_view opening = "Could not convert: ";
+  const std::size_t equals = what.find(" = ");
+  if (what.starts_with(opening) && equals != std::string::npos) {
+    return fmt::format("{}: expected a number, found '{}'",
+                       what.substr(opening.size(), equals - opening.size()),
+                       what.substr(equals + 3));
+  }
+  return what;
+}
+
 std::optional<int> App::read(std::vector<std::string> arguments) {
   add_environment_twins();
   if (describe_only) {
@@ -177,7 +210,7 @@ std::optional<int> App::read(std::vector<std::string> arguments) {
   try {
     parse(arguments);
   } catch (const CLI::CallForHelp&) {
-    print_result(help());
+    print_result(help_page(*this, help_columns()));
     return 0;
   } catch (const CLI::ConfigError& error) {
     const std::string what = error.what();
@@ -187,16 +220,7 @@ std::optional<int> App::read(std::vector<std::string> arguments) {
         fmt::format("--config: {}; expected options of this verb, named without dashes{}", what,
                     near.empty() ? "" : fmt::format("; did you mean {}?", near.substr(2))));
   } catch (const CLI::ParseError& error) {
-    std::string hint = fmt::format("see `deformer-bench {} --help`", verb_);
-    const std::vector<std::string> known = long_options();
-    for (const std::string& extra : remaining()) {
-      const std::string near = nearest(extra.substr(0, extra.find('=')), known);
-      if (!near.empty()) {
-        hint = fmt::format("did you mean {}? {}", near, hint);
-        break;
-      }
-    }
-    throw BadInput(fmt::format("{}; {}", error.what(), hint));
+    throw BadInput(fmt::format("{}; see `deformer-bench {} --help`", words_of(error), verb_));
   }
   return std::nullopt;
 }
@@ -228,6 +252,11 @@ std::string nearest(const std::string& word, const std::vector<std::string>& can
     }
   }
   return best;
+}
+
+std::string did_you_mean(const std::string& word, std::string_view choices) {
+  const std::string near = nearest(word, wrapped(choices, 1));
+  return near.empty() ? "" : fmt::format("; did you mean {}?", near);
 }
 
 void add_format(CLI::App& app, std::string& format, const std::vector<std::string>& choices) {

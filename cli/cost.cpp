@@ -176,8 +176,7 @@ int run_cost_verb(const std::vector<std::string>& arguments) {
   if (format == "json") {
     print_json("cost", rows);
   } else {
-    print_result(print_table(table_of(rows, rate_gflops),
-                             format == "console" ? TableFormat::console : TableFormat::markdown));
+    print_tables("cost", {table_of(rows, rate_gflops)}, format);
   }
   return kDone;
 }

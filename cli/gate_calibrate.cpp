@@ -30,7 +30,8 @@ void add_options(App& app, CalibrateArguments& arguments) {
   app.add_option("--program", arguments.program,
                  "The deformer-bench that stands on both sides (default: this one)");
   app.add_option("--to", arguments.to, "File that the calibration is written to, replacing it")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->type_name("FILE");
   app.add_option("--pairs-a-gate", arguments.pairs_a_gate,
                  "Pairs of processes of the gates that thresholds are for")
       ->check(CLI::Range(2, 100'000));

@@ -34,7 +34,8 @@ void add_options(App& app, HistoryArguments& arguments) {
       ->check(CLI::IsMember(actions()));
   app.add_option("OPERAND", arguments.operands, "add: run files; lines: the id of a run");
   app.add_option("--db", arguments.database, "The history; `add` makes it if it is missing")
-      ->required();
+      ->required()
+      ->type_name("FILE");
   app.add_option("--revision", arguments.revision,
                  "add: revision that was measured (default: the program's own, from the run line)");
   app.add_option("--date", arguments.date,
@@ -47,7 +48,8 @@ void add_options(App& app, HistoryArguments& arguments) {
       ->check(CLI::IsMember({"time", "ratio"}));
   arguments.threshold = "1%";
   app.add_option("--threshold", arguments.threshold, "Changes of a level below this are left out");
-  app.add_option("--out", arguments.out, "plot: folder for an SVG file of each point and machine");
+  app.add_option("--out", arguments.out, "plot: folder for an SVG file of each point and machine")
+      ->type_name("FOLDER");
   add_format(app, arguments.format, {"console", "markdown", "latex", "csv", "json", "svg"});
 }
 

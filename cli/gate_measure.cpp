@@ -23,8 +23,12 @@ struct MeasureArguments {
 };
 
 void add_options(App& app, MeasureArguments& arguments) {
-  app.add_option("--base", arguments.base, "The deformer-bench to compare with")->required();
-  app.add_option("--head", arguments.head, "The deformer-bench under judgement")->required();
+  app.add_option("--base", arguments.base, "The deformer-bench to compare with")
+      ->required()
+      ->type_name("PROGRAM");
+  app.add_option("--head", arguments.head, "The deformer-bench under judgement")
+      ->required()
+      ->type_name("PROGRAM");
   app.add_flag("--aa", arguments.aa, "Allow twice the same program: what the gate says of noise");
   app.add_option("--inject", arguments.inject,
                  "Fault hook for tests, in head only: op=NAME[,layer=L],slowdown=P%");

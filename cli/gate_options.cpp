@@ -95,7 +95,8 @@ void add_rule_options(App& app, GateRuleOptions& options) {
                  "measured side by side");
   app.add_option("--calibration", options.calibration,
                  "File of `gate calibrate`: noise and, without --threshold, thresholds; refused on "
-                 "another machine");
+                 "another machine")
+      ->type_name("FILE");
   app.add_option("--figure-threshold", options.figure_thresholds,
                  "NAME=SHARE: increase allowed of an exact or counted figure, as binary_bytes=1%");
 }
@@ -143,10 +144,11 @@ GateRules gate_rules(const GateRuleOptions& options) {
 void add_output_options(App& app, GateOutputOptions& options) {
   add_format(app, options.format, gate_formats());
   app.add_option("--summary", options.summary,
-                 "Append a Markdown summary to this file; else to $GITHUB_STEP_SUMMARY where set");
+                 "Append a Markdown summary to this file; else to $GITHUB_STEP_SUMMARY where set")
+      ->type_name("FILE");
   app.add_flag("--annotations", options.annotations,
                "GitHub workflow commands on stderr, one for each point that did not pass");
-  app.add_option("--junit", options.junit, "Write JUnit XML to this file");
+  app.add_option("--junit", options.junit, "Write JUnit XML to this file")->type_name("FILE");
 }
 
 int print_gate(const GateResult& result, const GateOutputOptions& options) {

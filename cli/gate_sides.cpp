@@ -53,7 +53,8 @@ GateInput input_of(const std::vector<nlohmann::ordered_json>& runs,
 void GateSideOptions::add_to(App& app) {
   point_options_.add_to(app);
   app.add_option("--out,-o", out, "Run file that all rounds are appended to")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->type_name("FILE");
   app.add_option("--max-time", max_time_s,
                  "Seconds a point, at most, with what starting processes takes; a suspicion is "
                  "followed for half as long again")

@@ -137,8 +137,7 @@ int run_list_verb(const std::vector<std::string>& arguments) {
     print_json("list", rows);
     return kDone;
   }
-  print_result(print_table(table_of(rows),
-                           format == "console" ? TableFormat::console : TableFormat::markdown));
+  print_tables("list", {table_of(rows)}, format);
   return kDone;
 }
 

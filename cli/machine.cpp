@@ -1,5 +1,8 @@
 // `machine`: the fingerprint and the measured roofs.
 
+#include <algorithm>
+#include <iterator>
+
 #include <fmt/format.h>
 
 #include "build_id.hpp"
@@ -58,16 +61,13 @@ void print(const ordered_json& machine, const std::vector<TeamRoofs>& teams,
     print_json("machine", rows);
     return;
   }
-  const TableFormat style = format == "console" ? TableFormat::console : TableFormat::markdown;
-  std::string text = print_table(fingerprint_table(machine), style);
+  std::vector<Table> tables{fingerprint_table(machine)};
   for (const TeamRoofs& team : teams) {
     const std::string origin =
         team.saved.empty() ? "measured now" : fmt::format("from the store, of {}", team.saved);
-    for (const Table& table : roofs_tables(team.roofs, origin)) {
-      text += "\n" + print_table(table, style);
-    }
+    std::ranges::move(roofs_tables(team.roofs, origin), std::back_inserter(tables));
   }
-  print_result(text);
+  print_tables("machine", tables, format);
 }
 
 }  // namespace

@@ -12,6 +12,8 @@
 
 #include <fmt/format.h>
 #include <malloc.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "backends/cpu/cpu.hpp"
 #include "backends/registry.hpp"
@@ -131,5 +133,13 @@ int main(int argc, char** argv) {
   constexpr int kOwnMappingFromBytes = 1 << 20;
   (void)mallopt(M_MMAP_THRESHOLD, kOwnMappingFromBytes);
   std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is reported where the result is written
-  return deformer::cli::guarded({argv + 1, argv + argc});
+  const int code = deformer::cli::guarded({argv + 1, argv + argc});
+  rlimit address_space{};
+  if (getrlimit(RLIMIT_AS, &address_space) == 0 && address_space.rlim_cur != RLIM_INFINITY) {
+    // Where `ulimit -v` is too low for OpenBLAS's threads they ask for memory again and again, and
+    // its exit handler would wait for them for ever.
+    (void)std::fflush(nullptr);
+    _exit(code);
+  }
+  return code;
 }

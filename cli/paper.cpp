@@ -32,7 +32,8 @@ void add_options(App& app, PaperArguments& arguments) {
   add_format(app, arguments.format, table_formats());
   app.add_flag("--standalone", arguments.standalone, "latex: a document that compiles by itself");
   app.add_option("--figures", arguments.figures,
-                 "Folder for figures 2 and 4 as SVG and as pgfplots (made if missing)");
+                 "Folder for figures 2 and 4 as SVG and as pgfplots (made if missing)")
+      ->type_name("FOLDER");
   app.add_flag("--run", arguments.measure, "Measure what is missing and fits the budget");
   app.add_option("--budget", arguments.run.budget, "With --run: time for all of it, as 90s or 10m");
   app.add_option("--out,-o", arguments.run.out,

@@ -9,7 +9,8 @@ namespace deformer::cli {
 
 void PluginOption::add_to(CLI::App& app) {
   app.add_option("--plugin", files_, "A module that holds a further backend (several times)")
-      ->allow_extra_args(false);
+      ->allow_extra_args(false)
+      ->type_name("FILE");
 }
 
 void PluginOption::add_backends() const {

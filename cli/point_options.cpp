@@ -1,12 +1,15 @@
 #include "cli/point_options.hpp"
 
 #include <charconv>
+#include <filesystem>
 #include <limits>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include "backends/registry.hpp"
+#include "cli/app.hpp"
+#include "model/config.hpp"
 #include "model/error.hpp"
 #include "profilers/machine.hpp"
 #include "workloads/axis.hpp"
@@ -23,7 +26,10 @@ constexpr std::int64_t kMostThreads = 1024;
 /// A list option: comma lists, given once or several times, or a TOML array.
 void add_list(CLI::App& app, const std::string& name, std::vector<std::string>& values,
               const std::string& help) {
-  app.add_option(name, values, help)->allow_extra_args(false)->group("Points");
+  app.add_option(name, values, help)
+      ->allow_extra_args(false)
+      ->group("Points")
+      ->type_name(help.starts_with("AXIS") ? "AXIS" : "LIST");
 }
 
 std::vector<std::int64_t> axis(const char* name, const std::vector<std::string>& values,
@@ -41,11 +47,23 @@ auto words(const char* name, const std::vector<std::string>& values, const char*
   for (const std::string& word : split_list(values)) {
     const auto value = parse(word);
     if (!value) {
-      throw BadInput(fmt::format("{}: expected one of {}, found '{}'", name, choices, word));
+      throw BadInput(fmt::format("{}: expected one of {}, found '{}'{}", name, choices, word,
+                                 did_you_mean(word, choices)));
     }
     parsed.push_back(*value);
   }
   return parsed;
+}
+
+ModelChoice model_named(const std::string& name, bool weights_needed) {
+  try {
+    return resolve_model(name, weights_needed);
+  } catch (const BadInput& error) {
+    std::error_code unseen;
+    const auto known = fmt::format("{}", fmt::join(builtin_model_names(), " "));
+    throw BadInput(error.what() +
+                   (std::filesystem::exists(name, unseen) ? "" : did_you_mean(name, known)));
+  }
 }
 
 template <typename Number>
@@ -68,25 +86,29 @@ void PointOptions::add_to(CLI::App& app) {
   add_list(app, "--task", task_, "squad race boolq mnli qqp hotpot: sets lengths, order and r");
   add_list(app, "--variant", variant_, "full decomposed cached (default: all three)");
   add_list(app, "--split,-k", split_, "AXIS of layers below the join (default: 3/4 of them)");
-  add_list(app, "--batch,-b", batch_, "AXIS of items in a batch (default 1)");
+  add_list(app, "--batch,-b", batch_, "AXIS of items in a batch (default: 1)");
   add_list(app, "--question,-q", question_, "AXIS of question tokens (default: the task's)");
   add_list(app, "--passage,-p", passage_, "AXIS of passage tokens (default: the task's)");
   add_list(app, "--questions-per-passage,-r", r_,
            "AXIS of questions an item (default: the task's, or 1)");
-  add_list(app, "--candidates,-c", c_, "AXIS of passages an item (default 1)");
+  add_list(app, "--candidates,-c", c_, "AXIS of passages an item (default: 1)");
   add_list(app, "--order", order_, "question-first passage-first (default: the task's)");
-  add_list(app, "--backend", backend_, "Backends (default cpu; see `list`)");
-  add_list(app, "--dtype", dtype_, "f32 tf32 bf16 f16 int8 fp8 (default f32)");
+  add_list(app, "--backend", backend_, "Backends (default: cpu; see `list`)");
+  add_list(app, "--dtype", dtype_, "f32 tf32 bf16 f16 int8 fp8 (default: f32)");
   add_list(app, "--cache-dtype", cache_dtype_, "Storage of cached passages (default: as --dtype)");
   add_list(app, "--cache-at", cache_at_,
            "device pinned pageable: memory that holds cached passages (default: the device's)");
   add_list(app, "--threads,-t", threads_,
            "AXIS of threads (default: the cores this process may use)");
-  add_list(app, "--instances", instances_, "AXIS of sessions side by side (default 1)");
+  add_list(app, "--instances", instances_, "AXIS of sessions side by side (default: 1)");
   app.add_option("--lengths", lengths_, "fixed | uniform:LO-HI | FILE of 'q p' pairs")
       ->group("Points");
-  app.add_option("--text", text_, "Real text: passages are windows of it")->group("Points");
-  app.add_option("--questions", questions_, "Real questions, one a line")->group("Points");
+  app.add_option("--text", text_, "Real text: passages are windows of it")
+      ->group("Points")
+      ->type_name("FILE");
+  app.add_option("--questions", questions_, "Real questions, one a line")
+      ->group("Points")
+      ->type_name("FILE");
   app.add_option("--passages", passages_, "Passages in the pool (default: by the cache size)")
       ->group("Points");
   app.add_flag("--cold", cold_, "Empty the device's last-level cache before every forward")
@@ -135,12 +157,13 @@ SweepSpec PointOptions::spec(bool weights_needed) const {
   spec.default_threads = default_threads();
   for (const std::string& task : spec.tasks) {
     if (find_task(task) == nullptr) {
-      throw BadInput(fmt::format(
-          "--task: expected one of squad race boolq mnli qqp hotpot, found '{}'", task));
+      constexpr std::string_view kTasks = "squad race boolq mnli qqp hotpot";
+      throw BadInput(fmt::format("--task: expected one of {}, found '{}'{}", kTasks, task,
+                                 did_you_mean(task, kTasks)));
     }
   }
   for (const std::string& model : split_list(model_)) {
-    spec.models.push_back(resolve_model(model, weights_needed));
+    spec.models.push_back(model_named(model, weights_needed));
   }
   return spec;
 }

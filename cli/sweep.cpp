@@ -39,7 +39,8 @@ struct SweepArguments {
 void add_options(App& app, SweepArguments& arguments) {
   arguments.points.add_to(app);
   app.add_option("--out,-o", arguments.out, "Run file that records are appended to")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->type_name("FILE");
   arguments.measuring.add_to(app, "Seconds a point, at most");
   app.add_option("--budget", arguments.budget,
                  "Time for the whole command, as 90s, 10m or 2h: rounds go where intervals are "
@@ -125,10 +126,10 @@ int print_dry_run(const std::vector<PlannedGroup>& groups, const SweepArguments&
          planned ? Cell{fmt::format("{:.1f} s", row["estimated_s"].get<double>())} : Cell{},
          planned ? "planned" : "skipped: " + row["reason"].get<std::string>()});
   }
-  table.notes.push_back(fmt::format("{} points in {} groups, at most {:.0f} s of measuring",
-                                    rows.size(), groups.size(), total_s));
-  print_result(print_table(
-      table, arguments.format == "console" ? TableFormat::console : TableFormat::markdown));
+  table.notes.push_back(fmt::format("{} point{} in {} group{}, at most {:.0f} s of measuring",
+                                    rows.size(), rows.size() == 1 ? "" : "s", groups.size(),
+                                    groups.size() == 1 ? "" : "s", total_s));
+  print_tables("sweep", {table}, arguments.format);
   return kDone;
 }
 

@@ -10,6 +10,7 @@
 #include "cli/app.hpp"
 #include "cli/plugin_option.hpp"
 #include "cli/verbs.hpp"
+#include "harness/thread_limit.hpp"
 #include "model/error.hpp"
 #include "profilers/machine.hpp"
 
@@ -165,6 +166,9 @@ int run_verify_verb(const std::vector<std::string>& given) {
   const Subject subject = find_subject(arguments);
   if (const BackendInfo info = subject.backend->info(); !info.unavailable.empty()) {
     throw Unavailable(fmt::format("backend {}: {}", info.name, info.unavailable));
+  }
+  if (const std::string why = why_not_threads(subject.threads); !why.empty()) {
+    throw Unavailable("--threads: " + why);
   }
   std::vector<CaseResult> results;
   for (const std::string& directory : arguments.directories) {

@@ -1,11 +1,13 @@
 // What this build and machine can and cannot do, point by point.
 
 #include <algorithm>
+#include <map>
 
 #include <fmt/format.h>
 
 #include "backends/registry.hpp"
 #include "harness/sweep.hpp"
+#include "harness/thread_limit.hpp"
 #include "model/cost.hpp"
 #include "model/error.hpp"
 #include "profilers/machine.hpp"
@@ -24,6 +26,20 @@ std::string backend_reason(const PlannedGroup& group, const Point& point) {
       .value_or("");
 }
 
+std::string thread_reason(const PlannedGroup& group) {
+  static std::map<std::int64_t, std::string> known;  // each number is tried once
+  if (group.points.empty()) {
+    return {};
+  }
+  const Point& point = group.points.front().point;
+  const std::int64_t threads = std::int64_t{point.threads} * point.instances;
+  const auto [entry, is_new] = known.try_emplace(threads);
+  if (is_new) {
+    entry->second = why_not_threads(threads);
+  }
+  return entry->second;
+}
+
 void mark(PlannedPoint& planned, const std::string& reason) {
   if (planned.skip == Skip::no && !reason.empty()) {
     planned.skip = Skip::unavailable;
@@ -35,10 +51,12 @@ void mark_group(PlannedGroup& group, std::int64_t host_available_bytes) {
   static const std::int64_t cache_bytes = read_machine().last_level_cache_bytes;
   const GroupOptions options = group_options(group, cache_bytes, host_available_bytes);
   const std::int64_t available_bytes = options.available_bytes;
+  const std::string crowd = thread_reason(group);
   for (PlannedPoint& planned : group.points) {
     if (planned.skip != Skip::no) {
       continue;
     }
+    mark(planned, crowd);
     mark(planned, backend_reason(group, planned.point));
     if (planned.skip == Skip::no && planned.point.variant == Variant::cached) {
       mark(planned, pool_for(planned, group, options).impossible);

@@ -28,6 +28,10 @@ namespace {
 /// What can be seen without opening, so that nothing is created beside a mistake and opening cannot
 /// wait (a FIFO would).
 void check_path(const std::filesystem::path& path) {
+  if (path == "-")
+    refuse(path,
+           "it is locked and read back, which stdout can't be; name a file, and --format json "
+           "for records on stdout");
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0) {
     if (errno == ENOENT && !path.empty()) return;  // to be created

@@ -181,9 +181,11 @@ Table fingerprint_table(const Json& machine) {
   for (const auto& [name, value] : machine.items()) {
     if (name == "deciding") continue;
     const bool bytes = name.ends_with("_bytes") && value.is_number();
-    const std::string text = name == "caches" && value.is_array() ? caches_text(value)
-                             : bytes                              ? human_bytes(value.get<double>())
-                                                                  : value_text(value);
+    const bool unlimited = name == "cpu_quota" && value == 0;
+    const std::string text = unlimited                              ? ""
+                             : name == "caches" && value.is_array() ? caches_text(value)
+                             : bytes ? human_bytes(value.get<double>())
+                                     : value_text(value);
     table.rows.push_back(
         {name, text.empty() ? "none" : text, decides(machine, name) ? Cell("yes") : std::nullopt});
   }

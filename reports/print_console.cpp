@@ -11,6 +11,9 @@ namespace {
 
 constexpr std::string_view kGap = "  ";
 
+/// Texts are broken over several lines on a terminal, but not into narrower columns than this.
+constexpr std::size_t kNarrowestText = 16;
+
 class Console {
  public:
   Console(const Table& table, std::size_t width, const Sink& sink) : table_(table), sink_(sink) {
@@ -23,7 +26,10 @@ class Console {
         widths_[c] = std::max(widths_[c], display_width(text_of(row, c)));
       }
     }
-    if (width > 0) drop_columns(width);
+    if (width > 0) {
+      drop_columns(width);
+      narrow_texts(width);
+    }
   }
 
   void print() {
@@ -39,7 +45,7 @@ class Console {
     for (const auto& note : table_.notes) sink_(one_line(note) + '\n');
     for (const auto& command : table_.commands) sink_(one_line(command) + '\n');
     if (!dropped_.empty()) {
-      sink_(fmt::format("left out to fit the terminal: {} (see --columns)\n",
+      sink_(fmt::format("left out to fit the terminal: {} (--format json has all)\n",
                         fmt::join(dropped_, ", ")));
     }
   }
@@ -65,15 +71,68 @@ class Console {
     }
   }
 
+  /// Narrows texts, the widest first, until all fits or none can be narrower: what has no space
+  /// (the name of a point) is never broken.
+  void narrow_texts(std::size_t width) {
+    if (total() <= width) return;
+    std::vector<std::size_t> narrowest = widths_;
+    for (const std::size_t c : shown_) {
+      if (table_.columns[c].left) narrowest[c] = std::min(widths_[c], longest_word(c));
+    }
+    const auto spare = [&](std::size_t c) { return widths_[c] > narrowest[c] ? widths_[c] : 0; };
+    while (total() > width) {
+      const std::size_t widest = *std::ranges::max_element(shown_, {}, spare);
+      if (spare(widest) == 0) return;
+      --widths_[widest];
+      narrowed_ = true;
+    }
+  }
+
+  std::size_t longest_word(std::size_t c) const {
+    std::size_t longest = kNarrowestText;
+    const auto look = [&longest](std::string_view text) {
+      for (const std::string& word : wrapped(text, 1)) {
+        longest = std::max(longest, display_width(word));
+      }
+    };
+    look(one_line(table_.columns[c].title));
+    for (const auto& row : table_.rows) look(text_of(row, c));
+    return longest;
+  }
+
   template <typename Text>
   void line(Text text) {
+    if (narrowed_) return lines(text);
     std::string out;
+    for (const std::size_t c : shown_) add_cell(out, c, text(c));
+    end_line(out);
+  }
+
+  /// A row whose texts take as many lines as they need.
+  template <typename Text>
+  void lines(Text text) {
+    std::vector<std::vector<std::string>> cells;
+    std::size_t most = 0;
     for (const std::size_t c : shown_) {
-      const std::string cell = text(c);
-      const std::string padding(widths_[c] - display_width(cell), ' ');
-      if (!out.empty() || c != shown_.front()) out += kGap;
-      out += table_.columns[c].left ? cell + padding : padding + cell;
+      cells.push_back(wrapped(text(c), widths_[c]));
+      most = std::max(most, cells.back().size());
     }
+    for (std::size_t i = 0; i < most; ++i) {
+      std::string out;
+      for (std::size_t n = 0; n < shown_.size(); ++n) {
+        add_cell(out, shown_[n], i < cells[n].size() ? cells[n][i] : "");
+      }
+      end_line(out);
+    }
+  }
+
+  void add_cell(std::string& out, std::size_t c, const std::string& cell) const {
+    const std::string padding(widths_[c] - display_width(cell), ' ');
+    if (c != shown_.front()) out += kGap;
+    out += table_.columns[c].left ? cell + padding : padding + cell;
+  }
+
+  void end_line(std::string& out) const {
     out.erase(out.find_last_not_of(' ') + 1);
     sink_(out + '\n');
   }
@@ -83,6 +142,7 @@ class Console {
   std::vector<std::size_t> shown_;
   std::vector<std::size_t> widths_;
   std::vector<std::string> dropped_;
+  bool narrowed_ = false;
 };
 
 }  // namespace

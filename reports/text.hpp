@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace deformer {
 
@@ -19,5 +20,9 @@ std::string one_line(std::string_view text);
 
 /// Columns a text takes on a terminal.
 std::size_t display_width(std::string_view text);
+
+/// The words of a text in lines of at most `width` columns; a longer word has a line of its own,
+/// unbroken. A text without words is one empty line.
+std::vector<std::string> wrapped(std::string_view text, std::size_t width);
 
 }  // namespace deformer

@@ -21,6 +21,9 @@ namespace {
 
 constexpr std::size_t kMaxPoints = 1'000'000;
 
+/// Lengths of texts that all points together hold: 1 GB of them.
+constexpr std::size_t kMaxLengths = std::size_t{1} << 27;
+
 template <typename T>
 std::vector<T> or_default(const std::vector<T>& values, T fallback) {
   return values.empty() ? std::vector<T>{fallback} : values;
@@ -265,6 +268,12 @@ class Expander {
       throw BadInput(
           fmt::format("the axes: expected at most {} points, found more; narrow them", kMaxPoints));
     }
+    lengths_held_ += point.shape.question_tokens.size() + point.shape.passage_tokens.size();
+    if (lengths_held_ > kMaxLengths) {
+      throw BadInput(fmt::format(
+          "the axes: expected at most {} texts in all batches together, found more; narrow them",
+          kMaxLengths));
+    }
     PlannedPoint planned;
     planned.point = point;
     planned.name = point_name(point);
@@ -353,6 +362,7 @@ class Expander {
   std::vector<PlannedGroup> groups_;
   std::set<std::string> seen_groups_;
   std::size_t points_ = 0;
+  std::size_t lengths_held_ = 0;
   std::string text_fingerprint_;
   std::map<std::size_t, std::unique_ptr<Tokenizer>> tokenizers_;
   std::map<std::tuple<std::size_t, std::int64_t, std::int64_t, Order>, std::vector<std::int64_t>>

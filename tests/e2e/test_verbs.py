@@ -40,6 +40,19 @@ class Help(support.TestCase):
                 out = self.run_ok([verb, "--help"]).out
                 self.assertTrue(out.startswith(f"Example: deformer-bench {verb}"), out[:200])
 
+    def test_of_each_verb_fits_80_columns(self):
+        for words in [[verb] for verb in VERBS] + [["gate", "measure"], ["gate", "files"], ["gate", "history"]]:
+            with self.subTest(words=words):
+                lines = self.run_ok([*words, "--help"]).out.splitlines()
+                self.assertEqual([line for line in lines[1:] if len(line) > 80], [], "only the example may be longer")
+
+    def test_tells_defaults_kinds_of_values_and_environment_twins_once(self):
+        out = self.run_ok(["sweep", "--help"]).out
+        for words in (r"-k, --split AXIS +AXIS of layers", r"--max-time NUMBER +Seconds a point, at most \(default: 10\)",
+                      r"-o, --out FILE +Run file", r"DEFORMER_BENCH_MAX_TIME for --max-time"):
+            self.assertRegex(out, words)
+        self.assertEqual(out.count("DEFORMER_BENCH_"), 1)
+
     def test_of_the_program_names_the_verbs(self):
         out = self.run_ok(["--help"]).out
         for verb in VERBS:

@@ -307,6 +307,26 @@ TEST(Console, ColumnsThatDoNotFitAreLeftOutAndNamed) {
   EXPECT_THAT(print_table(table, options), HasSubstr("01234567890123456789"));
 }
 
+TEST(Console, ATextTooWideForTheTerminalIsBrokenAtSpacesAndANameNever) {
+  const std::string name = "bert-base/squad/q27/p293/b1/full/cpu/f32/t2";
+  const Table table{
+      "",
+      {{"point", "point", "", "", true}, {"why", "why", "", "", true}, {"n", "n", "", ""}},
+      {{Cell(name), Cell("expected one thing, found another, do a third"), Cell("7")},
+       {Cell("b"), Cell("short"), Cell("8")}}};
+  PrintOptions options;
+  options.width = 70;
+  EXPECT_EQ(print_table(table, options),
+            "point                                        why                     n\n"
+            "-------------------------------------------  ----------------------  -\n"
+            "bert-base/squad/q27/p293/b1/full/cpu/f32/t2  expected one thing,     7\n"
+            "                                             found another, do a\n"
+            "                                             third\n"
+            "b                                            short                   8\n");
+  options.width = 20;
+  EXPECT_THAT(print_table(table, options), HasSubstr(name));
+}
+
 TEST(Printers, ManyRowsComeInOrder) {
   Table table{"", {{"i", "i", "", "", false, Hint::count}}, {}};
   std::string expected = "i\r\n";
