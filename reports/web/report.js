@@ -147,11 +147,12 @@
     const same = (p) => p.line === first.line && ["q", "p", "b"].every((f) => axis.fields.includes(f) || p[f] === first[f]);
     const list = all.filter(same), hue = hues(list), series = {};
     for (const p of list) (series[label(p)] = series[label(p)] || []).push({ p, x: axis.of(p), y: milliseconds(p.median), lo: milliseconds(p.low), hi: milliseconds(p.high) });
-    const sets = Object.entries(series).map(([name, data]) => ({ label: name, showLine: true, borderColor: hue(data[0].p), backgroundColor: hue(data[0].p), pointRadius: 2.5,
+    const sets = Object.entries(series).map(([name, data]) => ({ label: name, showLine: true, borderColor: hue(data[0].p), pointRadius: 2.5,
+      backgroundColor: data[0].p.variant === "decomposed" ? "transparent" : hue(data[0].p),
       borderWidth: 2, borderDash: data[0].p.variant === "decomposed" ? [5, 4] : [], data: sortedBy(data, "x") }));
     const varies = new Set(sets.flatMap((s) => s.data.map((d) => d.x))).size > 1;
     if (!varies) return draw(id, null, "one " + title + " only was measured with the rest as in this shape");
-    draw(id, { type: "scatter", data: { datasets: sets }, options: { scales: { x: linear(title, { ticks: { precision: 0 } }), y: linear("median, ms", { beginAtZero: true, max: highest(sets) }) } } },
+    draw(id, { type: "scatter", data: { datasets: sets }, options: { scales: { x: linear(title, { ticks: { precision: 0 } }), y: linear("median, ms", { beginAtZero: true, suggestedMax: highest(sets) }) } } },
       "bars: 95 % interval, cut where it leaves the chart; dashed: decomposed");
   };
 
