@@ -20,6 +20,7 @@ using Json = nlohmann::ordered_json;
 /// Records that hold a value for every column.
 std::vector<Json> full_records() {
   std::vector<Json> records = GeneratedRuns(8, 5, 1).run(1, 0, 9).records;
+  int split = 0;
   for (Json& record : records) {
     Json& point = record["point"];
     for (const auto& [name, value] : {std::pair{"r", Json(2)},
@@ -34,7 +35,7 @@ std::vector<Json> full_records() {
       point[name] = value;
     }
     if (point["variant"] == "cached") {
-      point["split"] = 3;
+      point["split"] = ++split;  // points that differ: of one, the last alone is shown
       point["cache_dtype"] = "bf16";
     }
     record["injected"] = "op=ffn1,slowdown=5%";
@@ -42,7 +43,6 @@ std::vector<Json> full_records() {
     record["time"]["p99"] = 1e6;
     record["time"]["round"] = {0, 1, 2};
     record["key"] = point_key(nlohmann::json(point));
-    record["set_size"] = nullptr;
   }
   return records;
 }
