@@ -1,28 +1,20 @@
 #include "backends/cpu/attention.hpp"
 
 #include <algorithm>
+#include <limits>
 
 #include "backends/cpu/kernels.hpp"
 #include "backends/cpu/linear.hpp"
 #include "backends/cpu/pages.hpp"
-#include "backends/cpu/tile_walk.hpp"
+#include "backends/cpu/transpose.hpp"
 
 namespace deformer {
 namespace {
 
-/// queries [count, d_head] with `stride` between rows -> [d_head, width], zero beyond `count`.
-void transpose_queries(const float* queries, std::int64_t stride, std::int64_t count,
-                       std::int64_t d_head, std::int64_t width, float* out) {
-  for (std::int64_t query = 0; query < count; ++query) {
-    const float* row = queries + query * stride;
-    for (std::int64_t i = 0; i < d_head; ++i) {
-      out[i * width + query] = row[i];
-    }
-  }
-  for (std::int64_t i = 0; count < width && i < d_head; ++i) {
-    std::fill(out + i * width + count, out + (i + 1) * width, 0.0F);
-  }
-}
+/// Tasks a thread should find, so that whoever was held up finds fewer left.
+constexpr std::int64_t kTasksAThread = 4;
+/// Keys whose exponentials and values, 2 x 24 KB for heads of 64, are at hand at a time.
+constexpr std::int64_t kChunkKeys = 96;
 
 }  // namespace
 
@@ -32,32 +24,53 @@ Attention::Attention(std::span<const std::int64_t> cumulative,
     : set_(tiles()),
       heads_(heads),
       d_head_(d_head),
+      columns_(round_up(d_head, set_.lanes)),
       qkv_stride_(row_stride(3 * heads * d_head)),
       context_stride_(row_stride(heads * d_head)),
       threads_(threads) {
+  const auto sequences = static_cast<std::int64_t>(cumulative.size()) - 1;
+  const std::int64_t parts =
+      divide_up(kTasksAThread * threads, std::max<std::int64_t>(1, sequences) * heads);
   for (std::size_t sequence = 0; sequence + 1 < cumulative.size(); ++sequence) {
     const std::int64_t tokens = cumulative[sequence + 1] - cumulative[sequence];
     longest_ = std::max(longest_, tokens);
-    add_sequence(cumulative[sequence], tokens,
-                 first_texts.empty() ? tokens : first_texts[sequence]);
+    add_sequence(cumulative[sequence], tokens, first_texts.empty() ? tokens : first_texts[sequence],
+                 parts);
   }
   if (!first_texts.empty()) {
-    relative_.emplace(set_, d_head, longest_);
+    relative_.emplace(set_, d_head, longest_, attention::most_query_vectors(set_) * set_.lanes);
   }
 }
 
-void Attention::add_sequence(std::int64_t row, std::int64_t tokens, std::int64_t first_text) {
-  const std::int64_t block = set_.panel_columns();
+void Attention::add_sequence(std::int64_t row, std::int64_t tokens, std::int64_t first_text,
+                             std::int64_t parts) {
+  const std::int64_t all = blocks(tokens);
+  const std::int64_t count = std::min(parts, all);
   for (std::int64_t head = 0; head < heads_; ++head) {
-    for (std::int64_t query = 0; query < tokens; query += block) {
-      tasks_.push_back({row, tokens, first_text, query, std::min(block, tokens - query), head});
+    for (std::int64_t part = 0; part < count; ++part) {
+      tasks_.push_back(
+          {row, tokens, first_text, head, all * part / count, all * (part + 1) / count});
     }
   }
 }
 
+std::int64_t Attention::blocks(std::int64_t tokens) const {
+  return divide_up(divide_up(tokens, set_.lanes), attention::most_query_vectors(set_));
+}
+
+/// Vectors of queries are dealt to blocks evenly: a narrow block multiplies slowly.
+Attention::Block Attention::block(std::int64_t tokens, std::int64_t index) const {
+  const std::int64_t vectors = divide_up(tokens, set_.lanes);
+  const std::int64_t all = blocks(tokens);
+  const std::int64_t first = vectors * index / all * set_.lanes;
+  const std::int64_t last = vectors * (index + 1) / all * set_.lanes;
+  return {first, std::min(tokens, last) - first, last - first};
+}
+
 std::int64_t Attention::scratch_floats() const {
+  const std::int64_t widest = attention::most_query_vectors(set_) * set_.lanes;
   const std::int64_t relative = relative_ ? relative_->scratch_floats() : 0;
-  return round_up(set_.panel_columns() * (3 + d_head_ + longest_) + relative, 16);
+  return round_up(longest_ * (columns_ * 2 + widest) + widest * (4 + columns_ * 2) + relative, 16);
 }
 
 std::int64_t Attention::scratch_bytes() const {
@@ -65,14 +78,23 @@ std::int64_t Attention::scratch_bytes() const {
 }
 
 Attention::Scratch Attention::cut(float* own) const {
-  const std::int64_t widest = set_.panel_columns();
+  const std::int64_t widest = attention::most_query_vectors(set_) * set_.lanes;
+  const auto take = [&](std::int64_t floats) {
+    float* taken = own;
+    own += floats;
+    return taken;
+  };
   Scratch scratch{};
-  scratch.inverse_sums = own;
-  scratch.segments[0] = own + widest;
-  scratch.segments[1] = own + 2 * widest;
-  scratch.queries = own + 3 * widest;
-  scratch.scores = scratch.queries + d_head_ * widest;
-  scratch.relative = scratch.scores + longest_ * widest;
+  scratch.keys = take(longest_ * columns_);
+  scratch.values = take(longest_ * columns_);
+  scratch.scores = take(longest_ * widest);
+  scratch.queries = take(columns_ * widest);
+  scratch.context = take(columns_ * widest);
+  scratch.highest = take(widest);
+  scratch.sums = take(widest);
+  scratch.segments[0] = take(widest);
+  scratch.segments[1] = take(widest);
+  scratch.relative = own;
   return scratch;
 }
 
@@ -81,85 +103,107 @@ void Attention::work(const float* qkv, float* context, float* scratch, const Rel
   const Scratch buffers = cut(scratch + worker.index() * scratch_floats());
   const auto count = static_cast<std::int64_t>(tasks_.size());
   for (std::int64_t task = worker.next(); task < count; task = worker.next()) {
-    run_task(tasks_[static_cast<std::size_t>(task)], qkv, context, relative, buffers);
+    // While all keep pace, what this thread draws next.
+    const std::int64_t next = task + worker.count();
+    run_task(tasks_[static_cast<std::size_t>(task)],
+             next < count ? &tasks_[static_cast<std::size_t>(next)] : nullptr, qkv, context,
+             relative, buffers);
   }
 }
 
-void Attention::run_task(const Task& task, const float* qkv, float* context,
+void Attention::run_task(const Task& task, const Task* next, const float* qkv, float* context,
                          const RelativeKeys* relative, const Scratch& scratch) const {
   const std::int64_t d = heads_ * d_head_;
-  const std::int64_t width = round_up(task.queries, set_.lanes);
   const float* rows = qkv + task.sequence_row * qkv_stride_ + task.head * d_head_;
-  float* out =
-      context + (task.sequence_row + task.first_query) * context_stride_ + task.head * d_head_;
-  transpose_queries(rows + task.first_query * qkv_stride_, qkv_stride_, task.queries, d_head_,
-                    width, scratch.queries);
-  score(task, rows + d, width, relative, scratch);
-  kernels::softmax_columns(scratch.scores, task.tokens, width, scratch.inverse_sums);
-  mix(task, rows + 2 * d, width, scratch, out);
+  float* out = context + task.sequence_row * context_stride_ + task.head * d_head_;
+  kernels::pack_rows(rows + d, qkv_stride_, task.tokens, d_head_, scratch.keys, columns_);
+  kernels::pack_rows(rows + 2 * d, qkv_stride_, task.tokens, d_head_, scratch.values, columns_);
+  for (std::int64_t index = task.first_block; index < task.last_block; ++index) {
+    const Block queries = block(task.tokens, index);
+    kernels::transpose(rows + queries.first_query * qkv_stride_, qkv_stride_, queries.queries,
+                       d_head_, scratch.queries, queries.width);
+    std::fill_n(scratch.highest, queries.width, -std::numeric_limits<float>::infinity());
+    if (relative != nullptr) {
+      score_relative(task, queries, *relative, scratch);
+    } else {
+      multiply_keys(0, task.tokens, queries, nullptr, scratch,
+                    next == nullptr ? attention::Fetch{} : fetch(task, index, *next, qkv));
+    }
+    mix(task.tokens, queries, scratch, out + queries.first_query * context_stride_);
+  }
 }
 
-/// scores [tokens, width] = keys [tokens, d_head] queries [d_head, width], and what is relative.
-void Attention::score(const Task& task, const float* keys, std::int64_t width,
-                      const RelativeKeys* relative, const Scratch& scratch) const {
-  if (relative == nullptr) {
-    multiply_keys(keys, task.tokens, width, scratch.queries, nullptr, scratch.scores);
-    return;
-  }
-  const ScoreBlock block{task.head,   task.first_query, task.queries,    width,
-                         task.tokens, task.first_text,  scratch.queries, scratch.scores};
-  if (relative_->segment_terms(*relative, block, scratch.segments[0], scratch.segments[1])) {
-    const std::int64_t first = task.first_text;
-    multiply_keys(keys, first, width, scratch.queries, scratch.segments[0], scratch.scores);
-    multiply_keys(keys + first * qkv_stride_, task.tokens - first, width, scratch.queries,
-                  scratch.segments[1], scratch.scores + first * width);
+/// What of the next task's rows falls to the block `index` of this one.
+attention::Fetch Attention::fetch(const Task& task, std::int64_t index, const Task& next,
+                                  const float* qkv) const {
+  const std::int64_t blocks = task.last_block - task.first_block;
+  const std::int64_t done = index - task.first_block;
+  const std::int64_t first = next.tokens * done / blocks;
+  return {.queries = qkv + (next.sequence_row + first) * qkv_stride_ + next.head * d_head_,
+          .count = next.tokens * (done + 1) / blocks - first,
+          .stride = qkv_stride_,
+          .apart = heads_ * d_head_,
+          .d_head = d_head_};
+}
+
+void Attention::score_relative(const Task& task, const Block& block, const RelativeKeys& relative,
+                               const Scratch& scratch) const {
+  const ScoreBlock scores{task.head,   block.first_query, block.queries,   block.width,
+                          task.tokens, task.first_text,   scratch.queries, scratch.scores};
+  if (relative_->segment_terms(relative, scores, scratch.segments[0], scratch.segments[1])) {
+    multiply_keys(0, task.first_text, block, scratch.segments[0], scratch, {});
+    multiply_keys(task.first_text, task.tokens - task.first_text, block, scratch.segments[1],
+                  scratch, {});
   } else {
-    multiply_keys(keys, task.tokens, width, scratch.queries, nullptr, scratch.scores);
+    multiply_keys(0, task.tokens, block, nullptr, scratch, {});
   }
-  relative_->add_positions(*relative, block, scratch.relative);
+  relative_->add_positions(relative, scores, scratch.relative);
+  // What was largest before positions were added is not.
+  std::fill_n(scratch.highest, block.width, -std::numeric_limits<float>::infinity());
+  kernels::highest_of_columns(scratch.scores, task.tokens, block.width, scratch.highest);
 }
 
-/// `bias` [width] is added to every key's scores; may be null.
-void Attention::multiply_keys(const float* keys, std::int64_t count, std::int64_t width,
-                              const float* queries, const float* bias, float* scores) const {
-  const auto vectors = static_cast<std::size_t>(width / set_.lanes);
-  TileArgs args;
-  args.a = keys;
-  args.a_row = qkv_stride_;
-  args.b = queries;
-  args.b_k = width;
-  args.k = d_head_;
-  args.c = scores;
-  args.c_row = width;
+/// scores [tokens, width] = keys [tokens, d_head] queries [d_head, width], of `count` keys from
+/// `first` on. `bias` [width] is added to every key's scores; may be null.
+void Attention::multiply_keys(std::int64_t first, std::int64_t count, const Block& block,
+                              const float* bias, const Scratch& scratch,
+                              const attention::Fetch& fetch) const {
+  attention::ScoreArgs args;
+  args.keys = scratch.keys + first * columns_;
+  args.key_stride = columns_;
+  args.count = count;
+  args.queries = scratch.queries;
+  args.d_head = d_head_;
+  args.width = block.width;
   args.bias = bias;
-  run_down(args, count, set_.most_rows[vectors],
-           [&](std::size_t rows) { return set_.tile[vectors][rows]; });
+  args.scores = scratch.scores + first * block.width;
+  args.highest = scratch.highest;
+  args.fetch = fetch;
+  attention::score(args);
 }
 
-/// context [queries, d_head] = scores^T [queries, tokens] values [tokens, d_head] / sums.
-void Attention::mix(const Task& task, const float* values, std::int64_t width,
-                    const Scratch& scratch, float* context) const {
-  TileArgs args;
-  args.a_row = 1;
-  args.a_k = width;
-  args.b_k = qkv_stride_;
-  args.k = task.tokens;
-  args.c_row = context_stride_;
-  args.row_scale = scratch.inverse_sums;
-  for (std::int64_t column = 0; column < d_head_;) {
-    const std::int64_t left = d_head_ - column;
-    const auto vectors =
-        static_cast<std::size_t>(set_.vectors_across(static_cast<int>(left / set_.lanes)));
-    args.a = scratch.scores;
-    args.b = values + column;
-    args.c = context + column;
-    args.columns = std::min<std::int64_t>(left, set_.lanes);
-    run_down(args, task.queries, set_.most_rows[std::max<std::size_t>(vectors, 1)],
-             [&](std::size_t rows) {
-               return vectors == 0 ? set_.partial[rows] : set_.tile[vectors][rows];
-             });
-    column += vectors == 0 ? left : static_cast<std::int64_t>(vectors) * set_.lanes;
+/// context [queries, d_head] = softmax(scores)^T [queries, tokens] values [tokens, d_head].
+void Attention::mix(std::int64_t tokens, const Block& block, const Scratch& scratch,
+                    float* context) const {
+  std::fill_n(scratch.sums, block.width, 0.0F);
+  attention::MixArgs args;
+  args.width = block.width;
+  args.queries = block.queries;
+  args.columns = columns_;
+  args.sums = scratch.context;
+  const std::int64_t chunks = divide_up(tokens, kChunkKeys);
+  for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
+    const std::int64_t first = tokens * chunk / chunks;
+    float* scores = scratch.scores + first * block.width;
+    args.count = tokens * (chunk + 1) / chunks - first;
+    args.weights = scores;
+    args.values = scratch.values + first * columns_;
+    args.add = chunk > 0;
+    kernels::exp_columns(scores, args.count, block.width, scratch.highest, scratch.sums);
+    attention::mix(args);
   }
+  kernels::store_quotients(scratch.context, columns_, block.queries, d_head_, scratch.sums, context,
+                           context_stride_);
 }
 
 }  // namespace deformer

@@ -1,11 +1,13 @@
 #pragma once
 /// Attention of one encoder layer over packed sequences, read in place from the fused QKV rows.
 ///
-/// A task is (sequence, head, block of queries), so that one sequence keeps every core busy. Both
-/// products and the softmax between them happen in one task, on a buffer the core's cache holds.
-/// Scores are kept transposed, [keys, queries]: keys and values are then read where they lie, only
-/// the few queries of the block are copied, and the softmax runs down columns with no horizontal
-/// operation. The division by the softmax's sum happens as the context is stored.
+/// A task is (sequence, head, some of its blocks of queries): as many blocks as leave every thread
+/// several tasks, since keys and values, written by all cores a moment ago, are first copied to
+/// where the thread's own cache holds them in one piece. Both products and the softmax between them
+/// happen in one task. Scores are kept transposed, [keys, queries]: keys and values then need no
+/// transposing, only the queries of a block, and the softmax runs down columns with no horizontal
+/// operation. Exponentials are taken of a chunk of keys at a time, just before it is multiplied
+/// with their values; the division by their sum happens as the context is stored.
 ///
 /// XLNet's attention differs in its scores only: relative_scores.hpp.
 
@@ -14,6 +16,7 @@
 #include <span>
 #include <vector>
 
+#include "backends/cpu/attention_tiles.hpp"
 #include "backends/cpu/relative_scores.hpp"
 #include "backends/cpu/team.hpp"
 #include "backends/cpu/tiles.hpp"
@@ -42,34 +45,48 @@ class Attention {
     std::int64_t sequence_row;  ///< first row of the sequence
     std::int64_t tokens;        ///< of the sequence
     std::int64_t first_text;    ///< of them, in the first segment
+    std::int64_t head;
+    std::int64_t first_block;  ///< of queries
+    std::int64_t last_block;   ///< one past
+  };
+  struct Block {
     std::int64_t first_query;
     std::int64_t queries;
-    std::int64_t head;
+    std::int64_t width;  ///< queries up to whole vectors
   };
   /// A thread's own buffers.
   struct Scratch {
-    float* inverse_sums;
+    float* keys;         ///< [tokens, d_head]
+    float* values;       ///< [tokens, columns_]
     float* queries;      ///< [d_head, width]
     float* scores;       ///< [tokens, width]
+    float* context;      ///< [queries, columns_]
+    float* highest;      ///< [width]: largest scores
+    float* sums;         ///< [width], of exponentials
     float* segments[2];  ///< [width] each: segment terms of keys in the first and the second text
     float* relative;
   };
 
   std::int64_t scratch_floats() const;
   Scratch cut(float* own) const;
-  void add_sequence(std::int64_t row, std::int64_t tokens, std::int64_t first_text);
-  void run_task(const Task& task, const float* qkv, float* context, const RelativeKeys* relative,
-                const Scratch& scratch) const;
-  void score(const Task& task, const float* keys, std::int64_t width, const RelativeKeys* relative,
-             const Scratch& scratch) const;
-  void multiply_keys(const float* keys, std::int64_t count, std::int64_t width,
-                     const float* queries, const float* bias, float* scores) const;
-  void mix(const Task& task, const float* values, std::int64_t width, const Scratch& scratch,
-           float* context) const;
+  void add_sequence(std::int64_t row, std::int64_t tokens, std::int64_t first_text,
+                    std::int64_t parts);
+  std::int64_t blocks(std::int64_t tokens) const;
+  Block block(std::int64_t tokens, std::int64_t index) const;
+  void run_task(const Task& task, const Task* next, const float* qkv, float* context,
+                const RelativeKeys* relative, const Scratch& scratch) const;
+  attention::Fetch fetch(const Task& task, std::int64_t index, const Task& next,
+                         const float* qkv) const;
+  void score_relative(const Task& task, const Block& block, const RelativeKeys& relative,
+                      const Scratch& scratch) const;
+  void multiply_keys(std::int64_t first, std::int64_t count, const Block& block, const float* bias,
+                     const Scratch& scratch, const attention::Fetch& fetch) const;
+  void mix(std::int64_t tokens, const Block& block, const Scratch& scratch, float* context) const;
 
   const TileSet& set_;
   std::int64_t heads_;
   std::int64_t d_head_;
+  std::int64_t columns_;  ///< d_head up to whole vectors
   std::int64_t qkv_stride_;
   std::int64_t context_stride_;
   int threads_;

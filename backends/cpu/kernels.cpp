@@ -18,24 +18,27 @@ namespace hn = hwy::HWY_NAMESPACE;
 using Full = hn::ScalableTag<float>;
 using Vector = hn::Vec<Full>;
 
-/// e^x for x <= 0, 0 below -87: 2^(x log2 e) as 2^n times a polynomial on [-1/2, 1/2], fitted for
-/// the least relative error (7.5e-8). The rounding of x log2 e adds 6e-8 |x|: largest where the
-/// result is smallest.
+/// e^x for x <= 0, and 2^-126 for what is smaller than that: 2^(x log2 e) as 2^n times a polynomial
+/// on [-1/2, 1/2], fitted for the least relative error (7.5e-8). The rounding of log2 e adds 1.4e-8
+/// |x|; without fused multiply-adds that of x log2 e adds 6e-8 |x|: largest where the result is
+/// smallest. Adding 1.5 * 2^23 rounds to whole numbers and leaves n in the lowest bits, which saves
+/// two conversions.
 HWY_INLINE Vector ExpOfNegative(Vector x) {
   const Full tag;
   const hn::RebindToSigned<Full> integers;
-  const auto scaled = hn::Max(hn::Mul(x, hn::Set(tag, 1.44269504F)), hn::Set(tag, -126.0F));
-  const auto whole = hn::Round(scaled);
-  const auto part = hn::Sub(scaled, whole);
+  const auto log2_e = hn::Set(tag, 1.44269504F);
+  const auto rounder = hn::Set(tag, 12582912.0F);
+  const auto bounded = hn::Max(x, hn::Set(tag, -87.33654F));
+  const auto rounded = hn::MulAdd(bounded, log2_e, rounder);
+  const auto part = hn::MulSub(bounded, log2_e, hn::Sub(rounded, rounder));
   auto power = hn::Set(tag, 1.32764673e-3F);
   power = hn::MulAdd(power, part, hn::Set(tag, 9.67554178e-3F));
   power = hn::MulAdd(power, part, hn::Set(tag, 5.55071329e-2F));
   power = hn::MulAdd(power, part, hn::Set(tag, 2.40221197e-1F));
   power = hn::MulAdd(power, part, hn::Set(tag, 6.93146967e-1F));
   power = hn::MulAdd(power, part, hn::Set(tag, 1.0F));
-  const auto exponent = hn::ShiftLeft<23>(hn::ConvertTo(integers, whole));
-  const auto value = hn::BitCast(tag, hn::Add(hn::BitCast(integers, power), exponent));
-  return hn::IfThenElseZero(hn::Gt(x, hn::Set(tag, -87.0F)), value);
+  const auto exponent = hn::ShiftLeft<23>(hn::BitCast(integers, rounded));
+  return hn::BitCast(tag, hn::Add(hn::BitCast(integers, power), exponent));
 }
 
 /// x Phi(x): Phi(x) - 1/2 = x P(x^2) for |x| <= 5, beyond which Phi is within 3e-7 of 0 or 1. P is
@@ -166,123 +169,90 @@ void EmbedRow(const float* word, const float* position, const float* type, std::
   NormaliseRow(out, d, norm);
 }
 
-/// One vector of columns. Two running maxima and sums hide the latency of one.
-void SoftmaxColumn(float* scores, std::size_t keys, std::size_t width, float* inverse_sums) {
+void HighestOfColumns(const float* scores, std::size_t keys, std::size_t width, float* highest) {
   const Full tag;
-  auto highest = hn::Set(tag, -INFINITY);
-  auto highest_odd = highest;
-  std::size_t key = 0;
-  for (; key + 2 <= keys; key += 2) {
-    highest = hn::Max(highest, hn::LoadU(tag, scores + key * width));
-    highest_odd = hn::Max(highest_odd, hn::LoadU(tag, scores + (key + 1) * width));
-  }
-  if (key < keys) {
-    highest = hn::Max(highest, hn::LoadU(tag, scores + key * width));
-  }
-  highest = hn::Max(highest, highest_odd);
-
-  auto sum = hn::Zero(tag);
-  auto sum_odd = sum;
-  const auto exponentiate = [&](std::size_t row) HWY_ATTR {
-    float* at = scores + row * width;
-    const auto value = ExpOfNegative(hn::Sub(hn::LoadU(tag, at), highest));
-    hn::StoreU(value, tag, at);
-    return value;
-  };
-  for (key = 0; key + 2 <= keys; key += 2) {
-    sum = hn::Add(sum, exponentiate(key));
-    sum_odd = hn::Add(sum_odd, exponentiate(key + 1));
-  }
-  if (key < keys) {
-    sum = hn::Add(sum, exponentiate(key));
-  }
-  hn::StoreU(hn::Div(hn::Set(tag, 1.0F), hn::Add(sum, sum_odd)), tag, inverse_sums);
-}
-
-void SoftmaxColumns(float* scores, std::size_t keys, std::size_t width, float* inverse_sums) {
-  const std::size_t lanes = hn::Lanes(Full());
-  for (std::size_t column = 0; column < width; column += lanes) {
-    SoftmaxColumn(scores + column, keys, width, inverse_sums + column);
-  }
-}
-
-#undef DEFORMER_TURNS_VECTORS
-#define DEFORMER_TURNS_VECTORS (HWY_TARGET != HWY_SCALAR && !HWY_HAVE_SCALABLE)
-
-#if DEFORMER_TURNS_VECTORS
-/// Turns four rows so that vector c has, in its block b of four lanes, element 4 b + c of each row.
-HWY_INLINE void TurnFour(Vector (&rows)[4]) {
-  const Full tag;
-  const hn::Repartition<std::uint64_t, Full> pairs;
-  const auto low01 = hn::BitCast(pairs, hn::InterleaveLower(tag, rows[0], rows[1]));
-  const auto low23 = hn::BitCast(pairs, hn::InterleaveLower(tag, rows[2], rows[3]));
-  const auto high01 = hn::BitCast(pairs, hn::InterleaveUpper(tag, rows[0], rows[1]));
-  const auto high23 = hn::BitCast(pairs, hn::InterleaveUpper(tag, rows[2], rows[3]));
-  rows[0] = hn::BitCast(tag, hn::InterleaveLower(pairs, low01, low23));
-  rows[1] = hn::BitCast(tag, hn::InterleaveUpper(pairs, low01, low23));
-  rows[2] = hn::BitCast(tag, hn::InterleaveLower(pairs, high01, high23));
-  rows[3] = hn::BitCast(tag, hn::InterleaveUpper(pairs, high01, high23));
-}
-
-/// Turns a square of as many rows as a vector has lanes.
-HWY_INLINE void TurnSquare(Vector (&rows)[hn::MaxLanes(Full())]) {
-  const Full tag;
-  constexpr std::size_t kBlocks = hn::MaxLanes(Full()) / 4;
-  Vector turned[kBlocks][4];
-  for (std::size_t group = 0; group < kBlocks; ++group) {
-    for (std::size_t i = 0; i < 4; ++i) turned[group][i] = rows[4 * group + i];
-    TurnFour(turned[group]);
-  }
-  // Now a square of blocks in each of the four.
-  for (std::size_t c = 0; c < 4; ++c) {
-    if constexpr (kBlocks == 4) {
-      const auto even01 = hn::OddEvenBlocks(hn::SwapAdjacentBlocks(turned[1][c]), turned[0][c]);
-      const auto odd01 = hn::OddEvenBlocks(turned[1][c], hn::SwapAdjacentBlocks(turned[0][c]));
-      const auto even23 = hn::OddEvenBlocks(hn::SwapAdjacentBlocks(turned[3][c]), turned[2][c]);
-      const auto odd23 = hn::OddEvenBlocks(turned[3][c], hn::SwapAdjacentBlocks(turned[2][c]));
-      rows[c] = hn::ConcatLowerLower(tag, even23, even01);
-      rows[4 + c] = hn::ConcatLowerLower(tag, odd23, odd01);
-      rows[8 + c] = hn::ConcatUpperUpper(tag, even23, even01);
-      rows[12 + c] = hn::ConcatUpperUpper(tag, odd23, odd01);
-    } else if constexpr (kBlocks == 2) {
-      rows[c] = hn::ConcatLowerLower(tag, turned[1][c], turned[0][c]);
-      rows[4 + c] = hn::ConcatUpperUpper(tag, turned[1][c], turned[0][c]);
-    } else {
-      rows[c] = turned[0][c];
-    }
-  }
-}
-
-void AddTransposed(const float* rows, std::size_t stride, std::size_t queries, std::size_t keys,
-                   float* scores, std::size_t width) {
-  const Full tag;
-  constexpr std::size_t kLanes = hn::MaxLanes(Full());
-  for (std::size_t query = 0; query < queries; query += kLanes) {
-    const std::size_t exist = queries - query < kLanes ? queries - query : kLanes;
-    for (std::size_t key = 0; key < keys; key += kLanes) {
-      Vector square[kLanes];
-      for (std::size_t i = 0; i < kLanes; ++i) {
-        square[i] = i < exist ? hn::LoadU(tag, rows + (query + i) * stride + key) : hn::Zero(tag);
-      }
-      TurnSquare(square);
-      const std::size_t count = keys - key < kLanes ? keys - key : kLanes;
-      for (std::size_t i = 0; i < count; ++i) {
-        float* at = scores + (key + i) * width + query;
-        hn::StoreU(hn::Add(hn::LoadU(tag, at), square[i]), tag, at);
-      }
-    }
-  }
-}
-#else
-void AddTransposed(const float* rows, std::size_t stride, std::size_t queries, std::size_t keys,
-                   float* scores, std::size_t width) {
-  for (std::size_t query = 0; query < queries; ++query) {
+  for (std::size_t column = 0; column < width; column += hn::Lanes(tag)) {
+    auto most = hn::LoadU(tag, highest + column);
     for (std::size_t key = 0; key < keys; ++key) {
-      scores[key * width + query] += rows[query * stride + key];
+      most = hn::Max(most, hn::LoadU(tag, scores + key * width + column));
+    }
+    hn::StoreU(most, tag, highest + column);
+  }
+}
+
+/// kVectors of columns side by side: their chains of dependent operations overlap.
+template <std::size_t kVectors>
+void ExpOfColumns(float* scores, std::size_t keys, std::size_t width, const float* highest,
+                  float* sums) {
+  const Full tag;
+  const std::size_t lanes = hn::Lanes(tag);
+  Vector most[kVectors];
+  Vector sum[kVectors];
+  for (std::size_t v = 0; v < kVectors; ++v) {
+    most[v] = hn::LoadU(tag, highest + v * lanes);
+    sum[v] = hn::LoadU(tag, sums + v * lanes);
+  }
+  for (std::size_t key = 0; key < keys; ++key) {
+    float* at = scores + key * width;
+    for (std::size_t v = 0; v < kVectors; ++v) {
+      const auto value = ExpOfNegative(hn::Sub(hn::LoadU(tag, at + v * lanes), most[v]));
+      hn::StoreU(value, tag, at + v * lanes);
+      sum[v] = hn::Add(sum[v], value);
+    }
+  }
+  for (std::size_t v = 0; v < kVectors; ++v) {
+    hn::StoreU(sum[v], tag, sums + v * lanes);
+  }
+}
+
+void ExpColumns(float* scores, std::size_t keys, std::size_t width, const float* highest,
+                float* sums) {
+  const std::size_t lanes = hn::Lanes(Full());
+  std::size_t column = 0;
+  for (; column + 2 * lanes <= width; column += 2 * lanes) {
+    ExpOfColumns<2>(scores + column, keys, width, highest + column, sums + column);
+  }
+  if (column < width) {
+    ExpOfColumns<1>(scores + column, keys, width, highest + column, sums + column);
+  }
+}
+
+void PackRows(const float* rows, std::size_t stride, std::size_t count, std::size_t columns,
+              float* out, std::size_t out_stride) {
+  const Full tag;
+  const std::size_t lanes = hn::Lanes(tag);
+  const std::size_t whole = columns / lanes * lanes;
+  for (std::size_t row = 0; row < count; ++row) {
+    const float* from = rows + row * stride;
+    float* to = out + row * out_stride;
+    for (std::size_t column = 0; column < whole; column += lanes) {
+      hn::StoreU(hn::LoadU(tag, from + column), tag, to + column);
+    }
+    if (whole < columns) {
+      hn::StoreU(hn::MaskedLoad(hn::FirstN(tag, columns - whole), tag, from + whole), tag,
+                 to + whole);
     }
   }
 }
-#endif
+
+void StoreQuotients(const float* rows, std::size_t stride, std::size_t count, std::size_t columns,
+                    const float* divisors, float* out, std::size_t out_stride) {
+  const Full tag;
+  const std::size_t lanes = hn::Lanes(tag);
+  const std::size_t whole = columns / lanes * lanes;
+  for (std::size_t row = 0; row < count; ++row) {
+    const float factor = 1.0F / divisors[row];
+    const auto factors = hn::Set(tag, factor);
+    const float* from = rows + row * stride;
+    float* to = out + row * out_stride;
+    for (std::size_t column = 0; column < whole; column += lanes) {
+      hn::StoreU(hn::Mul(hn::LoadU(tag, from + column), factors), tag, to + column);
+    }
+    for (std::size_t column = whole; column < columns; ++column) {
+      to[column] = from[column] * factor;
+    }
+  }
+}
 
 /// Four accumulators: enough to hide an addition's latency.
 float Dot(const float* a, const float* b, std::size_t count) {
@@ -318,8 +288,10 @@ namespace {
 
 HWY_EXPORT(Normalise);
 HWY_EXPORT(EmbedRow);
-HWY_EXPORT(SoftmaxColumns);
-HWY_EXPORT(AddTransposed);
+HWY_EXPORT(HighestOfColumns);
+HWY_EXPORT(ExpColumns);
+HWY_EXPORT(PackRows);
+HWY_EXPORT(StoreQuotients);
 HWY_EXPORT(GeluErfRows);
 HWY_EXPORT(GeluTanhRows);
 HWY_EXPORT(Dot);
@@ -339,14 +311,27 @@ void embed_row(const float* word, const float* position, const float* type, std:
   HWY_DYNAMIC_DISPATCH(EmbedRow)(word, position, type, size(d), norm, out);
 }
 
-void softmax_columns(float* scores, std::int64_t keys, std::int64_t width, float* inverse_sums) {
-  HWY_DYNAMIC_DISPATCH(SoftmaxColumns)(scores, size(keys), size(width), inverse_sums);
+void highest_of_columns(const float* scores, std::int64_t keys, std::int64_t width,
+                        float* highest) {
+  HWY_DYNAMIC_DISPATCH(HighestOfColumns)(scores, size(keys), size(width), highest);
 }
 
-void add_transposed(const float* rows, std::int64_t stride, std::int64_t queries, std::int64_t keys,
-                    float* scores, std::int64_t width) {
-  HWY_DYNAMIC_DISPATCH(AddTransposed)
-  (rows, size(stride), size(queries), size(keys), scores, size(width));
+void exp_columns(float* scores, std::int64_t keys, std::int64_t width, const float* highest,
+                 float* sums) {
+  HWY_DYNAMIC_DISPATCH(ExpColumns)(scores, size(keys), size(width), highest, sums);
+}
+
+void pack_rows(const float* rows, std::int64_t stride, std::int64_t count, std::int64_t columns,
+               float* out, std::int64_t out_stride) {
+  HWY_DYNAMIC_DISPATCH(PackRows)
+  (rows, size(stride), size(count), size(columns), out, size(out_stride));
+}
+
+void store_quotients(const float* rows, std::int64_t stride, std::int64_t count,
+                     std::int64_t columns, const float* divisors, float* out,
+                     std::int64_t out_stride) {
+  HWY_DYNAMIC_DISPATCH(StoreQuotients)
+  (rows, size(stride), size(count), size(columns), divisors, out, size(out_stride));
 }
 
 void gelu_erf(float* x, std::int64_t rows, std::int64_t columns, std::int64_t stride) {

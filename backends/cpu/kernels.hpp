@@ -21,15 +21,24 @@ void normalise(float* x, std::int64_t rows, std::int64_t d, std::int64_t stride,
 void embed_row(const float* word, const float* position, const float* type, std::int64_t d,
                const Norm& norm, float* out);
 
-/// Softmax down the columns of scores [keys, width], without the division: entries become
-/// exp(score - column's maximum), `inverse_sums` [width] what they are to be multiplied by.
+/// Softmax down the columns of scores [keys, width], in steps that callers put between products.
 /// `width` is a multiple of the vector length (tiles.hpp).
-void softmax_columns(float* scores, std::int64_t keys, std::int64_t width, float* inverse_sums);
+/// highest [width] is raised to the columns' largest scores.
+void highest_of_columns(const float* scores, std::int64_t keys, std::int64_t width, float* highest);
+/// Scores become exp(score - highest), at least 2^-126, within 2e-7 + 8e-8 (highest - score) of it
+/// relatively; their sum is added to sums [width].
+void exp_columns(float* scores, std::int64_t keys, std::int64_t width, const float* highest,
+                 float* sums);
 
-/// scores [keys, width] += rows^T, rows [queries, keys] with `stride` floats between them, queries
-/// <= width. Whole vectors of a row are read, those beyond its keys are not used.
-void add_transposed(const float* rows, std::int64_t stride, std::int64_t queries, std::int64_t keys,
-                    float* scores, std::int64_t width);
+/// rows [count, columns], `stride` floats apart, to rows of whole vectors `out_stride` floats
+/// apart, zero beyond `columns`.
+void pack_rows(const float* rows, std::int64_t stride, std::int64_t count, std::int64_t columns,
+               float* out, std::int64_t out_stride);
+
+/// out [count, columns] = rows / divisors [count].
+void store_quotients(const float* rows, std::int64_t stride, std::int64_t count,
+                     std::int64_t columns, const float* divisors, float* out,
+                     std::int64_t out_stride);
 
 /// x <- GELU(x) for rows `stride` floats apart, in place: x Phi(x), or its tanh form
 /// (Hendrycks and Gimpel, arXiv 1606.08415). Absolute error below 5e-6 and 2e-6, below 5e-7 for

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "backends/cpu/kernels.hpp"
 #include "backends/cpu/pages.hpp"
+#include "backends/cpu/transpose.hpp"
 
 namespace deformer {
 namespace {
@@ -14,8 +14,9 @@ constexpr std::int64_t kChunkKeys = 512;
 
 }  // namespace
 
-RelativeScores::RelativeScores(const TileSet& set, std::int64_t d_head, std::int64_t longest)
-    : set_(set), d_head_(d_head), chunk_(std::min(longest, kChunkKeys)) {}
+RelativeScores::RelativeScores(const TileSet& set, std::int64_t d_head, std::int64_t longest,
+                               std::int64_t widest)
+    : set_(set), d_head_(d_head), chunk_(std::min(longest, kChunkKeys)), widest_(widest) {}
 
 /// A tile writes whole vectors from up to a tile's rows before its row's first key on.
 std::int64_t RelativeScores::row_floats() const {
@@ -23,7 +24,7 @@ std::int64_t RelativeScores::row_floats() const {
 }
 
 std::int64_t RelativeScores::scratch_floats() const {
-  return TileSet::kMostRows + (set_.panel_columns() + 1) * row_floats();
+  return TileSet::kMostRows + (widest_ + 1) * row_floats();
 }
 
 void RelativeScores::add_positions(const RelativeKeys& keys, const ScoreBlock& block,

@@ -43,7 +43,8 @@ struct ScoreBlock {
 
 class RelativeScores {
  public:
-  RelativeScores(const TileSet& set, std::int64_t d_head, std::int64_t longest);
+  RelativeScores(const TileSet& set, std::int64_t d_head, std::int64_t longest,
+                 std::int64_t widest);
 
   /// Floats of scratch memory that a thread needs.
   std::int64_t scratch_floats() const;
@@ -65,7 +66,8 @@ class RelativeScores {
 
   const TileSet& set_;
   std::int64_t d_head_;
-  std::int64_t chunk_;  ///< keys whose scores are made at a time
+  std::int64_t chunk_;   ///< keys whose scores are made at a time
+  std::int64_t widest_;  ///< queries of a block, at most
 };
 
 }  // namespace deformer

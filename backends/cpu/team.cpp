@@ -36,11 +36,34 @@ void bind_where_elsewhere(int processor) {
 
 }  // namespace
 
+void detail::TeamState::reset() {
+  ticket.store(0, std::memory_order_relaxed);
+  for (Drawn& drawn : own) {
+    drawn.pieces.store(0, std::memory_order_relaxed);
+  }
+}
+
+std::int64_t Worker::next_near(std::int64_t pieces) const {
+  for (int offset = 0; offset < count_; ++offset) {
+    const int owner = (index_ + offset) % count_;
+    const Share range = Worker(state_, owner, count_).share(pieces);
+    std::atomic<std::int64_t>& drawn = state_.own[static_cast<std::size_t>(owner)].pieces;
+    // Read first: whoever has nothing left to draw must not keep writing the others' counters.
+    if (drawn.load(std::memory_order_relaxed) < range.last - range.first) {
+      const std::int64_t piece = range.first + drawn.fetch_add(1, std::memory_order_relaxed);
+      if (piece < range.last) {
+        return piece;
+      }
+    }
+  }
+  return pieces;
+}
+
 void Worker::barrier() const {
   const std::uint32_t generation = state_.generation.load(std::memory_order_relaxed);
   if (state_.arrived.fetch_add(1, std::memory_order_acq_rel) + 1 == count_) {
     state_.arrived.store(0, std::memory_order_relaxed);
-    state_.ticket.store(0, std::memory_order_relaxed);
+    state_.reset();
     state_.generation.store(generation + 1, std::memory_order_release);
     return;
   }

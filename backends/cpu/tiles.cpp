@@ -19,6 +19,8 @@ namespace hn = hwy::HWY_NAMESPACE;
 using Tag = hn::ScalableTag<float>;
 using Vector = hn::Vec<Tag>;
 
+constexpr std::int64_t kLineFloats = 16;
+
 #define DEFORMER_UNROLL _Pragma("GCC unroll 16")
 
 #undef DEFORMER_REGISTERS
@@ -62,21 +64,25 @@ HWY_INLINE void Finish(const TileArgs& args, Vector (&sum)[kRows][kVectors]) {
   }
 }
 
-template <int kRows, int kVectors, bool kPrefetch>
+/// One loop with a countdown to the next prefetch: two loops, one in the other, kept their counters
+/// in memory (155 instead of 151 ms for bert-base's products at 320 rows, Sapphire Rapids).
+template <int kRows, int kVectors>
 HWY_INLINE void Accumulate(const TileArgs& args, Vector (&sum)[kRows][kVectors]) {
   const Tag tag;
   const std::size_t lanes = hn::Lanes(tag);
   const float* a = args.a;
   const float* b = args.b;
-  const float* prefetch = args.prefetch;
-  for (std::int64_t k = 0; k < args.k; ++k) {
+  const float* line = args.prefetch;
+  std::int64_t until = line == nullptr ? -1 : 1;  // steps left to the next prefetch; never
+  for (std::int64_t k = args.k; k > 0; --k) {
+    if (--until == 0) {
+      until = args.prefetch_every;
+      __builtin_prefetch(line, 0, 2);
+      line += kLineFloats;
+    }
     Vector columns[kVectors];
     DEFORMER_UNROLL for (int v = 0; v < kVectors; ++v) {
       columns[v] = hn::LoadU(tag, b + static_cast<std::size_t>(v) * lanes);
-    }
-    if constexpr (kPrefetch) {
-      __builtin_prefetch(prefetch, 0, 2);
-      prefetch += 16;
     }
     DEFORMER_UNROLL for (int row = 0; row < kRows; ++row) {
       const Vector broadcast = hn::Set(tag, a[row * args.a_row]);
@@ -90,7 +96,8 @@ HWY_INLINE void Accumulate(const TileArgs& args, Vector (&sum)[kRows][kVectors])
 }
 
 template <int kRows, int kVectors>
-void RunTile(const TileArgs& args) {
+void RunTile(const TileArgs& shared) {
+  const TileArgs args = shared;  // what is written to C can't change it, so no field is read twice
   const Tag tag;
   Vector sum[kRows][kVectors];
   DEFORMER_UNROLL for (int row = 0; row < kRows; ++row) {
@@ -98,11 +105,7 @@ void RunTile(const TileArgs& args) {
       sum[row][v] = hn::Zero(tag);
     }
   }
-  if (args.prefetch != nullptr) {
-    Accumulate<kRows, kVectors, true>(args, sum);
-  } else {
-    Accumulate<kRows, kVectors, false>(args, sum);
-  }
+  Accumulate<kRows, kVectors>(args, sum);
   Finish<kRows, kVectors>(args, sum);
 }
 

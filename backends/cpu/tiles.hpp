@@ -20,8 +20,10 @@ struct TileArgs {
   bool add = false;                  ///< C += A B; else C = A B
   const float* bias = nullptr;       ///< added to every row, after the product; may be null
   const float* row_scale = nullptr;  ///< multiplies row r by row_scale[r]; may be null
-  const float* prefetch = nullptr;   ///< k cache lines from here are fetched meanwhile; may be null
-  std::int64_t columns = 0;          ///< `partial` tiles only: columns that exist, < lanes
+  /// A cache line from here on is fetched every `prefetch_every` steps of k; may be null.
+  const float* prefetch = nullptr;
+  std::int64_t prefetch_every = 1;
+  std::int64_t columns = 0;  ///< `partial` tiles only: columns that exist, < lanes
 };
 
 using Tile = void (*)(const TileArgs&);

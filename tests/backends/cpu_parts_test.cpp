@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
+#include <limits>
 #include <random>
 #include <vector>
 
@@ -12,6 +14,9 @@
 #include "backends/cpu/kernels.hpp"
 #include "backends/cpu/linear.hpp"
 #include "backends/cpu/team.hpp"
+#include "backends/cpu/tiles.hpp"
+#include "backends/cpu/transpose.hpp"
+#include "tests/backends/targets.hpp"
 
 namespace deformer {
 namespace {
@@ -68,6 +73,52 @@ TEST(Arena, AnOutgrownBlockStaysReadableUntilTheNextRun) {
   EXPECT_NE(arena.acquire(), first);
 }
 
+/// How often each of `pieces` was drawn in each of `steps` steps, and by whom it was drawn last.
+struct Drawn {
+  std::vector<std::atomic<int>> times;
+  std::vector<int> by;
+};
+
+void draw_all(Team& team, std::int64_t pieces, int steps, Drawn& drawn) {
+  team.run([&](const Worker& worker) {
+    for (int step = 0; step < steps; ++step) {
+      for (std::int64_t piece; (piece = worker.next_near(pieces)) < pieces;) {
+        const auto at = static_cast<std::size_t>(piece);
+        drawn.times[at].fetch_add(1);
+        drawn.by[at] = worker.index();
+      }
+      worker.barrier();
+    }
+  });
+}
+
+TEST(Worker, DrawsEveryNearPieceOnceAStep) {
+  constexpr int kSteps = 50;
+  Team team(3, {});
+  for (const std::int64_t pieces : {0, 1, 2, 3, 4, 31, 100}) {
+    Drawn drawn{std::vector<std::atomic<int>>(static_cast<std::size_t>(pieces)),
+                std::vector<int>(static_cast<std::size_t>(pieces))};
+    draw_all(team, pieces, kSteps, drawn);
+    for (const auto& times : drawn.times) {
+      EXPECT_EQ(times.load(), kSteps) << pieces << " pieces";
+    }
+  }
+}
+
+TEST(Worker, DrawsFromItsOwnRangeFirstThenWhatOthersLeave) {
+  constexpr std::int64_t kPieces = 10;
+  Team team(2, {});
+  std::vector<std::int64_t> order;
+  team.run([&](const Worker& worker) {
+    if (worker.index() == 1) {  // the other one never draws
+      for (std::int64_t piece; (piece = worker.next_near(kPieces)) < kPieces;) {
+        order.push_back(piece);
+      }
+    }
+  });
+  EXPECT_EQ(order, (std::vector<std::int64_t>{5, 6, 7, 8, 9, 0, 1, 2, 3, 4}));
+}
+
 struct AttentionCase {
   std::vector<std::int64_t> cumulative;
   std::int64_t heads;
@@ -102,10 +153,10 @@ std::vector<float> plain_attention(const AttentionCase& c, const std::vector<flo
   return context;
 }
 
-void expect_attention(const AttentionCase& c) {
+void expect_attention(const AttentionCase& c, float scale = 0.7F, float tolerance = 2e-5F) {
   const std::int64_t d = c.heads * c.d_head;
   const std::int64_t rows = c.cumulative.back();
-  const auto qkv = noise(rows * row_stride(3 * d), 0.7F);
+  const auto qkv = noise(rows * row_stride(3 * d), scale);
   const auto expected = plain_attention(c, qkv);
   std::vector<float> found(static_cast<std::size_t>(rows * row_stride(d)), 99.0F);
   const Attention attention(c.cumulative, {}, c.heads, c.d_head, 3);
@@ -118,7 +169,7 @@ void expect_attention(const AttentionCase& c) {
     for (std::int64_t column = 0; column < row_stride(d); ++column) {
       const float value = found[static_cast<std::size_t>(row * row_stride(d) + column)];
       if (column < d) {
-        ASSERT_NEAR(value, expected[static_cast<std::size_t>(row * d + column)], 2e-5)
+        ASSERT_NEAR(value, expected[static_cast<std::size_t>(row * d + column)], tolerance)
             << row << ", " << column;
       } else {
         ASSERT_EQ(value, 99.0F) << "padding of row " << row;
@@ -128,13 +179,76 @@ void expect_attention(const AttentionCase& c) {
 }
 
 TEST(Attention, IsSoftmaxOfQueriesTimesKeysTimesValues) {
-  expect_attention({{0, 1, 27, 28, 61, 148}, 2, 64});
-  expect_attention({{0, 31, 63, 96, 121}, 3, 11});
-  expect_attention({{0, 25, 49}, 5, 9});
-  expect_attention({{0, 40}, 1, 45});
-  expect_attention({{0, 33}, 4, 1});
-  expect_attention({{0, 50, 100}, 2, 32});
-  expect_attention({{0, 49}, 2, 128});
+  on_every_target([] {
+    expect_attention({{0, 1, 27, 28, 61, 148}, 2, 64});
+    expect_attention({{0, 31, 63, 96, 121}, 3, 11});
+    expect_attention({{0, 25, 49}, 5, 9});
+    expect_attention({{0, 40}, 1, 45});
+    expect_attention({{0, 33}, 4, 1});
+    expect_attention({{0, 50, 100}, 2, 32});
+    expect_attention({{0, 49}, 2, 128});
+  });
+}
+
+TEST(Attention, OfSequencesLongerThanAChunkOfKeysIsTheSame) {
+  on_every_target([] {
+    expect_attention({{0, 97, 330}, 2, 16});
+    expect_attention({{0, 80, 193}, 1, 32});
+  });
+}
+
+/// Scores of some hundreds: their exponentials overflow unless the largest is subtracted.
+TEST(Attention, HoldsWhereScoresAreLarge) {
+  on_every_target([] { expect_attention({{0, 17, 130}, 2, 32}, 4.0F, 2e-3F); });
+}
+
+TEST(Transpose, TurnsRowsOfAnyShapeAndFillsWithZeros) {
+  on_every_target([] {
+    const std::int64_t lanes = tiles().lanes;
+    for (const std::int64_t columns : {1, 7, 16, 33, 64}) {
+      for (const std::int64_t rows : {1, 5, 16, 31, 64}) {
+        const std::int64_t width = (rows + lanes - 1) / lanes * lanes;
+        const std::int64_t stride = columns + 3;
+        const auto given = noise(rows * stride);
+        std::vector<float> turned(static_cast<std::size_t>(columns * width), 99.0F);
+        kernels::transpose(given.data(), stride, rows, columns, turned.data(), width);
+        for (std::int64_t row = 0; row < width; ++row) {
+          for (std::int64_t column = 0; column < columns; ++column) {
+            ASSERT_EQ(turned[static_cast<std::size_t>(column * width + row)],
+                      row < rows ? given[static_cast<std::size_t>(row * stride + column)] : 0.0F)
+                << rows << " x " << columns << " at " << row << ", " << column;
+          }
+        }
+      }
+    }
+  });
+}
+
+TEST(Softmax, ExponentialsAreWithinTheirStatedError) {
+  on_every_target([] {
+    constexpr std::int64_t kKeys = 4000;
+    const std::int64_t width = tiles().lanes * 3;
+    std::vector<float> scores(static_cast<std::size_t>(kKeys * width));
+    for (std::size_t i = 0; i < scores.size(); ++i) {
+      scores[i] = 5.0F - 87.0F * static_cast<float>(i) / static_cast<float>(scores.size());
+    }
+    const std::vector<float> given = scores;
+    const std::vector<float> highest(static_cast<std::size_t>(width), 5.0F);
+    std::vector<float> sums(static_cast<std::size_t>(width), 1.0F);
+    kernels::exp_columns(scores.data(), kKeys, width, highest.data(), sums.data());
+    double worst = 0.0;
+    std::vector<double> expected(static_cast<std::size_t>(width), 1.0);
+    for (std::size_t i = 0; i < scores.size(); ++i) {
+      const double exact = std::exp(static_cast<double>(given[i] - 5.0F));
+      const double stated = 2e-7 + 8e-8 * static_cast<double>(5.0F - given[i]);
+      worst = std::max(worst, std::abs(scores[i] / exact - 1.0) / stated);
+      expected[i % static_cast<std::size_t>(width)] += exact;
+    }
+    EXPECT_LT(worst, 1.0);
+    for (std::size_t column = 0; column < sums.size(); ++column) {
+      EXPECT_NEAR(sums[column] / expected[column], 1.0, 1e-5);
+    }
+  });
 }
 
 TEST(Softmax, SurvivesLargeScores) {
@@ -143,11 +257,15 @@ TEST(Softmax, SurvivesLargeScores) {
   for (std::size_t column = 0; column < kWidth; ++column) {
     scores[kWidth + column] = 3e4F;
   }
-  std::vector<float> inverse(kWidth);
-  kernels::softmax_columns(scores.data(), 3, kWidth, inverse.data());
+  std::vector<float> highest(kWidth, -std::numeric_limits<float>::infinity());
+  std::vector<float> sums(kWidth, 0.0F);
+  kernels::highest_of_columns(scores.data(), 3, kWidth, highest.data());
+  kernels::exp_columns(scores.data(), 3, kWidth, highest.data(), sums.data());
   for (std::size_t column = 0; column < kWidth; ++column) {
-    EXPECT_EQ(inverse[column], 1.0F);
-    EXPECT_EQ(scores[column], 0.0F);
+    EXPECT_EQ(highest[column], 3e4F);
+    EXPECT_EQ(sums[column], 1.0F);
+    EXPECT_LE(scores[column], 1.2e-38F);
+    EXPECT_GE(scores[column], 0.0F);
     EXPECT_EQ(scores[kWidth + column], 1.0F);
   }
 }

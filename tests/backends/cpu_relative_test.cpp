@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "backends/cpu/attention.hpp"
-#include "backends/cpu/kernels.hpp"
 #include "backends/cpu/linear.hpp"
+#include "backends/cpu/transpose.hpp"
 #include "tests/backends/targets.hpp"
 
 namespace deformer {

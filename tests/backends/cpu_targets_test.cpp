@@ -80,6 +80,7 @@ TEST(Targets, PanelsMultiplyOnEveryInstructionSet) {
     expect_panels({64, 100, Epilogue::bias_gelu_erf}, 19);
     expect_panels({64, 47, Epilogue::bias_gelu_tanh}, 200);
     expect_panels({1100, 17, Epilogue::residual}, 11);
+    expect_panels({65, 150, Epilogue::bias}, 301);  // rows enough for each thread to keep its own
   });
 }
 
