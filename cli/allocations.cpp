@@ -10,9 +10,11 @@ namespace {
 
 void* counted(std::size_t size, std::size_t alignment) {
   deformer::AllocationCount& count = deformer::allocation_count;
-  count.counted.store(true, std::memory_order_relaxed);
-  count.calls.fetch_add(1, std::memory_order_relaxed);
-  count.bytes.fetch_add(static_cast<std::int64_t>(size), std::memory_order_relaxed);
+  if (!count.counted.load(std::memory_order_relaxed)) {
+    count.counted.store(true, std::memory_order_relaxed);
+  }
+  count.calls.add(1);
+  count.bytes.add(static_cast<std::int64_t>(size));
   const std::size_t wanted = size == 0 ? 1 : size;
   void* memory = alignment == 0 ? std::malloc(wanted)
                                 : std::aligned_alloc(

@@ -17,15 +17,6 @@ constexpr double kConfirmingShare = 0.5;
 
 }  // namespace
 
-std::vector<std::int64_t> gate_looks(std::int64_t fewest, std::int64_t most) {
-  std::vector<std::int64_t> looks{most};
-  while (looks.back() / 2 >= std::max<std::int64_t>(fewest, 1)) {
-    looks.push_back(looks.back() / 2);
-  }
-  std::ranges::reverse(looks);
-  return looks;
-}
-
 GateClock::GateClock(double limit_s, std::int64_t fewest_pairs)
     : limit_s_(limit_s), fewest_pairs_(fewest_pairs) {}
 

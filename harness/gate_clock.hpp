@@ -6,12 +6,9 @@
 #include <vector>
 
 #include "harness/gate_pair.hpp"
+#include "profilers/gate_looks.hpp"
 
 namespace deformer {
-
-/// Looks at K, K/2, K/4 ... pairs, not below `fewest`, where K = `most` fit the time: each look
-/// costs certainty, so they are few. Ascending; K alone when K is below `fewest`.
-std::vector<std::int64_t> gate_looks(std::int64_t fewest, std::int64_t most);
 
 class GateClock {
  public:

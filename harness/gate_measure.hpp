@@ -18,6 +18,7 @@
 #include <nlohmann/json.hpp>
 
 #include "harness/gate_pair.hpp"
+#include "profilers/gate_looks.hpp"
 
 namespace deformer {
 
@@ -42,7 +43,7 @@ class GateJudge {
 struct GateMeasureOptions {
   PairSetting setting;
   double max_time_s = 60;  ///< a point; starting processes is inside, the first pair is not
-  std::int64_t fewest_pairs = 8;
+  std::int64_t fewest_pairs = kFewestGatePairs;
   std::int64_t pairs = 0;  ///< a fixed number, whatever the judge says; 0: until decided
   std::filesystem::path out;
   std::vector<std::string> command;

@@ -127,9 +127,9 @@ void WorkerGroup::settle() {
 ordered_json WorkerGroup::exact_json(Runner& runner) {
   const PlanCost cost = plan_cost(group_.config, runner.planned->point);
   const SessionMemory memory = runner.session().memory();
-  const std::int64_t calls = allocation_count.calls;
+  const std::int64_t calls = allocation_count.calls.load();
   team_.run_on(0, [&](int) { runner.instances.front().forward(); });
-  const std::int64_t allocations = allocation_count.calls - calls;
+  const std::int64_t allocations = allocation_count.calls.load() - calls;
   const std::optional<std::int64_t> executed = runner.session().flops_executed();
   return {{"flops", cost.total.flops()},
           {"flops_executed", executed ? ordered_json(*executed) : ordered_json(nullptr)},
@@ -173,14 +173,14 @@ ordered_json WorkerGroup::measure(std::int64_t rounds) {
   std::vector<char> disturbed;
   disturbed.reserve(static_cast<std::size_t>(rounds));
   meter_.wake();  // the other side has computed meanwhile
-  const std::int64_t calls = allocation_count.calls;
+  const std::int64_t calls = allocation_count.calls.load();
   const std::int64_t begin_ns = now_ns();
   for (std::int64_t i = 0; i < rounds; ++i) {
     meter_.round();
     disturbed.push_back(meter_.last_disturbed() ? 1 : 0);
   }
   const std::int64_t end_ns = now_ns();
-  const std::int64_t allocations = allocation_count.calls - calls;
+  const std::int64_t allocations = allocation_count.calls.load() - calls;
   const Point& point = group_.points.front().point;
   if (point.threads * point.instances > 1) {
     while (now_ns() - end_ns < kTeamFallsAsleepNs) {

@@ -17,10 +17,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// Deeper than any field of ours; keeps all that walks a value recursively from running out of
-// stack.
-constexpr std::size_t kMaxDepth = 64;
-
 /// Builds the value from the parser's events. The library's own builder appends to each object
 /// member by member: it looks every new name up among those before it (quadratic in a hostile
 /// object) and grows as it goes, which costs most of the time of reading a long file and a third

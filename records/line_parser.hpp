@@ -1,6 +1,7 @@
 #pragma once
 /// One line of text to one JSON object. Internal to records/.
 
+#include <cstddef>
 #include <stdexcept>
 #include <string_view>
 
@@ -13,6 +14,10 @@ class NotAnObject : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
+
+// Deeper than any field of ours; keeps all that walks a value recursively from running out of
+// stack.
+inline constexpr std::size_t kMaxDepth = 64;
 
 /// Stricter than JSON where leniency would hide damage: no byte-order mark, no NUL, no name twice
 /// in an object, at most 64 levels. In time and memory that grow with the length of the text only.

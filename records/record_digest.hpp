@@ -58,8 +58,10 @@ struct DigestedFile {
 };
 
 /// Reads and checks every line as read_run_file does, in memory that grows with the digests only.
-/// @throws BadInput as read_run_file.
-DigestedFile digest_run_file(const std::filesystem::path& path, const Digester& digester);
+/// Of a record the digester sees the top-level fields that are `wanted`, arrays in them empty; now
+/// and then more of it. @throws BadInput as read_run_file.
+DigestedFile digest_run_file(const std::filesystem::path& path,
+                             const std::vector<std::string>& wanted, const Digester& digester);
 
 /// The lines at these places, in this order. @throws BadInput when the file has changed since.
 void read_lines_at(const SourceFile& file, const std::vector<RecordPlace>& places,
@@ -74,7 +76,9 @@ struct RecordIdentity {
   std::string run;
 };
 
+/// Reads kIdentityFields of the record.
 RecordIdentity identity_of(const nlohmann::ordered_json& record);
+inline constexpr const char* kIdentityFields[] = {"run", "key", "set", "injected", "speedup"};
 
 /// What of a file decides which of its records are shown.
 struct MergeInput {

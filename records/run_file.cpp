@@ -75,8 +75,11 @@ class TrailingSet {
 
 class Reader {
  public:
-  Reader(int descriptor, const std::filesystem::path& path, Digester digester = {})
-      : name_(path.string()), lines_(descriptor, name_), batch_(name_, std::move(digester)) {
+  Reader(int descriptor, const std::filesystem::path& path, Digester digester = {},
+         std::vector<std::string> wanted = {})
+      : name_(path.string()),
+        lines_(descriptor, name_),
+        batch_(name_, std::move(digester), std::move(wanted)) {
     file_.path = path;
   }
 
@@ -97,7 +100,7 @@ class Reader {
 
  private:
   void take(LineBatch::Entry& entry) {
-    file_.good_bytes = entry.offset + static_cast<std::int64_t>(entry.text.size()) + 1;
+    file_.good_bytes = entry.offset + static_cast<std::int64_t>(entry.length) + 1;
     Json& json = entry.line.json;
     if (entry.line.type == LineType::record) {
       tail_.see_record(json, entry);
@@ -244,9 +247,10 @@ RunFile read_run_file(const std::filesystem::path& path) {
   return read_open_run_file(file.descriptor(), path);
 }
 
-DigestedFile digest_run_file(const std::filesystem::path& path, const Digester& digester) {
+DigestedFile digest_run_file(const std::filesystem::path& path,
+                             const std::vector<std::string>& wanted, const Digester& digester) {
   auto source = std::make_shared<const SourceFile>(path);
-  Reader reader(source->descriptor(), path, digester);
+  Reader reader(source->descriptor(), path, digester, wanted);
   RunFile read = reader.read();
   return {path, std::move(source), std::move(read.runs), reader.take_digests(),
           std::move(read.torn_tail)};

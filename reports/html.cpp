@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <span>
 #include <unordered_map>
 
 #include "profilers/statistics.hpp"
@@ -21,24 +22,39 @@ Json number_or_null(const Json& record, std::string_view path) {
   return value ? Json(*value) : Json(nullptr);
 }
 
+struct LabelPart {
+  const char* path;
+  const char* prefix;
+};
+constexpr LabelPart kLengthsAndBatch[] = {
+    {"point.task", " "}, {"point.question", " q"}, {"point.passage", " p"}, {"point.batch", " b"}};
+constexpr LabelPart kRest[] = {
+    {"point.r", " r"},      {"point.c", " c"},        {"point.order", " "},
+    {"point.lengths", " "}, {"point.text", " text "}, {"point.backend", " "},
+    {"point.dtype", " "},   {"point.threads", " t"},  {"point.instances", " i"}};
+
+std::string label_of(const Json& record, std::span<const LabelPart> parts) {
+  std::string label;
+  for (const LabelPart& part : parts)
+    if (const auto text = text_field(record, part.path)) label += part.prefix + *text;
+  return label;
+}
+
 /// The shape that the variants and splits of a group share, for people.
 std::string group_label(const Json& record) {
-  std::string label = text_field(record, "point.model").value_or("?");
-  for (const auto& [path, prefix] : {std::pair{"point.task", " "},
-                                     {"point.question", " q"},
-                                     {"point.passage", " p"},
-                                     {"point.batch", " b"},
-                                     {"point.r", " r"},
-                                     {"point.c", " c"},
-                                     {"point.order", " "},
-                                     {"point.lengths", " "},
-                                     {"point.text", " text "},
-                                     {"point.backend", " "},
-                                     {"point.dtype", " "},
-                                     {"point.threads", " t"},
-                                     {"point.instances", " i"}}) {
-    if (const auto text = text_field(record, path)) label += prefix + *text;
-  }
+  return text_field(record, "point.model").value_or("?") + label_of(record, kLengthsAndBatch) +
+         label_of(record, kRest);
+}
+
+/// What one line of latency over lengths or batches shares.
+std::string line_label(const Json& record) {
+  return text_field(record, "point.model").value_or("?") + label_of(record, kRest);
+}
+
+/// How the passages are stored, which tells two cached points of one split apart.
+std::string storage_label(const Json& record) {
+  std::string label = text_field(record, "point.cache_dtype").value_or("");
+  if (const auto place = text_field(record, "point.cache_at")) label += " " + *place;
   return label;
 }
 
@@ -214,7 +230,8 @@ void HtmlPage::add_drawn(const RecordRow& row) {
 void HtmlPage::add_detail(const Json& record) {
   Json point{{"name", text_field(record, "name").value_or("?")},
              {"group", group_label(record)},
-             {"model", text_field(record, "point.model").value_or("?")},
+             {"line", line_label(record)},
+             {"storage", storage_label(record)},
              {"variant", text_field(record, "point.variant").value_or("?")},
              {"ok", text_field(record, "status") == "ok"}};
   for (const auto& [name, path] : {std::pair{"k", "point.split"},

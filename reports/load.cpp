@@ -66,11 +66,12 @@ LoadedRows load_rows(const std::vector<std::string>& paths, bool allow_mixed, co
   std::vector<DigestedFile> files;
   std::vector<MergeInput> inputs;
   for (const std::string& path : paths) {
-    files.push_back(digest_run_file(path, [&needs](const Json& record, RecordPlace place) {
-      auto row = std::make_unique<RecordRow>(make_row(record, needs));
-      row->place = place;
-      return row;
-    }));
+    files.push_back(
+        digest_run_file(path, row_fields(), [&needs](const Json& record, RecordPlace place) {
+          auto row = std::make_unique<RecordRow>(make_row(record, needs));
+          row->place = place;
+          return row;
+        }));
     if (!files.back().torn_tail.empty()) warn(files.back().torn_tail);
   }
   std::unordered_set<std::string> seen;

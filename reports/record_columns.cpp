@@ -252,6 +252,15 @@ void RecordRow::set_cell(std::size_t column, Cell cell) {
   if (slot >= 0 && !cells.empty()) cells[static_cast<std::size_t>(slot)] = std::move(cell);
 }
 
+std::vector<std::string> row_fields() {
+  std::vector<std::string> fields(std::begin(kIdentityFields), std::end(kIdentityFields));
+  for (const char* name : {"group", "name", "point", "status", "reason", "reproduce", "time",
+                           "cost", "achieved", "throughput", "memory", "parity"}) {
+    fields.emplace_back(name);
+  }
+  return fields;
+}
+
 RecordRow make_row(const Json& record, const RowNeeds& needs) {
   RecordRow row;
   row.identity = identity_of(record);

@@ -86,6 +86,9 @@ struct RowNeeds {
 /// The slots of the columns marked.
 std::shared_ptr<const std::vector<std::int16_t>> column_slots(const std::vector<bool>& wanted);
 
+/// The top-level fields of a record that make_row reads; of none an array.
+std::vector<std::string> row_fields();
+
 /// Missing and mistyped fields leave empty cells; no record makes it throw.
 RecordRow make_row(const nlohmann::ordered_json& record, const RowNeeds& needs);
 

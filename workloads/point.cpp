@@ -1,4 +1,5 @@
 #include "workloads/point.hpp"
+#include "workloads/canonical_point.hpp"
 
 #include <array>
 #include <limits>
@@ -7,7 +8,6 @@
 #include <fmt/format.h>
 
 #include "model/error.hpp"
-#include "model/sha256.hpp"
 
 namespace deformer {
 namespace {
@@ -55,7 +55,7 @@ auto word_of(const json& point, const std::string& field, std::string_view expec
 }
 
 std::string digest(const json& point) {
-  return sha256_hex(point.dump()).substr(0, 16);
+  return point_key_of(point.dump());
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "profilers/gate_looks.hpp"
 #include "reports/gate/observations.hpp"
 #include "reports/gate/rules.hpp"
 #include "reports/table.hpp"
@@ -18,7 +19,7 @@ struct ReplayPlan {
   std::int64_t fresh = 10;  ///< pairs that confirm a suspicion, at most; 0: it is called at once
   /// As `gate measure` does: looks after this many pairs at the earliest and ends when it is
   /// decided. 0: one look, when all pairs are there.
-  std::int64_t first_look = 6;
+  std::int64_t first_look = kFewestGatePairs;
   std::int64_t rounds = 0;  ///< of each process, the first so many; 0: all
   double inject = 0;        ///< 0.03: head takes 1.03 times as long at one point of each gate
   std::uint64_t seed = 1;

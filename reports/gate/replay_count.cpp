@@ -46,15 +46,6 @@ Said by_threshold(const Pooled& times, double most) {
   return ratio > most ? Said::slower : ratio < 1 / most ? Said::faster : Said::nothing;
 }
 
-/// The last when all pairs are there, each before it at half as many, as `gate measure` looks.
-std::vector<std::int64_t> looks_of(std::int64_t first, std::int64_t most) {
-  std::vector<std::int64_t> looks = {most};
-  while (first > 0 && looks.front() / 2 >= first) {
-    looks.insert(looks.begin(), looks.front() / 2);
-  }
-  return looks;
-}
-
 struct Seen {
   bool decided = true, suspected = false;
 };
@@ -84,7 +75,9 @@ std::vector<ReplayCount> no_counts() {
 }
 
 void ReplayCounter::judge_ours(Draw& draw, GateRules rules) {
-  const std::vector<std::int64_t> looks = looks_of(plan_.first_look, plan_.processes);
+  const std::vector<std::int64_t> looks = plan_.first_look > 0
+                                              ? gate_looks(plan_.first_look, plan_.processes)
+                                              : std::vector{plan_.processes};
   rules.looks = static_cast<int>(looks.size());
   std::int64_t drawn = 0;
   for (const std::int64_t look : looks) {

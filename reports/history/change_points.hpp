@@ -17,8 +17,11 @@
 /// PELT alone takes an outlier for two changes; E-divisive alone is quadratic, or blind to a level
 /// that comes and goes.
 ///
-/// Measured at alpha 1 %: of 1000 series of normal noise 1.2 % show a change, of Student's with 2
-/// degrees of freedom (which has no variance) 2.4 %.
+/// Measured at the default alpha, 0.1 %: of 20 000 series of noise (20 to 199 values) a change is
+/// seen in 0.17 % of normal ones, 0.14 % of lognormal ones, 0.10 % where a value is the median of
+/// nine rounds with outliers, 0.25 % of Student's with 2 degrees of freedom. At alpha 1 %: of 1000
+/// series of normal noise 1.2 % show a change, of Student's with 2 degrees of freedom (which has no
+/// variance) 2.4 %.
 ///
 /// What the test rests on is that without a change the order of runs says nothing. A machine that
 /// drifts for days breaks that, and is reported: it did change.

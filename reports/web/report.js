@@ -44,13 +44,27 @@
   const colour = (i) => palette[i % palette.length];
   const charts = {};
   const milliseconds = (ns) => ns / 1e6;
-  const label = (p) => p.variant + (p.k === null ? "" : " k" + p.k);
+  // Passages stored in several ways are told apart only where there are several.
+  const stored = new Set(points.filter((p) => p.storage).map((p) => p.storage)).size > 1;
+  const kind = (p) => p.variant + (stored && p.storage ? " " + p.storage : "");
+  const label = (p) => kind(p) + (p.k === null ? "" : " k" + p.k);
+  // One hue for each k, which decomposed (dashed) and cached share: any number of k can be told apart.
+  const hues = (list) => {
+    const ks = [...new Set(list.map((p) => p.k).filter((k) => k !== null))].sort((a, b) => a - b);
+    return (p) => p.k === null ? style().text : `hsl(${ks.length < 2 ? 215 : 215 - 215 * ks.indexOf(p.k) / (ks.length - 1)} 75% 52%)`;
+  };
+  // Bars side by side, each with its name: as high as they are many.
+  const bars = (id, rows, datasets, title) => {
+    document.getElementById(id).parentElement.style.height = Math.max(300, 110 + 22 * rows.length) + "px";
+    draw(id, { type: "bar", data: { labels: rows.map(label), datasets }, options: { indexAxis: "y", scales: {
+      x: { stacked: true, title: { text: title } }, y: { stacked: true, ticks: { autoSkip: false } } } } });
+  };
 
   // Draws the 95 % interval of every point that has one (fields lo and hi of its data).
   const intervals = {
     id: "intervals",
     afterDatasetsDraw(chart) {
-      const { ctx, scales } = chart;
+      const { ctx, scales, chartArea } = chart;
       chart.data.datasets.forEach((set, i) => {
         if (!chart.isDatasetVisible(i)) return;
         chart.getDatasetMeta(i).data.forEach((element, j) => {
@@ -58,6 +72,9 @@
           if (!d || typeof d !== "object" || d.lo == null || d.hi == null) return;
           const low = scales.y.getPixelForValue(d.lo), high = scales.y.getPixelForValue(d.hi);
           ctx.save();
+          ctx.beginPath();
+          ctx.rect(chartArea.left - 5, chartArea.top, chartArea.width + 10, chartArea.height);
+          ctx.clip();
           ctx.strokeStyle = set.borderColor;
           ctx.beginPath();
           ctx.moveTo(element.x, low); ctx.lineTo(element.x, high);
@@ -79,7 +96,7 @@
     if (empty) return;
     const { text, line } = style();
     config.options = Object.assign({ responsive: true, maintainAspectRatio: false, animation: false }, config.options);
-    config.options.plugins = Object.assign({ legend: { labels: { color: text, boxWidth: 14 } } }, config.options.plugins);
+    config.options.plugins = Object.assign({ legend: { labels: { color: text, boxWidth: 12, padding: 7, font: { size: 11 } } } }, config.options.plugins);
     for (const scale of Object.values(config.options.scales || {})) {
       scale.ticks = Object.assign({ color: text }, scale.ticks);
       scale.grid = { color: line };
@@ -88,19 +105,24 @@
     config.plugins = [intervals];
     charts[id] = new Chart(document.getElementById(id), config);
   };
-  // The scale must hold the ends of the intervals, which the library does not see.
-  const highest = (sets) => Math.max(0, ...sets.flatMap((set) => set.data.map((d) => (d.hi == null ? d.y : d.hi))));
+  // The scale must hold the ends of the intervals, which the library does not see; but one that is
+  // far wider than all that was measured would flatten every line: it leaves the chart.
+  const highest = (sets) => {
+    const measured = Math.max(0, ...sets.flatMap((set) => set.data.map((d) => d.y)));
+    const ends = Math.max(0, ...sets.flatMap((set) => set.data.map((d) => (d.hi == null ? d.y : d.hi))));
+    return Math.min(ends, 1.3 * measured);
+  };
   const linear = (title, extra) => Object.assign({ type: "linear", title: { text: title } }, extra);
   const sortedBy = (list, key) => list.slice().sort((a, b) => a[key] - b[key]);
 
   const drawSplit = (group) => {
     const sets = [];
-    ["decomposed", "cached"].forEach((variant, i) => {
-      const list = sortedBy(group.filter((p) => p.variant === variant && p.speedup !== null), "k");
-      if (!list.length) return;
-      sets.push({ label: variant + ", measured", borderColor: colour(i), backgroundColor: colour(i), showLine: true,
+    const measured = group.filter((p) => p.speedup !== null);
+    [...new Set(measured.map(kind))].forEach((name, i) => {
+      const list = sortedBy(measured.filter((p) => kind(p) === name), "k");
+      sets.push({ label: name + ", measured", borderColor: colour(i), backgroundColor: colour(i), showLine: true,
         data: list.map((p) => ({ x: p.k, y: p.speedup, lo: p.slow, hi: p.shigh })) });
-      sets.push({ label: variant + ", FLOPs", borderColor: colour(i), backgroundColor: "transparent", borderDash: [6, 4],
+      sets.push({ label: name + ", FLOPs", borderColor: colour(i), backgroundColor: "transparent", borderDash: [6, 4],
         pointRadius: 2, showLine: true, data: list.filter((p) => p.flops !== null).map((p) => ({ x: p.k, y: p.flops })) });
     });
     if (!sets.length) return draw("split", null, "no speedup was measured at this shape");
@@ -114,23 +136,24 @@
     if (!rows.length) return draw("phases", null, "no phases were recorded at this shape");
     const names = [];
     // encode(joint,9..12) and encode(joint,0..12) are one kind of phase
-    const kind = (name) => name.replace(/,\d+\.\.\d+/, "");
-    for (const p of rows) for (const [name] of p.phases) if (!names.includes(kind(name))) names.push(kind(name));
-    draw("phases", { type: "bar", data: { labels: rows.map(label), datasets: names.map((name, i) => ({
-      label: name, backgroundColor: colour(i),
-      data: rows.map((p) => milliseconds(p.phases.filter((f) => kind(f[0]) === name).reduce((sum, f) => sum + (f[1] || 0), 0))) })) },
-      options: { indexAxis: "y", scales: { x: { stacked: true, title: { text: "median, ms" } }, y: { stacked: true } } } });
+    const phase = (name) => name.replace(/,\d+\.\.\d+/, "");
+    for (const p of rows) for (const [name] of p.phases) if (!names.includes(phase(name))) names.push(phase(name));
+    bars("phases", rows, names.map((name, i) => ({ label: name, backgroundColor: colour(i),
+      data: rows.map((p) => milliseconds(p.phases.filter((f) => phase(f[0]) === name).reduce((sum, f) => sum + (f[1] || 0), 0))) })), "median, ms");
   };
 
   // Lines of latency over one axis, everything else as in the shape chosen.
   const drawLatency = (id, all, first, axis, title) => {
-    const same = (p) => p.model === first.model && ["q", "p", "b"].every((f) => axis.fields.includes(f) || p[f] === first[f]);
-    const series = {};
-    for (const p of all.filter(same)) (series[label(p)] = series[label(p)] || []).push({ x: axis.of(p), y: milliseconds(p.median), lo: milliseconds(p.low), hi: milliseconds(p.high) });
-    const sets = Object.entries(series).map(([name, list], i) => ({ label: name, showLine: true, borderColor: colour(i), backgroundColor: colour(i), data: sortedBy(list, "x") }));
+    const same = (p) => p.line === first.line && ["q", "p", "b"].every((f) => axis.fields.includes(f) || p[f] === first[f]);
+    const list = all.filter(same), hue = hues(list), series = {};
+    for (const p of list) (series[label(p)] = series[label(p)] || []).push({ p, x: axis.of(p), y: milliseconds(p.median), lo: milliseconds(p.low), hi: milliseconds(p.high) });
+    const sets = Object.entries(series).map(([name, data]) => ({ label: name, showLine: true, borderColor: hue(data[0].p), pointRadius: 2.5,
+      backgroundColor: data[0].p.variant === "decomposed" ? "transparent" : hue(data[0].p),
+      borderWidth: 2, borderDash: data[0].p.variant === "decomposed" ? [5, 4] : [], data: sortedBy(data, "x") }));
     const varies = new Set(sets.flatMap((s) => s.data.map((d) => d.x))).size > 1;
     if (!varies) return draw(id, null, "one " + title + " only was measured with the rest as in this shape");
-    draw(id, { type: "scatter", data: { datasets: sets }, options: { scales: { x: linear(title), y: linear("median, ms", { beginAtZero: true, suggestedMax: highest(sets) }) } } });
+    draw(id, { type: "scatter", data: { datasets: sets }, options: { scales: { x: linear(title, { ticks: { precision: 0 } }), y: linear("median, ms", { beginAtZero: true, suggestedMax: highest(sets) }) } } },
+      "bars: 95 % interval, cut where it leaves the chart; dashed: decomposed");
   };
 
   const drawRoofline = (group) => {
@@ -138,7 +161,8 @@
     if (!rows.length || !data.roofs.length) return draw("roofline", null, "no roofs were measured with these runs");
     const xs = rows.map((p) => p.intensity);
     const left = Math.min(...xs) / 4, right = Math.max(...xs) * 4;
-    const sets = rows.map((p, i) => ({ label: label(p), borderColor: colour(i), backgroundColor: colour(i), pointRadius: 5, data: [{ x: p.intensity, y: p.gflops }] }));
+    const hue = hues(rows);
+    const sets = rows.map((p) => ({ label: label(p), borderColor: hue(p), backgroundColor: p.variant === "decomposed" ? "transparent" : hue(p), borderWidth: 2, pointRadius: 5, data: [{ x: p.intensity, y: p.gflops }] }));
     for (const roof of data.roofs) {
       const ridge = roof.gflops / roof.gb_per_s;
       const line = [left, Math.min(Math.max(ridge, left), right), right].map((x) => ({ x, y: Math.min(roof.gflops, x * roof.gb_per_s) }));
@@ -146,14 +170,14 @@
     }
     draw("roofline", { type: "scatter", data: { datasets: sets }, options: { scales: {
       x: { type: "logarithmic", title: { text: "FLOP per byte of weights and stored passages" } },
-      y: { type: "logarithmic", title: { text: "GFLOP/s" } } } } });
+      y: { type: "logarithmic", title: { text: "GFLOP/s" } } } } },
+      "hollow: decomposed; a point lies above the slope where weights stay in the processor's cache");
   };
 
   const drawMemory = (group) => {
     const parts = [["weights", "packed weights"], ["pool", "pools of the set"], ["peak", "activations"]].filter(([f]) => group.some((p) => p[f] !== null));
     if (!parts.length) return draw("memory", null, "no memory was recorded at this shape");
-    draw("memory", { type: "bar", data: { labels: group.map(label), datasets: parts.map(([f, name], i) => ({ label: name, backgroundColor: colour(i), data: group.map((p) => (p[f] || 0) / 1e6) })) },
-      options: { indexAxis: "y", scales: { x: { stacked: true, title: { text: "MB" } }, y: { stacked: true } } } });
+    bars("memory", group, parts.map(([f, name], i) => ({ label: name, backgroundColor: colour(i), data: group.map((p) => (p[f] || 0) / 1e6) })), "MB");
   };
 
   const select = document.getElementById("group");

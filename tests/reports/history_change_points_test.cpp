@@ -5,7 +5,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <iostream>
 #include <limits>
 #include <numeric>
 #include <random>
@@ -191,6 +193,50 @@ TEST(ChangePoints, NoiseShowsAChangeNoMoreOftenThanAllowed) {
   // spans that are tested were chosen with the outliers in sight.
   EXPECT_LE(normal, 20);
   EXPECT_LE(heavy, 40);
+}
+
+/// Series of noise in which the default options see a change.
+template <typename Draw>
+int false_alarms(int trials, Draw draw) {
+  int alarms = 0;
+  for (int trial = 0; trial < trials; ++trial) {
+    std::vector<double> values(static_cast<std::size_t>(20 + trial % 180));
+    for (double& value : values) value = draw();
+    alarms += change_points(values).empty() ? 0 : 1;
+  }
+  return alarms;
+}
+
+/// As an A/A series of a point is: medians of nine rounds with 1 % of noise, one in 20 half as slow
+/// again.
+double median_of_nine(std::mt19937_64& random) {
+  std::normal_distribution<double> normal;
+  std::array<double, 9> rounds{};
+  for (double& round : rounds) {
+    round = std::exp(0.01 * normal(random)) * (random() % 20 == 0 ? 1.5 : 1);
+  }
+  std::ranges::sort(rounds);
+  return rounds[4];
+}
+
+TEST(ChangePointsLong, ByDefaultOneOrTwoSeriesOfNoiseInAThousandShowAChange) {
+  constexpr int kTrials = 20'000;
+  std::mt19937_64 random(5);
+  std::normal_distribution<double> normal;
+  std::lognormal_distribution<double> skewed(0, 0.5);
+  std::student_t_distribution<double> heavy(2);
+  const int of_normal = false_alarms(kTrials, [&] { return normal(random); });
+  const int of_skewed = false_alarms(kTrials, [&] { return skewed(random); });
+  const int of_medians = false_alarms(kTrials, [&] { return median_of_nine(random); });
+  const int of_heavy = false_alarms(kTrials, [&] { return heavy(random); });
+  std::cout << "changes seen in " << kTrials << " series: normal " << of_normal << ", lognormal "
+            << of_skewed << ", medians of rounds " << of_medians << ", Student's with 2 degrees "
+            << of_heavy << '\n';
+  // 0.1 % would be 20. More than 55 at a true 0.2 % would happen once in a hundred times.
+  EXPECT_LE(of_normal, 55);
+  EXPECT_LE(of_skewed, 55);
+  EXPECT_LE(of_medians, 55);
+  EXPECT_LE(of_heavy, 80);
 }
 
 TEST(ChangePoints, FivePercentIsFoundInOnePercentOfNoiseWithinFourRuns) {
