@@ -121,6 +121,9 @@ class Session {
   virtual SessionMemory memory() const = 0;
   /// FLOPs actually issued by one forward (padding of tiles included) if known, else nullopt.
   virtual std::optional<std::int64_t> flops_executed() const { return std::nullopt; }
+  /// What one forward sets going, each at a cost of its own: kernels on a device, parallel regions
+  /// on the host's processors. nullopt where a backend doesn't count.
+  virtual std::optional<std::int64_t> launches() const { return std::nullopt; }
 };
 
 class Model {

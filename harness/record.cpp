@@ -156,11 +156,13 @@ ordered_json throughput_json(const Point& point, const ordered_json& median_ns) 
           {"tokens_per_s", per_second(tokens, point, median_ns)}};
 }
 
-ordered_json memory_json(const SessionMemory& session, const SetMemory& set) {
+ordered_json memory_json(const SessionMemory& session, std::optional<std::int64_t> launches,
+                         const SetMemory& set) {
   return {{"peak_bytes", session.peak_bytes},       {"requested_bytes", session.requested_bytes},
           {"rss_peak_bytes", rss_peak_bytes()},     {"rss_anon_bytes", set.rss_anon_bytes},
           {"huge_page_bytes", set.huge_page_bytes}, {"weights_bytes", set.weights_bytes},
-          {"pool_bytes", set.pool_bytes},           {"planned_bytes", set.planned_bytes}};
+          {"pool_bytes", set.pool_bytes},           {"planned_bytes", set.planned_bytes},
+          {"launches", or_null(launches)}};
 }
 
 ordered_json engines_json(const std::vector<std::pair<std::string, std::string>>& engines) {
@@ -320,7 +322,8 @@ ordered_json measured_record(const PlannedGroup& group, const Runner& runner, co
   if (!context.device.is_null()) {
     record["device"] = context.device;
   }
-  record["memory"] = memory_json(runner.session().memory(), context.memory);
+  record["memory"] =
+      memory_json(runner.session().memory(), runner.session().launches(), context.memory);
   record["phases"] = phases_json(runner, cost);
   record["ranges"] = ranges_json(runner, cost);
   record["operations"] = operations_json(runner, cost);

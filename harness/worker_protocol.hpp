@@ -34,8 +34,8 @@
 ///        {"key":...,"forwards":in a sample,"parity":{as in a record} or null,"exact":EXACT}]}
 ///
 /// EXACT holds figures in which any change is one: {"flops","flops_executed","requested_bytes",
-/// "planned_bytes" (activations alive at once),"weights_bytes","allocations" (calls of operator new
-/// in one forward)}; null what is not known.
+/// "planned_bytes" (activations alive at once),"weights_bytes","launches" (kernels or parallel
+/// regions of one forward),"allocations" (calls of operator new in it)}; null what is not known.
 ///
 /// `measure`: rounds, each variant once in each, none discarded.
 ///

@@ -40,6 +40,8 @@ class Encoder {
   void bind(std::byte* base, const ArenaPlan& plan);
   /// Whether a team can walk whole layers (`work_layer`); else only `run_layer` will do.
   bool shared() const;
+  /// Parallel regions of run_layer: a step is one.
+  std::int64_t regions_a_layer() const { return static_cast<std::int64_t>(steps_.size()); }
   /// What has to be done before the first layer of a phase. Called by every worker; ends with a
   /// barrier where there is anything to do.
   void enter(const Worker& worker) const;

@@ -454,4 +454,16 @@ SessionMemory CpuSession::memory() const {
   return memory;
 }
 
+std::optional<std::int64_t> CpuSession::launches() const {
+  std::int64_t regions = output_ >= 0 ? 1 : 0;
+  for (const Phase& phase : plan_.phases) {
+    const bool alone = phase.kind == PhaseKind::encode && !part(phase.segment).encoder->shared();
+    const std::int64_t layers = phase.last_layer - phase.first_layer;
+    regions +=
+        alone ? layers * (part(phase.segment).encoder->regions_a_layer() + (kept_.empty() ? 0 : 1))
+              : 1;
+  }
+  return regions;
+}
+
 }  // namespace deformer

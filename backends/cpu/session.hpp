@@ -31,6 +31,8 @@ class CpuSession final : public Session {
   std::span<const std::int64_t> phase_ns() const override { return phase_ns_; }
   RangeLog* ranges() override { return &log_; }
   SessionMemory memory() const override;
+  /// Parallel regions: one a phase, unless its products can't be shared by a team.
+  std::optional<std::int64_t> launches() const override;
 
  private:
   /// A segment that this plan has: its rows, and its encoder if it has layers of its own.

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "backends/cuda/host/encode.hpp"
+#include "backends/cuda/host/launch_recorder.hpp"
 #include "profilers/clock.hpp"
 
 namespace deformer::cuda {
@@ -218,6 +219,12 @@ SessionMemory CudaSession::memory() const {
           .requested_bytes = program_.requested_bytes,
           .allocated_bytes = activations_->bytes(),
           .phase_bytes = program_.phase_bytes};
+}
+
+std::optional<std::int64_t> CudaSession::launches() const {
+  LaunchRecorder recorder;
+  issue(program_.steps, recorder);
+  return static_cast<std::int64_t>(recorder.kernels().size());
 }
 
 }  // namespace deformer::cuda

@@ -38,6 +38,8 @@ class CudaSession final : public Session {
   /// The steps once more as a stream's calls, not as a graph, each tied to its phase.
   std::vector<KernelTime> kernels(const Inputs& inputs) override;
   SessionMemory memory() const override;
+  /// Kernels of the plan's steps. An engine may run more than one for a step: `kernels` sees those.
+  std::optional<std::int64_t> launches() const override;
 
  private:
   bool copies() const { return !program_.landing.empty(); }

@@ -104,6 +104,10 @@ class ImportedSession final : public Session {
     const std::int64_t flops = memory_view().flops_executed;
     return flops > 0 ? std::optional(flops) : std::nullopt;
   }
+  std::optional<std::int64_t> launches() const override {
+    const std::int64_t launches = memory_view().launches;
+    return launches > 0 ? std::optional(launches) : std::nullopt;
+  }
 
  private:
   std::int64_t rows(Segment segment) const { return cumulative_tokens(shape_, segment).back(); }

@@ -280,6 +280,9 @@ void memory(deformer_session* session, deformer_memory* out) {
   out->allocated_bytes = from.memory.allocated_bytes;
   out->phase_bytes = from.memory.phase_bytes.empty() ? nullptr : from.memory.phase_bytes.data();
   out->flops_executed = from.session->flops_executed().value_or(0);
+  if (out->size >= sizeof(deformer_memory)) {  // a program built before has no room for it
+    out->launches = from.session->launches().value_or(0);
+  }
 }
 
 deformer_backend functions() {

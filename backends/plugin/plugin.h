@@ -224,6 +224,7 @@ typedef struct deformer_memory {
   int64_t allocated_bytes;    /* what is really held, by all sessions */
   const int64_t* phase_bytes; /* of peak_bytes, while each phase runs; NULL: unknown */
   int64_t flops_executed;     /* issued by one forward, padding of tiles included */
+  int64_t launches;           /* of one forward: a device's kernels, or parallel regions */
 } deformer_memory;
 
 /* The program zeroes it and sets `size` before. Strings live as long as the module; NULL is "". */

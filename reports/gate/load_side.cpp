@@ -52,8 +52,7 @@ void add_figures(GateSide& side, const Json& record) {
   add_figure(side, record, "memory.peak_bytes", "arena_bytes", "bytes", true);
   add_figure(side, record, "memory.requested_bytes", "requested_bytes", "bytes", true);
   add_figure(side, record, "memory.weights_bytes", "packed_weights_bytes", "bytes", true);
-  // Kernels of one forward. No backend writes it yet: `profile` has no field for it.
-  add_figure(side, record, "counters.launches", "launches", "", true);
+  add_figure(side, record, "memory.launches", "launches", "", true);
   add_figure(side, record, "counters.total.instructions", "instructions", "", true, true);
   if (const auto allocations = allocations_of(record)) {
     side.figures.push_back({"allocations", "", true, false, *allocations});

@@ -82,6 +82,8 @@ TEST_F(ThroughTheAbi, ShapesKeptStatesMemoryAndRangesArrive) {
   EXPECT_EQ(through.session->memory().peak_bytes, direct.session->memory().peak_bytes);
   EXPECT_EQ(through.session->memory().phase_bytes, direct.session->memory().phase_bytes);
   EXPECT_EQ(through.session->flops_executed(), direct.session->flops_executed());
+  EXPECT_TRUE(direct.session->launches());
+  EXPECT_EQ(through.session->launches(), direct.session->launches());
 
   RangeLog* log = through.session->ranges();
   ASSERT_NE(log, nullptr);

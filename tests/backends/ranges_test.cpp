@@ -156,6 +156,23 @@ INSTANTIATE_TEST_SUITE_P(All, BackendRanges,
                                            Case{"cpu_onednn", onednn, 2}),
                          [](const auto& which) { return which.param.name; });
 
+TEST(CpuLaunches, AreARegionAPhaseWhereATeamDoesItAll) {
+  Recorded recorded(panels(), Variant::cached, Detail::phase, 2);
+  const auto phases = recorded.session().phase_ns().size();
+  EXPECT_EQ(recorded.session().launches(), static_cast<std::int64_t>(phases));
+}
+
+TEST(CpuLaunches, AreARegionAnOperationWhereALibraryBringsItsOwnThreads) {
+  Recorded recorded(onednn(), Variant::full, Detail::op, 2);
+  std::int64_t regions = 0;
+  for (const PlanRange& range : recorded.ranges(Detail::op)) {
+    const bool encodes = range.layer >= 0;
+    regions += range.level == Detail::op && encodes ? 1 : 0;
+    regions += range.level == Detail::phase && range.name.find("encode") != 0 ? 1 : 0;
+  }
+  EXPECT_EQ(recorded.session().launches(), regions);
+}
+
 TEST(CpuRanges, EveryThreadIsKnownAtEveryOperation) {
   Recorded recorded(panels(), Variant::cached, Detail::op, 2);
   for (int thread = 0; thread < 2; ++thread) {

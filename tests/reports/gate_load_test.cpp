@@ -107,6 +107,7 @@ TEST(GateLoad, CountsOfAProfileAreFigures) {
   record["phases"] = {{{"name", "head"}, {"allocations", 2}},
                       {{"name", "join"}, {"allocations", 3}}};
   record["counters"] = {{"total", {{"instructions", 1e6}}}};
+  record["memory"]["launches"] = 12;
   const auto figures = loaded(file_of({record})).points.at(0).base.figures;
   const auto value_of = [&figures](const std::string& name) {
     const auto found = std::ranges::find(figures, name, &ExactFigure::name);
@@ -114,6 +115,7 @@ TEST(GateLoad, CountsOfAProfileAreFigures) {
   };
   EXPECT_EQ(value_of("allocations"), 5);
   EXPECT_EQ(value_of("instructions"), 1e6);
+  EXPECT_EQ(value_of("launches"), 12);
   EXPECT_EQ(value_of("flops"), 1e9);
   EXPECT_EQ(value_of("packed_weights_bytes"), -1);  // what a record does not know is no figure
 }
