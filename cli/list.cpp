@@ -66,8 +66,8 @@ void add_counters(std::vector<ordered_json>& rows) {
                          ? fmt::format("{}, driver {}", device.name(), device.driver())
                          : "clocks, throttling, energy and processes of a GPU",
                      device.missing()));
-  rows.push_back(
-      row("profiler", "energy", "processor packages (RAPL by powercap or PAPI)", EnergyMeter().missing()));
+  rows.push_back(row("profiler", "energy", "processor packages (RAPL by powercap or PAPI)",
+                     EnergyMeter().missing()));
 }
 
 std::vector<ordered_json> all_rows() {

@@ -10,6 +10,7 @@
 #include "profilers/allocations.hpp"
 #include "profilers/clock.hpp"
 #include "profilers/machine.hpp"
+#include "profilers/or_null.hpp"
 #include "profilers/statistics.hpp"
 
 namespace deformer {
@@ -130,14 +131,12 @@ ordered_json WorkerGroup::exact_json(Runner& runner) {
   const std::int64_t calls = allocation_count.calls.load();
   team_.run_on(0, [&](int) { runner.instances.front().forward(); });
   const std::int64_t allocations = allocation_count.calls.load() - calls;
-  const std::optional<std::int64_t> executed = runner.session().flops_executed();
-  const std::optional<std::int64_t> launches = runner.session().launches();
   return {{"flops", cost.total.flops()},
-          {"flops_executed", executed ? ordered_json(*executed) : ordered_json(nullptr)},
+          {"flops_executed", or_null(runner.session().flops_executed())},
           {"requested_bytes", memory.requested_bytes},
           {"planned_bytes", memory.peak_bytes},
           {"weights_bytes", prepared_.model().weight_bytes()},
-          {"launches", launches ? ordered_json(*launches) : ordered_json(nullptr)},
+          {"launches", or_null(runner.session().launches())},
           {"allocations",
            allocation_count.counted ? ordered_json(allocations) : ordered_json(nullptr)}};
 }

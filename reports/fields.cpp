@@ -43,4 +43,11 @@ std::optional<std::string> text_field(const Json& record, std::string_view path)
   return std::nullopt;
 }
 
+const nlohmann::ordered_json& array_field(const nlohmann::ordered_json& record,
+                                          std::string_view path) {
+  static const auto none = nlohmann::ordered_json::array();
+  const nlohmann::ordered_json* found = field(record, path);
+  return found != nullptr && found->is_array() ? *found : none;
+}
+
 }  // namespace deformer

@@ -23,4 +23,8 @@ std::optional<double> positive_field(const nlohmann::ordered_json& record, std::
 /// A string; a number or a truth value as JSON spells it.
 std::optional<std::string> text_field(const nlohmann::ordered_json& record, std::string_view path);
 
+/// An array; an empty one in place of anything else.
+const nlohmann::ordered_json& array_field(const nlohmann::ordered_json& record,
+                                          std::string_view path);
+
 }  // namespace deformer

@@ -12,16 +12,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-const Json& empty_list() {
-  static const Json list = Json::array();
-  return list;
-}
-
-const Json& list(const Json& record, std::string_view path) {
-  const Json* found = field(record, path);
-  return found != nullptr && found->is_array() ? *found : empty_list();
-}
-
 template <typename Show>
 Cell shown(const Json& row, std::string_view path, Show show) {
   const auto value = number_field(row, path);
@@ -46,7 +36,7 @@ Cell rate(double flops, double ns) {
 
 /// Phases by their rows of `ranges`, or where there are none by `phases`.
 double whole_ns(const Json& record) {
-  const Json& ranges = list(record, "ranges");
+  const Json& ranges = array_field(record, "ranges");
   if (!ranges.empty()) {
     return number_field(ranges.front(), "median_ns").value_or(0);
   }
@@ -55,7 +45,7 @@ double whole_ns(const Json& record) {
 
 std::vector<const Json*> sorted_by_loss(const Json& record) {
   std::vector<const Json*> rows;
-  for (const Json& row : list(record, "operations")) {
+  for (const Json& row : array_field(record, "operations")) {
     if (number_field(row, "lost_ns")) {
       rows.push_back(&row);
     }
@@ -78,10 +68,10 @@ Table phase_table(const Json& record) {
                    {"arena_bytes", "arena", "bytes", "Activations alive at once"},
                    {"allocations", "allocations", "", "By operator new, in one run"}};
   double sum_ns = 0;
-  for (const Json& row : list(record, "phases")) {
+  for (const Json& row : array_field(record, "phases")) {
     sum_ns += number_field(row, "median_ns").value_or(0);
   }
-  for (const Json& row : list(record, "phases")) {
+  for (const Json& row : array_field(record, "phases")) {
     const double ns = number_field(row, "median_ns").value_or(0);
     const double flops = number_field(row, "flops").value_or(0);
     table.rows.push_back({text_field(row, "name").value_or("?"), human_time(ns),
@@ -99,7 +89,7 @@ Table layer_table(const Json& record) {
   table.columns = {{"path", "layer", "", "Phase and layer", true},
                    {"median_ns", "time", "ns", "Median of the rounds"},
                    {"gflops", "GFLOP/s", "", "FLOPs over time"}};
-  for (const Json& row : list(record, "ranges")) {
+  for (const Json& row : array_field(record, "ranges")) {
     if (text_field(row, "level") == "layer") {
       const double ns = number_field(row, "median_ns").value_or(0);
       table.rows.push_back({text_field(row, "path").value_or("?"), human_time(ns),
@@ -126,7 +116,7 @@ Table operation_table(const Json& record) {
       {"allocations", "allocations", "", "By operator new, in one run"}};
   const double whole = whole_ns(record);
   double sum_ns = 0;
-  for (const Json& row : list(record, "operations")) {
+  for (const Json& row : array_field(record, "operations")) {
     const double ns = number_field(row, "median_ns").value_or(0);
     sum_ns += ns;
     const double bytes = number_field(row, "bytes_weights").value_or(0) +
@@ -196,7 +186,7 @@ Table waterfall_table(const Json& record) {
                    {"ns", "time", "ns", "Added to what the FLOP ratio promises"},
                    {"ratio", "ratio", "x", "What is left"},
                    {"what", "measured as", "", "By what measurement of its own", true}};
-  for (const Json& row : list(record, "waterfall.steps")) {
+  for (const Json& row : array_field(record, "waterfall.steps")) {
     const auto ns = number_field(row, "ns");
     table.rows.push_back({text_field(row, "step").value_or("?"),
                           ns && *ns != 0 ? Cell(signed_time(*ns)) : std::nullopt,
@@ -211,15 +201,15 @@ Table waterfall_table(const Json& record) {
 
 std::vector<Table> profile_tables(const Json& record) {
   std::vector<Table> tables{phase_table(record)};
-  if (!list(record, "operations").empty()) {
+  if (!array_field(record, "operations").empty()) {
     tables.push_back(operation_table(record));
     if (!sorted_by_loss(record).empty()) {
       tables.push_back(loss_table(record));
     }
-  } else if (!list(record, "ranges").empty()) {
+  } else if (!array_field(record, "ranges").empty()) {
     tables.push_back(layer_table(record));
   }
-  if (!list(record, "waterfall.steps").empty()) {
+  if (!array_field(record, "waterfall.steps").empty()) {
     tables.push_back(waterfall_table(record));
   }
   for (Table table : {kernel_table(record), counter_table(record), resource_table(record)}) {
@@ -240,7 +230,7 @@ Roofline roofline_of(const Json& record, std::vector<RooflineCeiling> ceilings) 
   if (const auto injected = text_field(record, "injected")) {
     roofline.title += " (NOT A MEASUREMENT: --inject " + *injected + ")";
   }
-  for (const Json& row : list(record, "operations")) {
+  for (const Json& row : array_field(record, "operations")) {
     const auto intensity = positive_field(row, "intensity");
     const auto ns = positive_field(row, "median_ns");
     const auto counted = positive_field(row, "flops");

@@ -1,5 +1,6 @@
 #include "reports/waterfall.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -10,12 +11,6 @@ namespace deformer {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-const Json& items(const Json& record, std::string_view path) {
-  static const Json none = Json::array();
-  const Json* found = field(record, path);
-  return found != nullptr && found->is_array() ? *found : none;
-}
 
 std::string place(const std::string& set, const std::string& key) {
   return set + "/" + key;
@@ -29,7 +24,7 @@ Cell signed_time(double ns) {
 
 std::vector<WaterfallReport::Step> WaterfallReport::stored_steps(const Json& record) {
   std::vector<Step> steps;
-  for (const Json& row : items(record, "waterfall.steps")) {
+  for (const Json& row : array_field(record, "waterfall.steps")) {
     const auto ns = number_field(row, "ns");
     const auto ratio = number_field(row, "ratio");
     if (ns && ratio) {
@@ -41,7 +36,7 @@ std::vector<WaterfallReport::Step> WaterfallReport::stored_steps(const Json& rec
 }
 
 void WaterfallReport::add_phases(const Json& record, Measured& measured) {
-  for (const Json& row : items(record, "phases")) {
+  for (const Json& row : array_field(record, "phases")) {
     const std::string name = text_field(row, "name").value_or("");
     const double ns = number_field(row, "median_ns").value_or(0);
     if (name.starts_with("encode(")) {
@@ -99,7 +94,7 @@ std::vector<WaterfallReport::Step> WaterfallReport::from_phases(const Measured& 
 }
 
 Table WaterfallReport::table_of(const Measured& measured, const std::vector<Step>& steps,
-                                bool by_phases) const {
+                                bool by_phases) {
   Table table;
   table.title = measured.name + ": from the FLOP ratio to the measured one";
   table.columns = {
@@ -111,10 +106,9 @@ Table WaterfallReport::table_of(const Measured& measured, const std::vector<Step
     table.rows.push_back({step.step, step.ns != 0 ? signed_time(step.ns) : Cell(),
                           Cell::number(step.ratio), step.what});
   }
-  double remainder = measured.remainder_fraction;
-  for (const Step& step : steps) {
-    remainder = by_phases && step.step == "remainder" ? step.ns / measured.time_ns : remainder;
-  }
+  const auto own = std::ranges::find(steps, "remainder", &Step::step);
+  const double remainder =
+      by_phases && own != steps.end() ? own->ns / measured.time_ns : measured.remainder_fraction;
   table.notes.push_back(fmt::format(
       "remainder: {:+.1f} % of the variant's time{}", 100 * remainder,
       by_phases ? "; small products and weight bandwidth are told apart by `profile`" : ""));

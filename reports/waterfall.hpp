@@ -46,7 +46,7 @@ class WaterfallReport {
   static std::vector<Step> stored_steps(const nlohmann::ordered_json& record);
   static void add_phases(const nlohmann::ordered_json& record, Measured& measured);
   static std::vector<Step> from_phases(const Measured& full, const Measured& variant);
-  Table table_of(const Measured& measured, const std::vector<Step>& steps, bool by_phases) const;
+  static Table table_of(const Measured& measured, const std::vector<Step>& steps, bool by_phases);
 
   std::vector<Measured> speedups_;
   std::map<std::string, Measured> measured_;  ///< by set and key

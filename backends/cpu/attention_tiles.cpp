@@ -12,37 +12,20 @@
 // After foreach_target.
 #include <hwy/highway.h>
 
+#include "backends/cpu/multiply_add-inl.hpp"
+
 HWY_BEFORE_NAMESPACE();
 namespace deformer::attention::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-using Tag = hn::ScalableTag<float>;
-using Vector = hn::Vec<Tag>;
-
-#define DEFORMER_UNROLL _Pragma("GCC unroll 16")
-
-#undef DEFORMER_REGISTERS
-#if HWY_TARGET == HWY_AVX3 || defined(__aarch64__)
-#define DEFORMER_REGISTERS 32
-#else
-#define DEFORMER_REGISTERS 16
-#endif
-
 constexpr int kMostVectors = DEFORMER_REGISTERS == 32 ? 4 : 3;
 
-/// Rows of a tile: sums, vectors of B and one broadcast of A fill the registers.
-constexpr int MostRows(int vectors) {
-  const int rows = (DEFORMER_REGISTERS - 1 - vectors) / vectors;
-  return rows < 12 ? rows : 12;
-}
+using deformer::HWY_NAMESPACE::MultiplyAdd;
+using deformer::HWY_NAMESPACE::Tag;
+using deformer::HWY_NAMESPACE::Vector;
 
-/// sum += a b, as in tiles.cpp: GCC would fold the load of b into each multiply-add.
-HWY_INLINE void MultiplyAdd(Vector& sum, Vector a, Vector b) {
-#if (HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3) && defined(__GNUC__)
-  asm("vfmadd231ps %2, %1, %0" : "+v"(sum.raw) : "v"(a.raw), "v"(b.raw));
-#else
-  sum = hn::MulAdd(a, b, sum);
-#endif
+constexpr int MostRows(int vectors) {
+  return deformer::HWY_NAMESPACE::TileRows(vectors, 12);
 }
 
 /// One step of the inner dimension: `a(row)` times a row of B.

@@ -25,14 +25,14 @@ constexpr std::int64_t kLineFloats = 16;
 constexpr std::int64_t kInner = 1024;
 /// A block of rows, which is multiplied with one panel after the other, may fill this part of the
 /// second-level cache in one pass; panels, results and what is fetched ahead need the rest. With
-/// 2 MiB (Sapphire Rapids) 107 rows ran at 353, 160 at 361 and 320 at 354 GFLOP/s; Zen 3 and 4,
-/// with 512 kB and 1 MiB, were fastest at 40 and 90.
+/// 2 MiB (Sapphire Rapids) 107 rows ran at 353, 160 at 361 and 320 at 354 GFLOP/s. It gives about
+/// the 40 and 90 rows that were fixed for Zen 3 and 4 (512 kB and 1 MiB) before.
 constexpr std::int64_t kBlockPart = 3;
 /// Where there are at least so many rows for each thread, blocks are as many as threads or a
 /// multiple, and each thread keeps its rows through all products: what one core wrote the other
 /// need not fetch. Bert-base's products at 320 rows, 2 threads, Sapphire Rapids: panels dealt out
-/// in turns 170 ms, rows kept 160 ms. With fewer rows the weights, read by each, cost more than
-/// that saves.
+/// in turns 170 ms, rows kept 160 ms. At 64 rows a thread both took alike, and each thread reads
+/// all weights.
 constexpr std::int64_t kLeastRows = 80;
 
 /// Columns of the result in panels; the last one may be narrower, by whole vectors.
@@ -167,8 +167,8 @@ class PanelLinear final : public Linear {
   }
 
   /// All tiles of the block. Each fetches its part of what comes next, spread over its steps: in
-  /// the first tiles alone, a line a step, the fetches fill the core's line buffers and the tile's
-  /// own loads wait (183 instead of 197 GFLOP/s a core, Sapphire Rapids, 160 rows).
+  /// the first tiles alone, a line a step, they hold up the tile's own loads (183 instead of 197
+  /// GFLOP/s a core, Sapphire Rapids, 160 rows).
   void run_rows(const TileArgs& shared, std::int64_t rows, std::int64_t width,
                 const float* next) const {
     const auto vectors = static_cast<std::size_t>(width / panels_.lanes);

@@ -46,7 +46,7 @@ void detail::TeamState::reset() {
 std::int64_t Worker::next_near(std::int64_t pieces) const {
   for (int offset = 0; offset < count_; ++offset) {
     const int owner = (index_ + offset) % count_;
-    const Share range = Worker(state_, owner, count_).share(pieces);
+    const Share range = share_of(owner, pieces);
     std::atomic<std::int64_t>& drawn = state_.own[static_cast<std::size_t>(owner)].pieces;
     // Read first: whoever has nothing left to draw must not keep writing the others' counters.
     if (drawn.load(std::memory_order_relaxed) < range.last - range.first) {

@@ -48,9 +48,7 @@ class Worker {
   bool first() const { return index_ == 0; }
 
   /// This worker's even share of `count` things.
-  Share share(std::int64_t count) const {
-    return {count * index_ / count_, count * (index_ + 1) / count_};
-  }
+  Share share(std::int64_t count) const { return share_of(index_, count); }
   /// The next piece of the current step, from 0; the caller stops at its number of pieces.
   std::int64_t next() const { return state_.ticket.fetch_add(1, std::memory_order_relaxed); }
   /// The next of `pieces` pieces, or `pieces` when none is left: first those of this worker's even
@@ -61,6 +59,10 @@ class Worker {
   void barrier() const;
 
  private:
+  Share share_of(int index, std::int64_t count) const {
+    return {count * index / count_, count * (index + 1) / count_};
+  }
+
   detail::TeamState& state_;
   int index_;
   int count_;

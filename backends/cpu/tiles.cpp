@@ -12,34 +12,13 @@
 #include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
+#include "backends/cpu/multiply_add-inl.hpp"
+
 HWY_BEFORE_NAMESPACE();
 namespace deformer::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-using Tag = hn::ScalableTag<float>;
-using Vector = hn::Vec<Tag>;
-
 constexpr std::int64_t kLineFloats = 16;
-
-#define DEFORMER_UNROLL _Pragma("GCC unroll 16")
-
-#undef DEFORMER_REGISTERS
-#if HWY_TARGET == HWY_AVX3 || defined(__aarch64__)
-#define DEFORMER_REGISTERS 32
-#else
-#define DEFORMER_REGISTERS 16
-#endif
-
-/// sum += a b. GCC 12 folds the load of b into each of several multiply-adds that use it (16 loads
-/// for 12 multiply-adds, 71 instead of 100 GFLOP/s a core on Zen 3); an instruction it can't see
-/// into keeps b in its register.
-HWY_INLINE void MultiplyAdd(Vector& sum, Vector a, Vector b) {
-#if (HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3) && defined(__GNUC__)
-  asm("vfmadd231ps %2, %1, %0" : "+v"(sum.raw) : "v"(a.raw), "v"(b.raw));
-#else
-  sum = hn::MulAdd(a, b, sum);
-#endif
-}
 
 template <int kRows, int kVectors>
 HWY_INLINE void Finish(const TileArgs& args, Vector (&sum)[kRows][kVectors]) {
@@ -55,9 +34,6 @@ HWY_INLINE void Finish(const TileArgs& args, Vector (&sum)[kRows][kVectors]) {
       }
       if (args.bias != nullptr) {
         value = hn::Add(value, hn::LoadU(tag, args.bias + column));
-      }
-      if (args.row_scale != nullptr) {
-        value = hn::Mul(value, hn::Set(tag, args.row_scale[row]));
       }
       hn::StoreU(value, tag, c + column);
     }
@@ -109,52 +85,14 @@ void RunTile(const TileArgs& shared) {
   Finish<kRows, kVectors>(args, sum);
 }
 
-/// Columns beyond `args.columns` are neither read nor written.
-template <int kRows>
-void RunPartial(const TileArgs& args) {
-  const Tag tag;
-  const auto exist = hn::FirstN(tag, static_cast<std::size_t>(args.columns));
-  Vector sum[kRows];
-  DEFORMER_UNROLL for (int row = 0; row < kRows; ++row) {
-    sum[row] = hn::Zero(tag);
-  }
-  for (std::int64_t k = 0; k < args.k; ++k) {
-    const Vector columns = hn::MaskedLoad(exist, tag, args.b + k * args.b_k);
-    DEFORMER_UNROLL for (int row = 0; row < kRows; ++row) {
-      MultiplyAdd(sum[row], hn::Set(tag, args.a[row * args.a_row + k * args.a_k]), columns);
-    }
-  }
-  DEFORMER_UNROLL for (int row = 0; row < kRows; ++row) {
-    float* c = args.c + row * args.c_row;
-    Vector value = sum[row];
-    if (args.add) {
-      value = hn::Add(value, hn::MaskedLoad(exist, tag, c));
-    }
-    if (args.bias != nullptr) {
-      value = hn::Add(value, hn::MaskedLoad(exist, tag, args.bias));
-    }
-    if (args.row_scale != nullptr) {
-      value = hn::Mul(value, hn::Set(tag, args.row_scale[row]));
-    }
-    hn::BlendedStore(value, exist, tag, c);
-  }
-}
-
-/// Sums, the vectors of B and one broadcast of A must fit the registers.
 constexpr int MostRows(int vectors) {
-  const int rows = (DEFORMER_REGISTERS - 1 - vectors) / vectors;
-  return rows < TileSet::kMostRows ? rows : TileSet::kMostRows;
+  return TileRows(vectors, TileSet::kMostRows);
 }
 
 template <int kVectors, std::size_t... kRow>
 void FillVectors(TileSet& set, std::index_sequence<kRow...>) {
   set.most_rows[kVectors] = MostRows(kVectors);
   ((set.tile[kVectors][kRow + 1] = RunTile<static_cast<int>(kRow) + 1, kVectors>), ...);
-}
-
-template <std::size_t... kRow>
-void FillPartial(TileSet& set, std::index_sequence<kRow...>) {
-  ((set.partial[kRow + 1] = RunPartial<static_cast<int>(kRow) + 1>), ...);
 }
 
 TileSet MakeTiles() {
@@ -166,7 +104,6 @@ TileSet MakeTiles() {
   FillVectors<2>(set, std::make_index_sequence<MostRows(2)>());
   FillVectors<3>(set, std::make_index_sequence<MostRows(3)>());
   FillVectors<4>(set, std::make_index_sequence<MostRows(4)>());
-  FillPartial(set, std::make_index_sequence<MostRows(1)>());
   return set;
 }
 

@@ -1,7 +1,8 @@
 #pragma once
 /// The innermost loops of every product, f32: one small block of C = A B, held in registers over
 /// the whole inner dimension. Compiled for each instruction set, chosen at run time by what the
-/// processor has. The driver around them (panel_gemm, attention) splits rows and columns.
+/// processor has. The drivers around them (panel_linear,
+/// relative_scores) split rows and columns.
 
 #include <cstdint>
 
@@ -17,13 +18,11 @@ struct TileArgs {
   std::int64_t k = 0;  ///< inner dimension, >= 0
   float* c = nullptr;  ///< element (row, column) at c[row * c_row + column]
   std::int64_t c_row = 0;
-  bool add = false;                  ///< C += A B; else C = A B
-  const float* bias = nullptr;       ///< added to every row, after the product; may be null
-  const float* row_scale = nullptr;  ///< multiplies row r by row_scale[r]; may be null
+  bool add = false;             ///< C += A B; else C = A B
+  const float* bias = nullptr;  ///< added to every row, after the product; may be null
   /// A cache line from here on is fetched every `prefetch_every` steps of k; may be null.
   const float* prefetch = nullptr;
   std::int64_t prefetch_every = 1;
-  std::int64_t columns = 0;  ///< `partial` tiles only: columns that exist, < lanes
 };
 
 using Tile = void (*)(const TileArgs&);
@@ -40,18 +39,8 @@ struct TileSet {
   int most_rows[kMostVectors + 1];
   /// [vectors][rows]; null beyond most_rows.
   Tile tile[kMostVectors + 1][kMostRows + 1];
-  /// [rows]: one vector wide, of which `columns` exist.
-  Tile partial[kMostRows + 1];
 
   std::int64_t panel_columns() const { return std::int64_t{lanes} * panel_vectors; }
-  /// How many of `vectors` columns of vectors to take next when there is a choice: most
-  /// multiply-adds a load, and no lone vector left over. 0 for 0.
-  int vectors_across(int vectors) const {
-    if (vectors == 4) {
-      return most_rows[4] >= 6 ? 4 : 2;
-    }
-    return vectors < 3 ? vectors : 3;
-  }
 };
 
 /// Of the best instruction set this processor has.
