@@ -112,6 +112,12 @@ class Session {
   /// plan, options.detail). Not const: a test may delay an operation. Null where a backend records
   /// none.
   virtual RangeLog* ranges() { return nullptr; }
+  /// Whether runs are recorded from now on; they are until told otherwise. Not recorded, a run does
+  /// what one prepared with Detail::none does, and ranges() and phase_ns() keep what they held. How
+  /// much recording costs is asked of one session, with and without: two sessions of the same kind
+  /// lie at different addresses, which alone makes one some 0.4 % slower than the other. False, and
+  /// nothing changes, where this can't be switched.
+  virtual bool record(bool /*on*/) { return false; }
   /// Nanoseconds of the last run by the device's own clock, from its first operation to its last;
   /// nullopt where the caller's clock is the one that counts.
   virtual std::optional<std::int64_t> device_ns() const { return std::nullopt; }

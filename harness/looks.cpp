@@ -28,12 +28,13 @@ void warm_up(Look& look) {
 }
 
 /// Mean forward of one sample.
-double sample_ns(Look& look) {
+double sample_ns(Look& look, bool recorded = true) {
+  recorded = recorded && !look.ranges.empty();
   look.round_sums.clear();
   const std::int64_t start = now_ns();
   for (std::int64_t i = 0; i < look.forwards; ++i) {
     look.forward();
-    if (!look.ranges.empty()) {
+    if (recorded) {
       look.round_sums.add(*look.session->ranges());
     }
   }
@@ -101,23 +102,30 @@ void measure_looks(std::vector<Look>& looks, double limit_s, std::int64_t most) 
   }
 }
 
-void pair_looks(const std::vector<Look*>& looks, double limit_s, std::int64_t most) {
+void pair_looks(std::vector<PairedLook>& looks, double limit_s, std::int64_t most) {
   const std::int64_t end_ns = now_ns() + static_cast<std::int64_t>(limit_s * 1e9);
   const std::size_t count = looks.size();
+  const auto half_sample_ns = [](PairedLook& paired) {
+    paired.look->session->record(paired.recorded);
+    return sample_ns(*paired.look, paired.recorded) / 2;
+  };
   for (std::int64_t round = 0; round < most && !interrupted(); ++round) {
     if (round >= kFewestRounds && now_ns() >= end_ns) {
       break;
     }
     // From another one each time, so that none is always at the turn.
-    const auto turned = [&](std::size_t i) {
+    const auto turned = [&](std::size_t i) -> PairedLook& {
       return looks[(i + static_cast<std::size_t>(round)) % count];
     };
     for (std::size_t i = 0; i < count; ++i) {
-      turned(i)->paired_ns.push_back(sample_ns(*turned(i)) / 2);
+      turned(i).ns.push_back(half_sample_ns(turned(i)));
     }
     for (std::size_t i = count; i-- > 0;) {
-      turned(i)->paired_ns.back() += sample_ns(*turned(i)) / 2;
+      turned(i).ns.back() += half_sample_ns(turned(i));
     }
+  }
+  for (const PairedLook& paired : looks) {
+    paired.look->session->record(true);
   }
 }
 

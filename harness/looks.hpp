@@ -25,7 +25,6 @@ struct Look {
   std::vector<PlanRange> ranges;
   std::vector<std::vector<double>> range_ns;  ///< [range][round]
   RangeSums round_sums;
-  std::vector<double> paired_ns;  ///< of pair_looks: mean forward of each round
 
   void forward();
   double median_ns() const;
@@ -42,8 +41,15 @@ Look make_look(PreparedGroup& group, Runner& runner, std::string name, Plan plan
 /// thread of the first instance.
 void measure_looks(std::vector<Look>& looks, double limit_s, std::int64_t most);
 
+/// A look with or without recording what it can.
+struct PairedLook {
+  Look* look = nullptr;
+  bool recorded = false;
+  std::vector<double> ns = {};  ///< mean forward of each round
+};
+
 /// Few looks right beside each other, for what little tells them apart: each round there and back
-/// (a b c c b a), so that no drift favours one. Fills paired_ns alone. After measure_looks.
-void pair_looks(const std::vector<Look*>& looks, double limit_s, std::int64_t most);
+/// (a b c c b a), so that no drift favours one. After measure_looks; leaves recording on.
+void pair_looks(std::vector<PairedLook>& looks, double limit_s, std::int64_t most);
 
 }  // namespace deformer

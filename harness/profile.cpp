@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -20,13 +21,15 @@ using nlohmann::ordered_json;
 
 constexpr std::int64_t kMostRounds = 2000;
 /// Of the time for looking closer, what goes to the cost of recording, and its most rounds: it
-/// takes thousands to see a thousandth.
+/// takes thousands to see a thousandth, which is more than phases cost; operations cost more.
 constexpr double kOverheadShare = 0.5;
+constexpr double kPhasesShare = 0.8;  // of that
 constexpr std::int64_t kMostPairedRounds = 20'000;
 
 /// The looks at one runner, by their index in the list that is measured.
 struct RunnerLooks {
-  std::size_t plain = 0, phases = 0, operations = 0, warm = 0, bare = 0;
+  std::optional<std::size_t> plain;  ///< only where sessions can't do without recording
+  std::size_t phases = 0, operations = 0, warm = 0, bare = 0;
 };
 
 Plan without_layers(Plan plan) {
@@ -43,33 +46,42 @@ RunnerLooks add_looks(PreparedGroup& group, Runner& runner, std::vector<Look>& l
     looks.push_back(make_look(group, runner, name, std::move(plan), options));
     return looks.size() - 1;
   };
-  at.plain = add("plain", runner.plan, Detail::none, false);
   at.phases = add("phases", runner.plan, Detail::phase, false);
+  if (!looks[at.phases].session->record(true)) {
+    at.plain = add("plain", runner.plan, Detail::none, false);
+  }
   at.operations = add("operations", runner.plan, Detail::op, false);
   at.warm = add("warm", runner.plan, Detail::op, true);
   at.bare = add("bare", without_layers(runner.plan), Detail::phase, false);
   return at;
 }
 
-/// Paired by round: what recording costs is less than what a machine drifts in a second.
-ordered_json overhead_json(const Look& over, const Look& under, bool opened) {
+/// Ratio of two looks paired by round: what recording costs is less than what a machine drifts in a
+/// second.
+ordered_json ratio_json(const PairedLook& over, const PairedLook& under) {
   std::vector<double> ratios;
-  for (std::size_t i = 0; i < std::min(over.paired_ns.size(), under.paired_ns.size()); ++i) {
-    ratios.push_back(over.paired_ns[i] / under.paired_ns[i]);
+  for (std::size_t i = 0; i < std::min(over.ns.size(), under.ns.size()); ++i) {
+    ratios.push_back(over.ns[i] / under.ns[i]);
   }
   const auto interval = median_interval(ratios);
-  const auto middle = median(ratios);
-  return {{"ratio", middle ? ordered_json(*middle) : ordered_json(nullptr)},
+  return {{"ratio", or_null(median(ratios))},
           {"ci_low", interval ? ordered_json(interval->low) : ordered_json(nullptr)},
           {"ci_high", interval ? ordered_json(interval->high) : ordered_json(nullptr)},
-          {"rounds", ratios.size()},
-          {"replayed_ns", replayed_recording_ns(*over.session->ranges(), opened)}};
+          {"rounds", ratios.size()}};
 }
 
-ordered_json overhead(Look& plain, Look& phases, Look& operations, double limit_s) {
-  pair_looks({&plain, &phases, &operations}, limit_s, kMostPairedRounds);
-  return {{"phase", overhead_json(phases, plain, true)},
-          {"op", overhead_json(operations, plain, false)}};
+/// `recorded` with its ranges over the same without, and the same without over itself: the control
+/// says what such a pairing finds where there is nothing to find. `plain` stands in where a session
+/// can't do without recording.
+ordered_json overhead(Look& recorded, Look* plain, bool opened, double limit_s) {
+  Look& without = plain == nullptr ? recorded : *plain;
+  std::vector<PairedLook> looks{{&recorded, true}, {&without, false}, {&without, false}};
+  pair_looks(looks, limit_s, kMostPairedRounds);
+  ordered_json json = ratio_json(looks[0], looks[1]);
+  json["replayed_ns"] = replayed_recording_ns(*recorded.session->ranges(), opened);
+  json["same_session"] = plain == nullptr;
+  json["control"] = ratio_json(looks[2], looks[1]);
+  return json;
 }
 
 double phases_ns(const Look& look, const std::function<bool(PhaseKind)>& wanted) {
@@ -127,10 +139,11 @@ double memory_share(const PlanCost& cost, std::int64_t cache_bytes) {
 }
 
 /// Where the time beyond the ideal goes. Imbalance and waiting come from the threads' own stamps,
-/// bandwidth from the same operation with warm weights (or from the roof, where bytes set the
-/// ideal), and what is left is arithmetic below the peak.
+/// bandwidth from the same operation with warm weights. What is left is lost to what sets the
+/// ideal, arithmetic below the peak or bytes below their rate, as long as it is no longer than
+/// that: nobody can tell by a roof what an operation far below it does.
 struct Loss {
-  double compute = 0, bandwidth = 0, fork_join = 0, imbalance = 0;
+  double compute = 0, bandwidth = 0, fork_join = 0, imbalance = 0, other = 0;
 };
 
 Loss split_loss(double elapsed_ns, const std::vector<double>& busy_ns, const OperationRoof& roof,
@@ -151,11 +164,12 @@ Loss split_loss(double elapsed_ns, const std::vector<double>& busy_ns, const Ope
     take(loss.fork_join, elapsed_ns - most);
   }
   if (roof.bandwidth) {
-    loss.bandwidth = rest;
+    take(loss.bandwidth, roof.ideal_ns);
   } else {
     take(loss.bandwidth, cold_less_warm_ns);
-    loss.compute = rest;
+    take(loss.compute, roof.ideal_ns);
   }
+  loss.other = rest;
   return loss;
 }
 
@@ -165,30 +179,36 @@ struct Named {
 };
 
 std::string sentence(const std::string& operation, const Loss& loss, const OperationRoof& roof,
-                     double elapsed_ns, const char* bound) {
+                     double elapsed_ns, std::string_view bound) {
   if (elapsed_ns <= roof.ideal_ns) {
     return fmt::format("{} is at its roof: its data lies nearer than assumed", operation);
   }
-  const std::string of_peak = fmt::format("{:.0f} %", 100 * roof.ideal_ns / elapsed_ns);
-  if (std::string_view(bound) == "compute") {
-    return fmt::format("{} is bound by compute: its arithmetic runs at {} of the peak", operation,
-                       of_peak);
+  const auto percent = [elapsed_ns](double ns) { return 100 * ns / elapsed_ns; };
+  if (bound == "compute") {
+    return fmt::format("{} is bound by compute: its arithmetic runs at {:.0f} % of the peak",
+                       operation, percent(roof.ideal_ns));
   }
-  if (std::string_view(bound) == "bandwidth") {
+  if (bound == "bandwidth") {
     return roof.bandwidth
-               ? fmt::format("{} is bound by bandwidth: it moves its bytes at {} of the roof",
-                             operation, of_peak)
+               ? fmt::format("{} is bound by bandwidth: it moves its bytes at {:.0f} % of the roof",
+                             operation, percent(roof.ideal_ns))
                : fmt::format(
                      "{} is bound by bandwidth: with warm weights it would take {:.1f} % less",
-                     operation, 100 * loss.bandwidth / elapsed_ns);
+                     operation, percent(loss.bandwidth));
   }
-  if (std::string_view(bound) == "fork-join") {
+  if (bound == "fork-join") {
     return fmt::format("{} is bound by fork-join: {:.1f} % of it is spent meeting at barriers",
-                       operation, 100 * loss.fork_join / elapsed_ns);
+                       operation, percent(loss.fork_join));
+  }
+  if (bound == "imbalance") {
+    return fmt::format(
+        "{} is bound by imbalance: its busiest thread works {:.1f} % of it longer than the mean",
+        operation, percent(loss.imbalance));
   }
   return fmt::format(
-      "{} is bound by imbalance: its busiest thread works {:.1f} % of it longer than the mean",
-      operation, 100 * loss.imbalance / elapsed_ns);
+      "{} is far below each of its roofs, at which its products take {:.0f} % of its time, its "
+      "element-wise work {:.0f} %, its bytes {:.0f} %: latency, or work that is not counted",
+      operation, percent(roof.products_ns), percent(roof.elements_ns), percent(roof.bytes_ns));
 }
 
 void add_loss(ordered_json& row, const OperationRoof& roof, double cold_less_warm_ns) {
@@ -203,36 +223,25 @@ void add_loss(ordered_json& row, const OperationRoof& roof, double cold_less_war
   const std::vector<Named> parts{{"compute", loss.compute},
                                  {"bandwidth", loss.bandwidth},
                                  {"fork-join", loss.fork_join},
-                                 {"imbalance", loss.imbalance}};
+                                 {"imbalance", loss.imbalance},
+                                 {"other", loss.other}};
   const char* bound = std::ranges::max_element(parts, {}, &Named::ns)->name;
   row["bytes_memory"] = roof.bytes_memory;
   row["intensity"] = roof.intensity;
   row["ideal_ns"] = roof.ideal_ns;
+  row["roofs"] = {{"products_ns", roof.products_ns},
+                  {"elements_ns", roof.elements_ns},
+                  {"bytes_ns", roof.bytes_ns}};
   row["roof_fraction"] = roof.ideal_ns / elapsed_ns;
   row["lost_ns"] = elapsed_ns - roof.ideal_ns;
   row["warm_weights_ns"] = elapsed_ns - cold_less_warm_ns;
   row["loss"] = {{"compute", loss.compute},
                  {"bandwidth", loss.bandwidth},
                  {"fork_join", loss.fork_join},
-                 {"imbalance", loss.imbalance}};
+                 {"imbalance", loss.imbalance},
+                 {"other", loss.other}};
   row["bound_by"] = bound;
   row["says"] = sentence(row.at("name").get<std::string>(), loss, roof, elapsed_ns, bound);
-}
-
-Cost operation_cost(const PlanCost& cost, std::string_view name) {
-  Cost sum;
-  for (const PhaseCost& phase : cost.phases) {
-    for (const OperationCost& operation : phase.operations) {
-      if (operation.name != name) {
-        continue;
-      }
-      const std::size_t times = std::max<std::size_t>(phase.layers.size(), 1);
-      for (std::size_t i = 0; i < times; ++i) {
-        sum += operation.cost;
-      }
-    }
-  }
-  return sum;
 }
 
 /// What the run holds beyond its operations, round by round: medians do not add up.
@@ -301,19 +310,21 @@ void Profile::look_closer(PreparedGroup& group, std::vector<ordered_json>& recor
     ordered_json& record = records[i];
     const Point& point = runners[i].planned->point;
     const PlanCost cost = plan_cost(group.group().config, point);
-    record["overhead"] = overhead(looks[at[i].plain], looks[at[i].phases], looks[at[i].operations],
-                                  kOverheadShare * options_.limit_s);
+    Look* const plain = at[i].plain ? &looks[*at[i].plain] : nullptr;
+    const double limit_s = kOverheadShare * options_.limit_s;
+    record["overhead"] = {
+        {"phase", overhead(looks[at[i].phases], plain, true, kPhasesShare * limit_s)},
+        {"op", overhead(looks[at[i].operations], plain, false, (1 - kPhasesShare) * limit_s)}};
     if (!record.at("operations").is_null()) {
       const auto cold = by_operation(looks[at[i].operations]);
       const auto warm = by_operation(looks[at[i].warm]);
       const double share = memory_share(cost, options_.last_level_cache_bytes);
+      const Stores stores{.pool_bytes = static_cast<double>(runners[i].pool_size.bytes)};
       for (ordered_json& row : record["operations"]) {
         const std::string name = row.at("name").get<std::string>();
-        const bool from_memory =
-            name == "load" && runners[i].pool_size.bytes > options_.last_level_cache_bytes;
-        const double stored = from_memory ? static_cast<double>(cost.cache_bytes_batch) : 0;
-        const OperationRoof roof = operation_roof(operation_cost(cost, name), stored, share,
-                                                  options_.roofs, to_string(point.dtype));
+        const OperationRoof roof =
+            operation_roof(operation_work(group.group().config, point.shape, cost, name, stores),
+                           share, options_.roofs, to_string(point.dtype));
         add_loss(row, roof, cold.at(name) - warm.at(name));
       }
     }

@@ -2,11 +2,16 @@
 /// `profile`: looks closer at a set that was measured, and adds to its records where the time goes
 /// and what bounds it. Every figure comes from a measurement of its own, after the rounds:
 ///
-///   overhead    {"phase":{"ratio","ci_low","ci_high","rounds","replayed_ns"},"op":{...}}: a
-///   forward
-///               with ranges over one without, paired round by round; the stamps alone, replayed
+///   overhead    {"phase":{"ratio","ci_low","ci_high","rounds","replayed_ns","same_session",
+///               "control":{"ratio","ci_low","ci_high","rounds"}},"op":{...}}: a forward with
+///               ranges over one without, paired round by round, of one session where it can do
+///               without (else of two, which tells a few thousandths less); `control`: one without
+///               over one without; the stamps alone, replayed
 ///   operations  each row also "bytes_memory","intensity","ideal_ns","roof_fraction","lost_ns",
-///               "loss":{"compute","bandwidth","fork_join","imbalance"} in ns,"bound_by","says"
+///               "roofs":{"products_ns","elements_ns","bytes_ns"},
+///               "loss":{"compute","bandwidth","fork_join","imbalance","other"} in ns,"bound_by",
+///               "says"; see operation_roof.hpp. A roof explains as much loss as it is long: of an
+///               operation below half of its roof the rest is `other`, which is not known
 ///   between_ns  what the run holds beyond its operations: entering and leaving parallel regions
 ///               (of the reference also reading weights); null where they were not recorded
 ///               (--detail layer)
@@ -19,23 +24,12 @@
 #include <nlohmann/json.hpp>
 
 #include "harness/looks.hpp"
+#include "harness/operation_roof.hpp"
 #include "harness/profile_passes.hpp"
 #include "harness/sweep.hpp"
 #include "profilers/roofs.hpp"
 
 namespace deformer {
-
-/// What bounds one operation, against the measured roofs.
-struct OperationRoof {
-  double bytes_memory = 0;  ///< weights that the last-level cache can't keep; stored passages
-  double intensity = 0;     ///< FLOPs over all bytes it reads and writes
-  double ideal_ns = 0;      ///< the longest of: FLOPs at the peak, memory bytes, activation bytes
-  bool bandwidth = false;   ///< which of them it is: bytes
-};
-
-/// `memory_share`: of the weights, what has to come from memory in each forward.
-OperationRoof operation_roof(const Cost& cost, double stored_bytes, double memory_share,
-                             const Roofs& roofs, std::string_view dtype);
 
 /// One step of the waterfall: the time it adds to what the FLOP ratio promises, and the ratio left.
 struct WaterfallStep {

@@ -1,55 +1,9 @@
-// What bounds an operation, and the waterfall: arithmetic on what was measured.
-
-#include <algorithm>
-
-#include <fmt/format.h>
+// The waterfall: arithmetic on what was measured.
 
 #include "harness/profile.hpp"
 
 namespace deformer {
-namespace {
-
 using nlohmann::ordered_json;
-
-/// The level of the caches that holds so many bytes, of all threads together; memory's where none
-/// does or none was measured. A cache is never slower than what lies behind it: where it measured
-/// so, something disturbed it.
-double bandwidth_for(double bytes, const Roofs& roofs) {
-  const double memory = roofs.memory_read_gb_per_s().value_or(0);
-  for (const BandwidthRoof& level : roofs.bandwidth) {
-    const bool usable = level.missing.empty() && level.threads == roofs.threads;
-    if (usable && level.level != "memory" &&
-        bytes <= static_cast<double>(level.working_set_bytes)) {
-      return std::max({level.rate.copy_gb_per_s, level.rate.read_gb_per_s, memory});
-    }
-  }
-  return memory;
-}
-
-double time_ns(double amount, double per_ns) {
-  return per_ns > 0 ? amount / per_ns : 0;
-}
-
-}  // namespace
-
-OperationRoof operation_roof(const Cost& cost, double stored_bytes, double memory_share,
-                             const Roofs& roofs, std::string_view dtype) {
-  OperationRoof roof;
-  const auto counted = static_cast<double>(cost.flops());
-  const double flops = counted > 0 ? counted : static_cast<double>(cost.flops_elementwise);
-  const auto weights = static_cast<double>(cost.bytes_weights);
-  const auto activations = static_cast<double>(cost.bytes_activations);
-  roof.bytes_memory = weights * memory_share + stored_bytes;
-  roof.intensity = weights + activations > 0 ? flops / (weights + activations) : 0;
-  // GFLOP/s are FLOPs a nanosecond, GB/s bytes a nanosecond.
-  const double compute_ns = time_ns(flops, roofs.peak_gflops(dtype).value_or(0));
-  const double memory_ns = time_ns(roof.bytes_memory, roofs.memory_read_gb_per_s().value_or(0));
-  const double cache_ns =
-      time_ns(activations - std::min(stored_bytes, activations), bandwidth_for(activations, roofs));
-  roof.ideal_ns = std::max({compute_ns, memory_ns, cache_ns});
-  roof.bandwidth = compute_ns < roof.ideal_ns;
-  return roof;
-}
 
 std::vector<WaterfallStep> waterfall(const StageTimes& full, const StageTimes& variant,
                                      double full_ns, double ratio) {

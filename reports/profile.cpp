@@ -30,6 +30,15 @@ std::string whole_number(double count) {
   return fmt::format("{:.0f}", count);
 }
 
+/// A ratio with its interval, by how much it is off 1: "+0.02 % [-0.05, +0.09]".
+std::string less_one(const Json& record, const std::string& at) {
+  const auto percent = [&](const char* name) {
+    return 100 * (number_field(record, at + name).value_or(1) - 1);
+  };
+  return fmt::format("{:+.2f} % [{:+.2f}, {:+.2f}]", percent(".ratio"), percent(".ci_low"),
+                     percent(".ci_high"));
+}
+
 Cell rate(double flops, double ns) {
   return flops > 0 && ns > 0 ? Cell(human_rate(flops / ns)) : std::nullopt;
 }
@@ -145,10 +154,13 @@ Table operation_table(const Json& record) {
     const auto replayed = number_field(record, fmt::format("overhead.{}.replayed_ns", level));
     if (ratio && low && high) {
       table.notes.push_back(fmt::format(
-          "recording {} costs {:+.2f} % [{:+.2f}, {:+.2f}], paired with runs without{}; it is not "
-          "subtracted",
-          what, 100 * (*ratio - 1), 100 * (*low - 1), 100 * (*high - 1),
-          replayed && whole > 0 ? fmt::format(" (its stamps alone take {}, {:.3f} %)",
+          "recording {} costs {}, paired with runs without{}{}; it is not subtracted", what,
+          less_one(record, fmt::format("overhead.{}", level)),
+          number_field(record, fmt::format("overhead.{}.control.ci_low", level))
+              ? fmt::format(" (these among themselves: {})",
+                            less_one(record, fmt::format("overhead.{}.control", level)))
+              : "",
+          replayed && whole > 0 ? fmt::format("; its stamps alone take {}, {:.3f} %",
                                               human_time(*replayed), 100 * *replayed / whole)
                                 : ""));
     }
@@ -167,6 +179,7 @@ Table loss_table(const Json& record) {
                    {"bandwidth", "bandwidth", "ns", "Fetching weights, or bytes below the roof"},
                    {"fork_join", "fork-join", "ns", "Meeting at barriers"},
                    {"imbalance", "imbalance", "ns", "Busiest thread less the mean"},
+                   {"other", "other", "ns", "Below half of the roof: not known"},
                    {"says", "bound by", "", "What bounds it most", true}};
   for (const Json* row : sorted_by_loss(record)) {
     table.rows.push_back(
@@ -174,7 +187,7 @@ Table loss_table(const Json& record) {
          shown(*row, "ideal_ns", human_time), shown(*row, "lost_ns", signed_time),
          shown(*row, "loss.compute", human_time), shown(*row, "loss.bandwidth", human_time),
          shown(*row, "loss.fork_join", human_time), shown(*row, "loss.imbalance", human_time),
-         text_field(*row, "says")});
+         shown(*row, "loss.other", human_time), text_field(*row, "says")});
   }
   return table;
 }

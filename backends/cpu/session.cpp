@@ -43,6 +43,7 @@ CpuSession::CpuSession(std::shared_ptr<const PackedModel> model, std::shared_ptr
       stride_(row_stride(model_->config().d_model)),
       phase_ns_(plan_.phases.size(), 0),
       log_(range_tree(plan_ranges(model_->config(), plan_, options_.detail)), options_.threads),
+      recorded_(options_.detail),
       phase_ranges_(phase_ranges(plan_ranges(model_->config(), plan_, options_.detail))) {
   omp_set_num_threads(options_.threads);  // before primitives are made: they are tuned to it
   plan_parts();
@@ -206,7 +207,7 @@ void CpuSession::run(const Inputs& inputs) {
   if (std::byte* base = arena_->acquire(); base != base_) {
     bind(base);
   }
-  if (phase_ranges_.empty()) {
+  if (recorded_ == Detail::none) {
     for (std::size_t index = 0; index < plan_.phases.size(); ++index) {
       run_phase(index, inputs);
     }
@@ -227,7 +228,7 @@ void CpuSession::run_phase(std::size_t index, const Inputs& inputs) {
   const Phase& phase = plan_.phases[index];
   if (phase.kind == PhaseKind::encode && !part(phase.segment).encoder->shared()) {
     encode_alone(index);
-  } else if (options_.detail > Detail::phase) {
+  } else if (recorded_ > Detail::phase) {
     team_.run([&](const Worker& worker) { record_phase(index, inputs, worker); });
   } else {
     team_.run([&](const Worker& worker) { work_phase(phase, inputs, worker); });
@@ -242,17 +243,16 @@ void CpuSession::encode_alone(std::size_t index) {
   const Encoder& encoder = *part(phase.segment).encoder;
   omp_set_num_threads(options_.threads);
   std::optional<RangeCursor> cursor;
-  if (options_.detail > Detail::phase) {
+  if (recorded_ > Detail::phase) {
     cursor = log_.cursor(0, phase_ranges_[index]);
     cursor->begin();
   }
   for (std::int64_t layer = phase.first_layer; layer < phase.last_layer; ++layer) {
-    encoder.run_layer(weights_layer(layer), team_,
-                      options_.detail == Detail::op ? &*cursor : nullptr);
+    encoder.run_layer(weights_layer(layer), team_, recorded_ == Detail::op ? &*cursor : nullptr);
     if (!kept_.empty()) {
       team_.run([&](const Worker& worker) { keep(phase.segment, layer + 1, worker); });
     }
-    if (options_.detail == Detail::layer) {
+    if (recorded_ == Detail::layer) {
       cursor->worked();
       cursor->met();
     }
@@ -275,7 +275,7 @@ void CpuSession::record_phase(std::size_t index, const Inputs& inputs, const Wor
 }
 
 void CpuSession::work_layers(const Phase& phase, const Worker& worker, RangeCursor* cursor) const {
-  RangeCursor* operations = options_.detail == Detail::op ? cursor : nullptr;
+  RangeCursor* operations = recorded_ == Detail::op ? cursor : nullptr;
   part(phase.segment).encoder->enter(worker);
   for (std::int64_t layer = phase.first_layer; layer < phase.last_layer; ++layer) {
     part(phase.segment).encoder->work_layer(weights_layer(layer), worker, operations);

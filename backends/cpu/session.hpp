@@ -30,6 +30,10 @@ class CpuSession final : public Session {
   std::span<const float> layer_output(Segment segment, std::int64_t layers) const override;
   std::span<const std::int64_t> phase_ns() const override { return phase_ns_; }
   RangeLog* ranges() override { return &log_; }
+  bool record(bool on) override {
+    recorded_ = on ? options_.detail : Detail::none;
+    return true;
+  }
   SessionMemory memory() const override;
   /// Parallel regions: one a phase, unless its products can't be shared by a team.
   std::optional<std::int64_t> launches() const override;
@@ -100,6 +104,7 @@ class CpuSession final : public Session {
   std::byte* base_ = nullptr;
   std::vector<std::int64_t> phase_ns_;
   RangeLog log_;
+  Detail recorded_;                ///< options_.detail, or none while nothing is recorded
   std::vector<int> phase_ranges_;  ///< of log_; empty when nothing is timed
 };
 

@@ -173,6 +173,38 @@ TEST(CpuLaunches, AreARegionAnOperationWhereALibraryBringsItsOwnThreads) {
   EXPECT_EQ(recorded.session().launches(), regions);
 }
 
+/// Every stamp of the last run.
+std::vector<std::int64_t> stamps(Recorded& recorded) {
+  std::vector<std::int64_t> all;
+  for (int i = 0; i < recorded.log().tree().size(); ++i) {
+    all.push_back(recorded.log().start_ns(i));
+    all.push_back(recorded.log().end_ns(i));
+  }
+  const auto phases = recorded.session().phase_ns();
+  all.insert(all.end(), phases.begin(), phases.end());
+  return all;
+}
+
+TEST(CpuRanges, ARunIsRecordedUnlessToldNotTo) {
+  for (const Make make : {panels, onednn}) {
+    for (const Detail detail : {Detail::phase, Detail::layer, Detail::op}) {
+      Recorded recorded(make(), Variant::cached, detail, 2);
+      const auto before = stamps(recorded);
+      const auto output = recorded.session().head_output();
+      const std::vector<float> numbers(output.begin(), output.end());
+      EXPECT_TRUE(recorded.session().record(false));
+      recorded.run();
+      EXPECT_EQ(stamps(recorded), before);
+      EXPECT_TRUE(std::ranges::equal(recorded.session().head_output(), numbers));
+      EXPECT_TRUE(recorded.session().record(true));
+      recorded.run();
+      for (int i = 0; i < recorded.log().tree().size(); ++i) {
+        EXPECT_GT(recorded.log().start_ns(i), before[static_cast<std::size_t>(2 * i)]);
+      }
+    }
+  }
+}
+
 TEST(CpuRanges, EveryThreadIsKnownAtEveryOperation) {
   Recorded recorded(panels(), Variant::cached, Detail::op, 2);
   for (int thread = 0; thread < 2; ++thread) {

@@ -640,6 +640,8 @@ class Profile(support.TestCase):
                 self.assertGreater(row["overhead"][level]["ratio"], 0)
                 self.assertGreaterEqual(row["overhead"][level]["rounds"], 10)
                 self.assertGreater(row["overhead"][level]["replayed_ns"], 0)
+                self.assertEqual(row["overhead"][level]["control"]["rounds"],
+                                 row["overhead"][level]["rounds"])
             self.assertGreaterEqual(row["between_ns"], 0)
             self.assertNotIn("injected", row)
         steps = [step["step"] for step in rows[1]["waterfall"]["steps"]]

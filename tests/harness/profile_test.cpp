@@ -33,36 +33,5 @@ TEST(Waterfall, TakesOffEachLossAndEndsAtTheMeasuredRatio) {
   EXPECT_NEAR(waterfall_json(steps, 330)["remainder_fraction"].get<double>(), 5.0 / 330, 1e-9);
 }
 
-Roofs roofs() {
-  Roofs roofs;
-  roofs.threads = 2;
-  roofs.arithmetic.push_back({.dtype = "f32",
-                              .isa = "x",
-                              .instruction = "x",
-                              .threads = 2,
-                              .best_gflops = 100,
-                              .median_gflops = 100,
-                              .missing = ""});
-  BandwidthRoof memory;
-  memory.level = "memory";
-  memory.threads = 2;
-  memory.rate.read_gb_per_s = 10;
-  roofs.bandwidth.push_back(memory);
-  return roofs;
-}
-
-TEST(OperationRoof, ComputeOrBytesWhicheverTakesLonger) {
-  Cost cost;
-  cost.flops_gemm = 1'000'000;  // 10 us at 100 GFLOP/s
-  cost.bytes_weights = 50'000;  // 5 us at 10 GB/s
-  EXPECT_DOUBLE_EQ(operation_roof(cost, 0, 1, roofs(), "f32").ideal_ns, 10'000);
-  EXPECT_FALSE(operation_roof(cost, 0, 1, roofs(), "f32").bandwidth);
-  cost.bytes_weights = 200'000;  // 20 us
-  EXPECT_DOUBLE_EQ(operation_roof(cost, 0, 1, roofs(), "f32").ideal_ns, 20'000);
-  EXPECT_TRUE(operation_roof(cost, 0, 1, roofs(), "f32").bandwidth);
-  EXPECT_DOUBLE_EQ(operation_roof(cost, 0, 0, roofs(), "f32").ideal_ns, 10'000);  // all cached
-  EXPECT_DOUBLE_EQ(operation_roof(cost, 0, 1, roofs(), "f32").intensity, 5);
-}
-
 }  // namespace
 }  // namespace deformer
