@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "backends/cpu/narrow_amx_attention.hpp"
 #include "backends/cpu/narrow_softmax.hpp"
 #include "backends/cpu/narrow_widen_avx512.hpp"
 #include "backends/cpu/pages.hpp"
@@ -31,6 +32,7 @@ NarrowAttention::NarrowAttention(std::span<const std::int64_t> cumulative, std::
     : set_(set),
       heads_(heads),
       d_head_(d_head),
+      tile_attention_(narrow::has_tile_attention(set, d_head)),
       head_groups_(divide_up(d_head, 2 * kLineGroups) * kLineGroups),
       qkv_row_bytes_(narrow_row_bytes(3 * heads * d_head, 2)),
       context_row_bytes_(narrow_row_bytes(heads * d_head, 2)),
@@ -119,12 +121,36 @@ void NarrowAttention::run_task(const Task& task, const std::byte* qkv, std::byte
   narrow::pack_values(rows + 2 * segment_bytes, qkv_row_bytes_, task.tokens, d_head_,
                       token_groups(task.tokens), scratch.values);
   std::byte* out = context + task.sequence_row * context_row_bytes_ + head_offset;
+  if (tile_attention_) {
+    if (attend_by_tiles(task, rows, out, scratch)) {
+      return;
+    }
+    set_.begin();
+  }
   const std::int64_t blocks = divide_up(task.queries, kNarrowRows);
   for (std::int64_t block = 0; block < blocks; ++block) {
     const std::int64_t query = task.queries * block / blocks;
     const std::int64_t queries = task.queries * (block + 1) / blocks - query;
     attend(task, task.first_query + query, queries, rows, out, scratch);
   }
+}
+
+bool NarrowAttention::attend_by_tiles(const Task& task, const std::byte* rows, std::byte* context,
+                                      const Scratch& scratch) const {
+  narrow::TileAttention args;
+  args.queries = rows + task.first_query * qkv_row_bytes_;
+  args.query_row_bytes = qkv_row_bytes_;
+  args.count = task.queries;
+  args.keys = scratch.keys;
+  args.values = scratch.values;
+  args.tokens = task.tokens;
+  args.d_head = d_head_;
+  args.out = context + task.first_query * context_row_bytes_;
+  args.out_row_bytes = context_row_bytes_;
+  args.scores = scratch.scores;
+  args.probabilities = scratch.probabilities;
+  args.context = scratch.context;
+  return narrow::attend_by_tiles(args);
 }
 
 void NarrowAttention::attend(const Task& task, std::int64_t query, std::int64_t queries,

@@ -7,6 +7,8 @@
 /// rows, probabilities rounded to bf16, context [32, d_head]. Queries are read and contexts written
 /// where they lie. Where there are fewer (sequence, head) than keep the threads busy, their queries
 /// are split and the keys packed again by each.
+///
+/// Where there is AMX, narrow_amx_attention.hpp does all of it but the packing.
 
 #include <array>
 #include <cstddef>
@@ -61,12 +63,15 @@ class NarrowAttention {
   Scratch cut(std::byte* own) const;
   void run_task(const Task& task, const std::byte* qkv, std::byte* context,
                 const Scratch& scratch) const;
+  bool attend_by_tiles(const Task& task, const std::byte* rows, std::byte* context,
+                       const Scratch& scratch) const;
   void attend(const Task& task, std::int64_t query, std::int64_t queries, const std::byte* rows,
               std::byte* context, const Scratch& scratch) const;
 
   const NarrowTiles& set_;
   std::int64_t heads_;
   std::int64_t d_head_;
+  bool tile_attention_;       ///< narrow_amx_attention.hpp does it, but for extreme scores
   std::int64_t head_groups_;  ///< of a head's columns, up to whole lines
   std::int64_t qkv_row_bytes_;
   std::int64_t context_row_bytes_;

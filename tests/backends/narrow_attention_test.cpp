@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "backends/cpu/aligned_buffer.hpp"
+#include "backends/cpu/narrow_amx_attention.hpp"
 #include "backends/cpu/narrow_softmax.hpp"
 #include "tests/backends/bf16_numbers.hpp"
 
@@ -102,11 +103,10 @@ AlignedBuffer attend(const Case& c, const Qkv& qkv, const NarrowTiles& set) {
   return context;
 }
 
-void expect_attention(const Case& c, float scale, const NarrowTiles& set) {
+void expect_attention(const Case& c, const Qkv& qkv, const NarrowTiles& set) {
   // Probabilities and contexts are rounded to bf16 (half an ulp: 2^-8 at worst), the exponential
   // and the sums are good to a few 1e-4 of that.
   constexpr double kError = 2 * 0x1p-8 + 3e-4;
-  const Qkv qkv(c, scale);
   const AlignedBuffer context = attend(c, qkv, set);
   for (std::size_t sequence = 0; sequence + 1 < c.cumulative.size(); ++sequence) {
     for (std::int64_t row = c.cumulative[sequence]; row < c.cumulative[sequence + 1]; ++row) {
@@ -118,6 +118,10 @@ void expect_attention(const Case& c, float scale, const NarrowTiles& set) {
       }
     }
   }
+}
+
+void expect_attention(const Case& c, float scale, const NarrowTiles& set) {
+  expect_attention(c, Qkv(c, scale), set);
 }
 
 template <typename Check>
@@ -153,6 +157,62 @@ TEST(NarrowAttention, SplitsQueriesWhereHeadsAreFewerThanThreads) {
 
 TEST(NarrowAttention, SurvivesLargeScores) {
   for_all_sets([](const NarrowTiles& set) { expect_attention({{0, 50}, 2, 32, 1}, 30.0F, set); });
+}
+
+// The first panel's 32 keys are those that exponentials are compared with
+// (narrow_amx_attention.hpp).
+TEST(NarrowAttention, SurvivesScoresFarFromThoseOfTheFirstKeys) {
+  for_all_sets([](const NarrowTiles& set) {
+    for (const float later : {-90.0F, -40.0F, 40.0F, 90.0F, 300.0F}) {
+      const Case c{{0, 70}, 1, 32, 1};
+      Qkv qkv(c, 0.7F);
+      for (std::int64_t row = 0; row < c.rows(); ++row) {
+        qkv.set(row, 0, 1.0F);
+        qkv.set(row, c.d(), row < 32 ? 0.0F : later);
+      }
+      expect_attention(c, qkv, set);
+    }
+  });
+}
+
+// Of a block of queries, one row all of whose scores lie far below the others'.
+TEST(NarrowAttention, SurvivesQueriesOfVeryDifferentScores) {
+  for_all_sets([](const NarrowTiles& set) {
+    for (const float lowest : {-50.0F, -80.0F, -200.0F}) {
+      const Case c{{0, 70}, 1, 32, 1};
+      Qkv qkv(c, 0.7F);
+      for (std::int64_t row = 0; row < c.rows(); ++row) {
+        qkv.set(row, 0, row % 16 == 5 ? lowest : 0.0F);
+        qkv.set(row, c.d(), 1.0F);
+      }
+      expect_attention(c, qkv, set);
+    }
+  });
+}
+
+TEST(NarrowAttention, TheTilesExponentialIsGoodToAFiftiethOfBf16) {
+  if (NarrowAttention::tiles() == nullptr) {
+    std::printf("SKIPPED: this processor has no bf16 attention\n");
+    return;
+  }
+  constexpr int kPoints = 1 << 20;
+  for (const float reference : {0.0F, -7.3F, 11.9F}) {
+    double worst = 0.0;
+    for (int first = 0; first < kPoints; first += 16) {
+      float scores[16];
+      float found[16];
+      for (int i = 0; i < 16; ++i) {  // as far as sums are accepted, and on to where all is 0
+        scores[i] = reference + 69.0F - 149.0F * static_cast<float>(first + i) / kPoints;
+      }
+      narrow::tile_exponentials(scores, reference, found);
+      for (int i = 0; i < 16; ++i) {
+        const double expected = std::exp(static_cast<double>(scores[i]) - reference);
+        worst = std::max(worst, std::abs(found[i] / expected - 1.0));
+      }
+    }
+    EXPECT_LT(worst, 0x1p-8 / 50 + 1.2e-7 * 80);
+    EXPECT_GT(worst, 7e-5) << "better than its header says";
+  }
 }
 
 TEST(NarrowAttention, ANanOfOneKeyReachesEveryQueryOfItsSequenceAndNoOther) {
