@@ -28,13 +28,12 @@ void warm_up(Look& look) {
 }
 
 /// Mean forward of one sample.
-double sample_ns(Look& look, bool recorded = true) {
-  recorded = recorded && !look.ranges.empty();
+double sample_ns(Look& look, bool summed) {
   look.round_sums.clear();
   const std::int64_t start = now_ns();
   for (std::int64_t i = 0; i < look.forwards; ++i) {
     look.forward();
-    if (recorded) {
+    if (summed) {
       look.round_sums.add(*look.session->ranges());
     }
   }
@@ -42,7 +41,7 @@ double sample_ns(Look& look, bool recorded = true) {
 }
 
 void sample(Look& look) {
-  look.ns.push_back(sample_ns(look));
+  look.ns.push_back(sample_ns(look, !look.ranges.empty()));
   const auto forwards = static_cast<double>(look.forwards);
   for (std::size_t range = 0; range < look.range_ns.size(); ++range) {
     look.range_ns[range].push_back(look.round_sums.elapsed_ns(static_cast<int>(range)) / forwards);
@@ -71,6 +70,7 @@ Look make_look(PreparedGroup& group, Runner& runner, std::string name, Plan plan
   Look look;
   look.name = std::move(name);
   look.plan = std::move(plan);
+  look.detail = options.detail;
   look.session = group.model().prepare(look.plan, runner.planned->point.shape, options);
   look.inputs = runner.instances.front().inputs;
   if (look.plan.loads_passages()) {
@@ -107,7 +107,9 @@ void pair_looks(std::vector<PairedLook>& looks, double limit_s, std::int64_t mos
   const std::size_t count = looks.size();
   const auto half_sample_ns = [](PairedLook& paired) {
     paired.look->session->record(paired.recorded);
-    return sample_ns(*paired.look, paired.recorded) / 2;
+    // A sweep, which stays at phases, adds up their few times and no ranges.
+    const bool summed = paired.recorded && paired.look->detail > Detail::phase;
+    return sample_ns(*paired.look, summed) / 2;
   };
   for (std::int64_t round = 0; round < most && !interrupted(); ++round) {
     if (round >= kFewestRounds && now_ns() >= end_ns) {

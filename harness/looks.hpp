@@ -20,6 +20,7 @@ struct Look {
   Inputs inputs;
   std::optional<PoolWalk> walk;  ///< where the plan loads passages
 
+  Detail detail = Detail::none;
   std::int64_t forwards = 1;  ///< in a sample
   std::vector<double> ns;     ///< mean forward of each round
   std::vector<PlanRange> ranges;

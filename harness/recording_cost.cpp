@@ -14,12 +14,12 @@ constexpr int kDeepestOpened = 1;
 
 void replay(RangeLog& log, bool opened) {
   const RangeTree& tree = log.tree();
-  log.open(0);
+  std::int64_t start_ns = log.open(0);
   for (int range = 1; range < tree.size(); ++range) {
     if (tree[range].depth != kDeepestOpened) {
       continue;
     }
-    log.open(range);
+    log.open(range, start_ns);
     if (!opened) {
       RangeCursor cursor = log.cursor(0, range);
       cursor.begin();
@@ -28,7 +28,7 @@ void replay(RangeLog& log, bool opened) {
         cursor.met();
       }
     }
-    log.close(range);
+    start_ns = log.close(range);
   }
   log.close(0);
 }

@@ -140,18 +140,23 @@ class RangeLog {
 
   /// A thread's cursor at the first leaf of a range. Only thread 0 spends a delay.
   RangeCursor cursor(int thread, int range);
-  /// By the calling thread, around whatever the range holds.
-  void open(int range) {
-    outer_[static_cast<std::size_t>(range)].start_ns = now_ns();
+  /// By the calling thread, around whatever the range holds. Both return their stamp, so that one
+  /// look at the clock can end a range and start the next.
+  std::int64_t open(int range) { return open(range, now_ns()); }
+  std::int64_t open(int range, std::int64_t start_ns) {
+    outer_[static_cast<std::size_t>(range)].start_ns = start_ns;
     if (watcher_ != nullptr) {
       watcher_->opened(range);
     }
+    return start_ns;
   }
-  void close(int range) {
+  std::int64_t close(int range) {
     if (watcher_ != nullptr) {
       watcher_->closed(range);
     }
-    outer_[static_cast<std::size_t>(range)].end_ns = now_ns();
+    const std::int64_t end_ns = now_ns();
+    outer_[static_cast<std::size_t>(range)].end_ns = end_ns;
+    return end_ns;
   }
   /// For backends that find a leaf's time otherwise than by walking.
   void put(int thread, int range, const RangeStamp& stamp);

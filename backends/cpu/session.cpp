@@ -213,12 +213,13 @@ void CpuSession::run(const Inputs& inputs) {
     }
     return;
   }
-  log_.open(0);
+  std::int64_t start_ns = log_.open(0);
   for (std::size_t index = 0; index < plan_.phases.size(); ++index) {
-    log_.open(phase_ranges_[index]);
+    log_.open(phase_ranges_[index], start_ns);
     run_phase(index, inputs);
-    log_.close(phase_ranges_[index]);
-    phase_ns_[index] = log_.elapsed_ns(phase_ranges_[index]);
+    const std::int64_t end_ns = log_.close(phase_ranges_[index]);
+    phase_ns_[index] = end_ns - start_ns;
+    start_ns = end_ns;
   }
   log_.close(0);
 }
