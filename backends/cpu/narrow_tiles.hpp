@@ -59,6 +59,9 @@ struct NarrowTiles {
   void (*begin)();
   void (*end)();
   void (*multiply)(const NarrowArgs& args);
+  /// Groups a panel should have in one call where many rows meet it, at most; a multiple of
+  /// kLineGroups. By default 24 KiB of it, for a first-level cache of 32.
+  std::int64_t most_groups = 192;
 };
 
 /// What this processor has for a dtype, the fastest first; empty when it has none.
