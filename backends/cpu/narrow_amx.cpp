@@ -13,7 +13,7 @@
 
 #include "profilers/amx.hpp"
 
-#pragma GCC target("amx-tile,amx-bf16,amx-int8")
+#pragma GCC target("amx-tile,amx-bf16,amx-int8,prfchw")
 
 namespace deformer::narrow {
 namespace {
@@ -82,8 +82,22 @@ struct Reader {
   const std::byte* a_lower;
   const std::byte* b;
   const std::byte* prefetch;
+  const std::byte* results;
+  std::int64_t rows_due;  ///< of results, times the steps there are
   std::int64_t step;
 };
+
+/// Results are fetched evenly over the steps: their writes otherwise wait for the third-level cache
+/// one by one, and tiles of sums wait behind them.
+[[gnu::always_inline]] inline void fetch_results(const NarrowArgs& args, Reader& at,
+                                                 std::int64_t steps) {
+  for (at.rows_due += args.rows; at.rows_due >= steps; at.rows_due -= steps) {
+    for (std::int64_t line = 0; line < args.result_lines; ++line) {
+      __builtin_prefetch(at.results + line * kTileBytes, 1, 2);
+    }
+    at.results += args.result_row_bytes;
+  }
+}
 
 /// Tiles are numbers in instructions, so this can't be a function of one.
 #define DEFORMER_LOAD_RIGHT(tile, from)                 \
@@ -102,6 +116,7 @@ template <bool kBf16, bool kLower, bool kStays>
 [[gnu::always_inline]] inline void run_steps(const NarrowArgs& args, Reader& at,
                                              std::int64_t last) {
   const std::int64_t lines = at.prefetch == nullptr ? 0 : args.prefetch_lines;
+  const std::int64_t steps = args.steps();
   for (; at.step < last; ++at.step) {
     DEFORMER_LOAD_RIGHT(6, at.b);
     _tile_stream_loadd(4, at.a, args.a_row_bytes);
@@ -115,6 +130,9 @@ template <bool kBf16, bool kLower, bool kStays>
       __builtin_prefetch(at.prefetch + line * kTileBytes, 0, 2);
     }
     at.prefetch += lines * kTileBytes;
+    if (args.results != nullptr) {
+      fetch_results(args, at, steps);
+    }
     if (args.meanwhile != nullptr) {
       args.meanwhile(args.context, at.step);
     }
@@ -128,7 +146,8 @@ template <bool kBf16, bool kLower, bool kStays>
 
 template <bool kBf16, bool kLower>
 [[gnu::always_inline]] inline void accumulate(const NarrowArgs& args, std::int64_t upper_rows) {
-  Reader at{args.a, args.a + upper_rows * args.a_row_bytes, args.b, args.prefetch, 0};
+  Reader at{args.a, args.a + upper_rows * args.a_row_bytes, args.b, args.prefetch, args.results, 0,
+            0};
   const std::int64_t steps = args.steps();
   run_steps<kBf16, kLower, true>(args, at, std::min(steps, kStayingSteps));
   run_steps<kBf16, kLower, false>(args, at, steps);

@@ -20,6 +20,7 @@
 namespace deformer {
 namespace {
 
+constexpr auto kFloatBytes = static_cast<std::int64_t>(sizeof(float));
 /// Cache lines of a panel that kLineGroups groups have.
 constexpr std::int64_t kLinesAStep = kLineGroups * kPanelRowBytes / 64;
 /// What a block of rows has in one pass may fill this part of the second-level cache; panels,
@@ -167,12 +168,16 @@ class NarrowLinear final : public Linear {
       const std::byte* prefetch =
           last ? next_of(weights, job) : args.b + groups.count * kPanelRowBytes;
       args.prefetch_lines = divide_up(kLinesAStep, tiles);
+      args.result_row_bytes =
+          kind_.narrow_result ? result_row_bytes_ : result_stride_ * kFloatBytes;
+      args.result_lines = kind_.narrow_result ? 1 : 2;
       for (std::int64_t tile = 0; tile < tiles; ++tile) {
         const std::int64_t row = rows * tile / tiles;
         args.rows = rows * (tile + 1) / tiles - row;
         args.a = operands_.narrow_source + (first + row) * source_row_bytes_ +
                  groups.first * kGroupBytes;
         args.sums = passes > 1 ? sums + row * kPanelRowBytes : sums;
+        args.results = last ? results_of(job, first + row) : nullptr;
         share_prefetch(args, prefetch, tile);
         multiply(args, pending);
         if (last) {
@@ -215,6 +220,13 @@ class NarrowLinear final : public Linear {
       chunks_done(job).store(last ? 0 : static_cast<std::int32_t>(job.chunk + 1),
                              std::memory_order_release);
     }
+  }
+
+  const std::byte* results_of(const Job& job, std::int64_t row) const {
+    const std::int64_t column = job.panel * kNarrowColumns;
+    return kind_.narrow_result ? operands_.narrow_result + row * result_row_bytes_ + column * 2
+                               : reinterpret_cast<const std::byte*>(operands_.result +
+                                                                    row * result_stride_ + column);
   }
 
   /// The weights this thread will probably read next.
