@@ -49,7 +49,7 @@ class NarrowLinear final : public Linear {
         set_(set),
         rows_(rows),
         passes_(divide_up(layout.groups, set.most_groups)),
-        chunks_(kind.epilogue == Epilogue::residual ? passes_ : 1),
+        chunks_(kind.epilogue == Epilogue::residual && kind.dtype == DType::bf16 ? passes_ : 1),
         source_row_bytes_(layout.source_row_bytes(kind)),
         result_row_bytes_(narrow_row_bytes(kind.out, 2)),
         result_stride_(row_stride(kind.out)),
@@ -287,7 +287,8 @@ class NarrowLinear final : public Linear {
   const NarrowTiles& set_;
   std::int64_t rows_;
   std::int64_t passes_;  ///< over the inner dimension
-  std::int64_t chunks_;  ///< parts of it that add to the results on their own
+  /// Parts of it that add to the results on their own; 1 for integers, whose sums stay exact.
+  std::int64_t chunks_;
   std::int64_t source_row_bytes_;
   std::int64_t result_row_bytes_;
   std::int64_t result_stride_;
