@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "harness/record.hpp"
+#include "harness/worker_count.hpp"
 #include "model/error.hpp"
 #include "profilers/allocations.hpp"
 #include "profilers/clock.hpp"
@@ -196,6 +197,10 @@ ordered_json WorkerGroup::measure(std::int64_t rounds) {
       {"elapsed_ns", end_ns - begin_ns},
       {"allocations", allocation_count.counted ? ordered_json(allocations) : ordered_json(nullptr)},
       {"rounds", std::move(list)}};
+}
+
+ordered_json WorkerGroup::count() {
+  return count_forwards(prepared_.runners(), team_);
 }
 
 ordered_json WorkerGroup::records(const std::string& run, const std::string& set,
