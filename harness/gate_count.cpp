@@ -242,6 +242,12 @@ class GateCount {
     if (!any) {
       return;
     }
+    if (side.side() == Side::head && base_failed(group)) {
+      for (const WorkerPoint& counted : group.points) {
+        set(side.side(), counted, failed("missing", "base gave no count to compare with"));
+      }
+      return;
+    }
     options_.step(
         fmt::format("{}: counting instructions of {}", group.name, side_name(side.side())));
     std::map<std::string, ordered_json> found;
@@ -254,12 +260,29 @@ class GateCount {
     }
     for (const WorkerPoint& counted : group.points) {
       const auto own = found.find(counted.key);
-      for_each_point(side.side(), [&](const WorkerPoint& point) {
-        if (on_one_thread(point.point) == nlohmann::json(counted.point)) {
-          counts_[{side.side(), point.key}] = own == found.end() ? otherwise : own->second;
-        }
-      });
+      set(side.side(), counted, own == found.end() ? otherwise : own->second);
     }
+  }
+
+  /// Of all planned points that are this one with one thread.
+  void set(Side side, const WorkerPoint& counted, const ordered_json& count) {
+    for_each_point(side, [&](const WorkerPoint& point) {
+      if (on_one_thread(point.point) == nlohmann::json(counted.point)) {
+        counts_[{side, point.key}] = count;
+      }
+    });
+  }
+
+  /// Head is not to blame for what base, or valgrind, can't do either.
+  bool base_failed(const WorkerGroupPlan& group) const {
+    bool any = false;
+    for_each_point(Side::base, [&](const WorkerPoint& point) {
+      const bool here = std::ranges::any_of(group.points, [&](const WorkerPoint& counted) {
+        return on_one_thread(point.point) == nlohmann::json(counted.point);
+      });
+      any = any || (here && counts_.at({Side::base, point.key})["status"] != "ok");
+    });
+    return any;
   }
 
   void fail(Side side, const WorkerFailure& failure) {
