@@ -173,8 +173,10 @@ class PanelLinear final : public Linear {
                 const float* next) const {
     const auto vectors = static_cast<std::size_t>(width / panels_.lanes);
     const std::int64_t tiles = divide_up(rows, set_.most_rows[vectors]);
-    const std::int64_t lines = divide_up(shared.k * width, kLineFloats);
+    const std::int64_t lines =
+        divide_up(shared.k * width, kLineFloats * TileArgs::kPrefetchStreams);  // of each stream
     TileArgs args = shared;
+    args.prefetch_stride = lines * kLineFloats;
     args.prefetch_every = std::max<std::int64_t>(1, shared.k * tiles / lines);
     const std::int64_t tile_lines = shared.k / args.prefetch_every;
     for (std::int64_t tile = 0; tile < tiles; ++tile) {

@@ -53,7 +53,9 @@ HWY_INLINE void Accumulate(const TileArgs& args, Vector (&sum)[kRows][kVectors])
   for (std::int64_t k = args.k; k > 0; --k) {
     if (--until == 0) {
       until = args.prefetch_every;
-      __builtin_prefetch(line, 0, 2);
+      DEFORMER_UNROLL for (int stream = 0; stream < TileArgs::kPrefetchStreams; ++stream) {
+        __builtin_prefetch(line + stream * args.prefetch_stride, 0, 2);
+      }
       line += kLineFloats;
     }
     Vector columns[kVectors];

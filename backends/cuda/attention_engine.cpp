@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <exception>
 #include <set>
 
 #include "backends/cuda/stopwatch.hpp"
@@ -19,6 +20,24 @@ std::string key_of(const AttentionArgs& args) {
 
 }  // namespace
 
+std::shared_ptr<CudnnAttention> AttentionEngine::tried(const AttentionArgs& args, void* workspace,
+                                                       std::int64_t workspace_bytes,
+                                                       cudaStream_t stream) {
+  try {
+    std::shared_ptr<CudnnAttention> made =
+        CudnnAttention::make(args, device_.capability, workspace_bytes);
+    if (made != nullptr) {
+      made->run(args, workspace, stream);  // brings its code to the device
+      check(cudaStreamSynchronize(stream), "trying cuDNN's attention");
+    }
+    return made;
+  } catch (const std::exception& error) {
+    forget(cudaGetLastError());
+    refusal_ = error.what();
+    return nullptr;
+  }
+}
+
 void AttentionEngine::prepare(const AttentionArgs& args, void* workspace,
                               std::int64_t workspace_bytes, cudaStream_t stream) {
   const std::string key = key_of(args);
@@ -30,10 +49,7 @@ void AttentionEngine::prepare(const AttentionArgs& args, void* workspace,
   Choice choice;
   const std::optional<Algorithm> known = memory_.find(key);
   if (!known || known->bytes[0] != std::byte{0}) {
-    choice.cudnn = CudnnAttention::make(args, device_.capability, workspace_bytes);
-  }
-  if (choice.cudnn != nullptr) {
-    choice.cudnn->run(args, workspace, stream);  // brings its code to the device
+    choice.cudnn = tried(args, workspace, workspace_bytes, stream);
   }
   if (choice.cudnn != nullptr && !known) {
     const double library = time_us(stream, [&] { choice.cudnn->run(args, workspace, stream); });
@@ -68,7 +84,7 @@ std::string AttentionEngine::describe() const {
   for (const std::string& name : found) {
     text += (text.empty() ? "" : ", ") + name;
   }
-  return text;
+  return refusal_.empty() ? text : fmt::format("{} (cuDNN failed: {})", text, refusal_);
 }
 
 }  // namespace deformer::cuda

@@ -29,7 +29,8 @@ class AttentionEngine {
   /// Queues what was prepared. May be captured. Returns whether it was a kernel of ours.
   bool run(const AttentionArgs& args, void* workspace, const LaunchPlace& place);
 
-  /// "cuDNN 9.19.0", "own kernel", or both, by what was chosen so far.
+  /// "cuDNN 9.19.0", "own kernel", or both, by what was chosen so far; and how cuDNN failed, if it
+  /// did.
   std::string describe() const;
 
  private:
@@ -37,9 +38,14 @@ class AttentionEngine {
     std::shared_ptr<CudnnAttention> cudnn;  ///< null: our kernel
   };
 
+  /// cuDNN's, having run once; null where it has none or that failed.
+  std::shared_ptr<CudnnAttention> tried(const AttentionArgs& args, void* workspace,
+                                        std::int64_t workspace_bytes, cudaStream_t stream);
+
   AlgorithmMemory& memory_;
   const Device& device_;
   std::map<std::string, Choice> choices_;
+  std::string refusal_;
 };
 
 }  // namespace deformer::cuda

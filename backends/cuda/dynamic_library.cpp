@@ -12,13 +12,19 @@ namespace deformer::cuda {
 namespace {
 
 std::vector<std::string> folders() {
-  std::vector<std::string> found{""};
+  std::vector<std::string> homes;
   for (const char* variable : {"CUDA_HOME", "CUDA_PATH"}) {
     if (const char* home = std::getenv(variable); home != nullptr && *home != '\0') {
-      found.push_back(std::string(home) + "/lib64/");
+      homes.emplace_back(home);
     }
   }
-  found.push_back("/usr/local/cuda/lib64/");
+  homes.emplace_back("/usr/local/cuda");
+  std::vector<std::string> found{""};
+  for (const std::string& home : homes) {
+    for (const char* folder : {"/lib64/", "/lib/", "/extras/CUPTI/lib64/"}) {
+      found.push_back(home + folder);
+    }
+  }
   return found;
 }
 

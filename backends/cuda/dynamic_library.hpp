@@ -10,8 +10,9 @@ namespace deformer::cuda {
 class DynamicLibrary {
  public:
   /// Opens the first of `names` that can be, looked for as the system does, then in the toolkit's
-  /// folders (CUDA_HOME, /usr/local/cuda). Stays open for the life of the process: libraries of
-  /// this kind start threads and do not like to be closed.
+  /// folders (CUDA_HOME, CUDA_PATH, /usr/local/cuda; CUPTI has one of its own there). Stays open
+  /// for the life of the process: libraries of this kind start threads and do not like to be
+  /// closed.
   explicit DynamicLibrary(const std::vector<std::string>& names);
 
   bool open() const { return handle_ != nullptr; }

@@ -1,6 +1,8 @@
 #include "backends/cuda/lt_matmul.hpp"
 
 #include <cstring>
+#include <exception>
+#include <stdexcept>
 
 #include <fmt/format.h>
 
@@ -80,7 +82,7 @@ struct LtMatmul::Prepared {
 
   LtProblem problem;
   cublasLtMatmulDesc_t descriptor = nullptr;
-  cublasLtMatrixLayout_t a = nullptr, b = nullptr, c = nullptr, d = nullptr;
+  cublasLtMatrixLayout_t a = nullptr, b = nullptr, d = nullptr;  ///< C is D, and described by it
   cublasLtMatmulAlgo_t algorithm{};
   bool chosen = false;
 
@@ -103,7 +105,6 @@ struct LtMatmul::Prepared {
     }
     a = layout(problem.a);
     b = layout(problem.b);
-    c = layout(problem.c);
     d = layout(problem.d);
   }
 
@@ -118,7 +119,7 @@ struct LtMatmul::Prepared {
 
   void drop() {
     const LtLibrary& lt = LtLibrary::get();
-    for (const cublasLtMatrixLayout_t each : {a, b, c, d}) {
+    for (const cublasLtMatrixLayout_t each : {a, b, d}) {
       if (each != nullptr) {
         static_cast<void>(lt.layout_destroy(each));
       }
@@ -169,7 +170,7 @@ bool LtMatmul::recall(Prepared& entry, const std::string& bucket) const {
   std::memcpy(&entry.algorithm, found->bytes.data(), sizeof entry.algorithm);
   cublasLtMatmulHeuristicResult_t result{};
   const cublasStatus_t status = LtLibrary::get().algorithm_check(
-      handle_, entry.descriptor, entry.a, entry.b, entry.c, entry.d, &entry.algorithm, &result);
+      handle_, entry.descriptor, entry.a, entry.b, entry.d, entry.d, &entry.algorithm, &result);
   return status == CUBLAS_STATUS_SUCCESS &&
          result.workspaceSize <= static_cast<std::size_t>(kLtWorkspaceBytes);
 }
@@ -184,7 +185,7 @@ std::vector<cublasLtMatmulHeuristicResult_t> LtMatmul::candidates(const Prepared
   cublasStatus_t status = lt.preference_set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
                                             &workspace, sizeof workspace);
   if (status == CUBLAS_STATUS_SUCCESS) {
-    status = lt.heuristic(handle_, entry.descriptor, entry.a, entry.b, entry.c, entry.d, preference,
+    status = lt.heuristic(handle_, entry.descriptor, entry.a, entry.b, entry.d, entry.d, preference,
                           kCandidates, found.data(), &count);
   }
   static_cast<void>(lt.preference_destroy(preference));
@@ -215,14 +216,23 @@ void LtMatmul::choose(Prepared& entry, const ProductArgs& args, void* workspace,
   }
   Algorithm best;
   best.time_us = -1;
+  std::exception_ptr refused;
   for (const cublasLtMatmulHeuristicResult_t& candidate : found) {
-    const double time =
-        time_us(stream, [&] { launch(entry, candidate.algo, args, workspace, stream); });
+    double time = 0;
+    try {
+      time = time_us(stream, [&] { launch(entry, candidate.algo, args, workspace, stream); });
+    } catch (const std::runtime_error&) {  // it was only a heuristic: another one may do
+      refused = std::current_exception();
+      continue;
+    }
     if (best.time_us < 0 || time < best.time_us) {
       best.time_us = time;
       best.workspace_bytes = static_cast<std::int64_t>(candidate.workspaceSize);
       std::memcpy(best.bytes.data(), &candidate.algo, best.bytes.size());
     }
+  }
+  if (best.time_us < 0) {
+    std::rethrow_exception(refused);
   }
   std::memcpy(&entry.algorithm, best.bytes.data(), sizeof entry.algorithm);
   memory_.remember(bucket, best);
@@ -234,7 +244,7 @@ void LtMatmul::launch(Prepared& entry, const cublasLtMatmulAlgo_t& algorithm,
   const float beta = entry.problem.beta;
   entry.point(args);
   LtLibrary::check(LtLibrary::get().matmul(handle_, entry.descriptor, &alpha, args.weights, entry.a,
-                                           args.source, entry.b, &beta, args.result, entry.c,
+                                           args.source, entry.b, &beta, args.result, entry.d,
                                            args.result, entry.d, &algorithm, workspace,
                                            static_cast<std::size_t>(kLtWorkspaceBytes), stream),
                    bucket_name(args.problem));

@@ -10,8 +10,7 @@ class CudaPoolMemory final : public PoolMemory {
   explicit CudaPoolMemory(Memory memory) : memory_(std::move(memory)) {}
 
   void write(std::int64_t offset, std::span<const std::byte> bytes) override {
-    check(cudaMemcpy(memory_.data() + offset, bytes.data(), bytes.size(), cudaMemcpyDefault),
-          "filling the pool");
+    upload(memory_.data() + offset, bytes.data(), bytes.size(), "filling the pool");
   }
   const std::byte* address() const override { return memory_.data(); }
 

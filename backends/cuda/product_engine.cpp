@@ -1,6 +1,7 @@
 #include "backends/cuda/product_engine.hpp"
 
 #include <algorithm>
+#include <exception>
 
 #include <fmt/format.h>
 
@@ -16,6 +17,10 @@ namespace {
 std::int64_t bytes_of_matrix(const MatrixLayout& layout) {
   return layout.leading * layout.columns * bytes_of(layout.element);
 }
+
+/// Multiply-adds below which no fused product is asked for: cuDNN compiles a kernel for each shape,
+/// and what that could save of so small a one is lost in the launch.
+constexpr std::int64_t kSmallestFused = std::int64_t{1} << 25;
 
 /// Operands of a product that is timed: whatever lies in them.
 struct Operands {
@@ -51,24 +56,31 @@ std::shared_ptr<CudnnProduct> ProductEngine::fused(const LtProblem& problem) {
 
 bool ProductEngine::gelu_erf_pays(LtProblem problem, void* workspace, cudaStream_t stream) {
   problem.finish = Finish::bias_gelu_erf;
+  if (problem.rows() * problem.in() * problem.out() < kSmallestFused) {
+    return false;
+  }
   const std::string bucket = bucket_name(problem);
   const std::optional<Algorithm> known = memory_.find(bucket);
   if (known && known->bytes[0] == std::byte{0}) {
     return false;
   }
-  const std::shared_ptr<CudnnProduct> whole = fused(problem);
-  if (known || whole == nullptr) {
-    return known && whole != nullptr;
-  }
-  Algorithm found;
   try {
+    const std::shared_ptr<CudnnProduct> whole = fused(problem);
+    if (known || whole == nullptr) {
+      return whole != nullptr;
+    }
+    Algorithm found;
     const bool pays = measure(problem, *whole, workspace, stream, found.time_us);
     found.bytes[0] = pays ? std::byte{1} : std::byte{0};
+    memory_.remember(bucket, found);
+    return pays;
   } catch (const Unavailable&) {
     return false;  // no memory to find out, or no algorithm to compare with: not remembered
+  } catch (const std::exception& error) {
+    forget(cudaGetLastError());
+    refusal_ = error.what();
+    return false;
   }
-  memory_.remember(bucket, found);
-  return found.bytes[0] == std::byte{1};
 }
 
 bool ProductEngine::measure(const LtProblem& problem, CudnnProduct& whole, void* workspace,
@@ -118,7 +130,8 @@ void ProductEngine::run(const ProductArgs& args, void* workspace, cudaStream_t s
 std::string ProductEngine::describe() const {
   const bool cudnn =
       std::ranges::any_of(fused_, [](const auto& each) { return each.second != nullptr; });
-  return LtLibrary::describe() + (cudnn ? ", " + CudnnAttention::describe() : "");
+  std::string text = LtLibrary::describe() + (cudnn ? ", " + CudnnAttention::describe() : "");
+  return refusal_.empty() ? text : fmt::format("{} (cuDNN failed: {})", text, refusal_);
 }
 
 }  // namespace deformer::cuda

@@ -23,7 +23,8 @@ class ProductEngine {
       : memory_(memory), device_(device), lt_(memory) {}
 
   /// Whether this product, with erf GELU after its bias, is better asked for as one. Measured once,
-  /// with operands of its own, and remembered; false where there is no memory for that.
+  /// with operands of its own, and remembered; false where there is no memory for that
+  /// or cuDNN fails.
   bool gelu_erf_pays(LtProblem problem, void* workspace, cudaStream_t stream);
 
   /// As LtMatmul's.
@@ -42,6 +43,7 @@ class ProductEngine {
   const Device& device_;
   LtMatmul lt_;
   std::map<std::string, std::shared_ptr<CudnnProduct>> fused_;
+  std::string refusal_;  ///< how cuDNN failed, if it did
 };
 
 }  // namespace deformer::cuda

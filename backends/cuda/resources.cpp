@@ -63,4 +63,9 @@ Memory Memory::pinned(std::int64_t bytes, std::string_view what) {
   return memory;
 }
 
+void upload(void* to, const void* from, std::size_t bytes, std::string_view what) {
+  check(cudaMemcpy(to, from, bytes, cudaMemcpyDefault), what);
+  check(cudaStreamSynchronize(cudaStreamLegacy), what);
+}
+
 }  // namespace deformer::cuda

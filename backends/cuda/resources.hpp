@@ -82,4 +82,9 @@ class Memory {
   bool pinned_ = false;
 };
 
+/// Copies host bytes to where the device reads them, and returns when they are there: a copy from
+/// pageable memory alone returns when it is staged, and our streams do not wait for the one it is
+/// on.
+void upload(void* to, const void* from, std::size_t bytes, std::string_view what);
+
 }  // namespace deformer::cuda

@@ -2,6 +2,8 @@
 
 #include <cuda_runtime.h>
 
+#include <algorithm>
+
 #include "backends/cuda/kernels/device_launch.cuh"
 #include "backends/cuda/kernels/dispatch.hpp"
 #include "backends/cuda/kernels/rows.cuh"
@@ -37,13 +39,21 @@ __global__ void __launch_bounds__(kThreads) norm_kernel(const __grid_constant__ 
   }
 }
 
-/// A block a run, its warps take rows in turn.
+/// The first row of a run that this warp has, and how far its next one is: a run's blocks (y) and
+/// their warps take rows in turn.
+__device__ __forceinline__ std::int64_t first_of_run() {
+  return std::int64_t{blockIdx.y} * kWarps + threadIdx.x / kLanes;
+}
+__device__ __forceinline__ std::int64_t next_of_run() {
+  return std::int64_t{gridDim.y} * kWarps;
+}
+
 template <class T>
 __global__ void __launch_bounds__(kThreads) decode_kernel(const __grid_constant__ DecodeArgs args) {
   begin_kernel();
   DeviceWarp warp;
   const RowRun run = args.run[blockIdx.x];
-  for (std::int64_t row = threadIdx.x / kLanes; row < run.rows; row += kWarps) {
+  for (std::int64_t row = first_of_run(); row < run.rows; row += next_of_run()) {
     decode_row<T>(warp, args, run, row);
   }
 }
@@ -53,7 +63,7 @@ __global__ void __launch_bounds__(kThreads) join_kernel(const __grid_constant__ 
   begin_kernel();
   DeviceWarp warp;
   const RowRun run = args.run[blockIdx.x];
-  for (std::int64_t row = threadIdx.x / kLanes; row < run.rows; row += kWarps) {
+  for (std::int64_t row = first_of_run(); row < run.rows; row += next_of_run()) {
     join_row<T>(warp, args, run, row);
   }
 }
@@ -97,6 +107,15 @@ template <class T>
 __global__ void __launch_bounds__(kThreads) widen_kernel(const __grid_constant__ WidenArgs args) {
   begin_kernel();
   each_pack(args.count, [&](std::int64_t pack) { widen_pack<T>(args, pack); });
+}
+
+/// Blocks for these runs: one each where there are many, else enough of them to fill a device with
+/// the rows of a few (a batch of one has a single passage).
+dim3 run_blocks(std::int64_t runs) {
+  constexpr std::int64_t kEnough = 512;
+  constexpr std::int64_t kMostEach = 64;
+  return {static_cast<unsigned>(runs),
+          static_cast<unsigned>(std::clamp<std::int64_t>(kEnough / runs, 1, kMostEach))};
 }
 
 unsigned element_blocks(std::int64_t count) {
@@ -146,14 +165,13 @@ void launch_kernel(const WidenArgs& args, const LaunchPlace& place) {
 
 void launch_kernel(const DecodeArgs& args, const LaunchPlace& place) {
   with_element(args.element, [&](auto type) {
-    queue(decode_kernel<decltype(type)>, divide_up(args.runs, 1), kThreads, 0, args, place,
-          "decode");
+    queue(decode_kernel<decltype(type)>, run_blocks(args.runs), kThreads, 0, args, place, "decode");
   });
 }
 
 void launch_kernel(const JoinArgs& args, const LaunchPlace& place) {
   with_element(args.element, [&](auto type) {
-    queue(join_kernel<decltype(type)>, divide_up(args.runs, 1), kThreads, 0, args, place, "join");
+    queue(join_kernel<decltype(type)>, run_blocks(args.runs), kThreads, 0, args, place, "join");
   });
 }
 

@@ -64,9 +64,8 @@ CudaSession::CudaSession(std::shared_ptr<const DeviceWeights> weights,
 }
 
 void CudaSession::make_ready() {
-  check(cudaMemcpy(session_.data() + program_.tables_at, program_.tables.data(),
-                   program_.tables.size(), cudaMemcpyHostToDevice),
-        "uploading tables");
+  upload(session_.data() + program_.tables_at, program_.tables.data(), program_.tables.size(),
+         "uploading tables");
   if (copies()) {  // where passages land is the same in every run
     std::memcpy(staging_.data() + program_.pointers_at, program_.landing.data(),
                 program_.landing.size() * sizeof(std::byte*));

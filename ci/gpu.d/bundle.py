@@ -4,6 +4,7 @@ need that such a machine lacks, golden data, this check."""
 import os
 import re
 import subprocess
+import sys
 import tarfile
 
 # What every machine has, and what must be its own: the C library and what belongs to it, the driver, CUDA's libraries.
@@ -43,8 +44,18 @@ def contents(build):
     return files
 
 
+def without_cudnn(module):
+    """Whether a module was built where cuDNN's headers were not: it then never looks up cuDNN's functions by name."""
+    with open(module, "rb") as file:
+        return b"cudnnBackendExecute" not in file.read()
+
+
 def pack(build, target):
     files = contents(build)
+    for name, path in files.items():
+        if name.endswith("/deformer-bench-cuda.so") and without_cudnn(path):
+            print(f"gpu-check: {path} was built without cuDNN: its attention will be our kernel's alone (ci/setup brings "
+                  "the headers; then configure and build again)", file=sys.stderr)
     with tarfile.open(target, "w:gz") as archive:
         for name, path in sorted(files.items()):
             archive.add(path, "deformer-bench-gpu/" + name)

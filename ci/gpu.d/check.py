@@ -64,13 +64,18 @@ def ensure_program(build):
         for command in (["cmake", "--preset", "release", "-DDEFORMER_CUDA=ON", "-DDEFORMER_TESTS=OFF"],
                         ["cmake", "--build", "--preset", "release"]):
             if subprocess.run(command).returncode != 0:
-                sys.exit("gpu-check: the build failed: " + " ".join(command))
+                sys.exit("gpu-check: the build failed: " + " ".join(command) + "; where a library is missing, carry a tree "
+                         "made by `ci/gpu-check pack FILE.tar.gz` on a machine that builds")
     return os.path.abspath(program)
+
+
+def has_torch():
+    return importlib.util.find_spec("torch") is not None
 
 
 def missing_need(step):
     if step.needs == "torch":
-        return "" if importlib.util.find_spec("torch") else "PyTorch is not there"
+        return "" if has_torch() else "PyTorch is not there"
     if step.needs and shutil.which(step.needs) is None and not os.path.exists("/usr/local/cuda/bin/" + step.needs):
         return f"{step.needs} is not there"
     return ""
@@ -103,12 +108,19 @@ def run_step(step, places, environment, limit_s):
     return "not to be had here" if code == UNAVAILABLE and step.absent_ok else f"FAILED (exit {code})"
 
 
+def environment_of(step, ours):
+    """`ours` leads to carried and NVIDIA's libraries. Python keeps its own: another libstdc++ or cublasLt before
+    PyTorch's may break it."""
+    return dict(os.environ) if step.command[0] == "{python}" else ours
+
+
 def run_steps(todo, places, environment, budget_s):
     started, outcomes = time.monotonic(), []
     for number, step in enumerate(todo, 1):
         left = budget_s - (time.monotonic() - started) if budget_s else float("inf")
         begin = time.monotonic()
-        outcome = "out of budget" if left < 10 else run_step(step, places, environment, min(left, step.minutes * 60))
+        outcome = "out of budget" if left < 10 else run_step(step, places, environment_of(step, environment),
+                                                                       min(left, step.minutes * 60))
         outcomes.append({"step": step.name, "outcome": outcome, "seconds": time.monotonic() - begin, "why": step.why})
         say(f"[{number}/{len(todo)}] {step.name}: {outcome} ({outcomes[-1]['seconds']:.0f} s)")
     return outcomes
@@ -135,8 +147,12 @@ def our_table(program, run_file, environment):
 def places_of(arguments, program, name):
     date = datetime.date.today().isoformat()
     stem = os.path.join(arguments.results, f"gpu-{name}-{date}")
+
+    def model(size):  # a checkpoint that PyTorch reads too, where there is PyTorch to write it
+        return os.path.join(WORK, "checkpoint-" + size) if has_torch() else "bert-" + size
+
     return {"program": program, "python": sys.executable, "run_file": stem + ".jsonl", "report": stem + ".md",
-            "base": os.path.join(WORK, "checkpoint-base"), "large": os.path.join(WORK, "checkpoint-large"),
+            "base": model("base"), "large": model("large"),
             "peers": os.path.join(WORK, f"peers-{name}-{date}.jsonl"),
             "outcomes": os.path.join(WORK, f"outcomes-{name}-{date}.jsonl")}
 

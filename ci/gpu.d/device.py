@@ -62,7 +62,7 @@ def library_folders(extra=()):
     homes = [os.environ.get("CUDA_HOME"), os.environ.get("CUDA_PATH"), "/usr/local/cuda"]
     folders = list(extra)
     for home in filter(None, homes):
-        folders += [os.path.join(home, "lib64"), os.path.join(home, "extras", "CUPTI", "lib64")]
+        folders += [os.path.join(home, *folder) for folder in (["lib64"], ["lib"], ["extras", "CUPTI", "lib64"])]
     for packages in package_folders():
         folders += sorted(glob.glob(os.path.join(packages, "nvidia", "*", "lib")))
     return [folder for folder in dict.fromkeys(folders) if os.path.isdir(folder)]

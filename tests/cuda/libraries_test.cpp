@@ -2,8 +2,14 @@
 /// them, and what is said where something is missing.
 
 #include <cuda_runtime_api.h>
+#include <dlfcn.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
 
 #include "backends/cuda/cudnn_attention.hpp"
 #include "backends/cuda/cudnn_product.hpp"
@@ -89,6 +95,25 @@ TEST(Libraries, SayWhichTheyAreOrWhyTheyAreNotThere) {
   EXPECT_THAT(none.error(), HasSubstr("libnone-of-that-name.so.7"));
   void (*function)() = nullptr;
   EXPECT_THROW(none.bind(function, "anything"), Unavailable);
+}
+
+/// A toolkit's own folders differ from packaging to packaging, and CUPTI's is none of them.
+TEST(Libraries, AreFoundInEveryFolderOfAToolkit) {
+  Dl_info libc{};
+  ASSERT_NE(dladdr(reinterpret_cast<void*>(&std::getenv), &libc), 0);
+  const std::filesystem::path home =
+      std::filesystem::path(testing::TempDir()) / fmt::format("deformer-toolkit-{}", getpid());
+  setenv("CUDA_HOME", home.c_str(), 1);
+  int number = 0;
+  for (const char* folder : {"lib64", "lib", "extras/CUPTI/lib64"}) {
+    const std::string name = fmt::format("libdeformer-none-{}.so.1", number++);
+    std::filesystem::create_directories(home / folder);
+    std::filesystem::create_symlink(libc.dli_fname, home / folder / name);
+    const DynamicLibrary found({name});
+    EXPECT_TRUE(found.open()) << folder << ": " << found.error();
+  }
+  unsetenv("CUDA_HOME");
+  std::filesystem::remove_all(home);
 }
 
 TEST(Status, SaysWhatWasExpectedAndFound) {

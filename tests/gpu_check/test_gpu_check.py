@@ -131,6 +131,39 @@ class Run(InTheSource):
         support.write(os.path.join(build, "deformer-bench"), "#!/bin/sh\nexit 0\n")
         return build
 
+    def test_a_device_that_the_program_cannot_use_is_a_failure(self):
+        build = self.pretend("exit 3\n")
+        code, page = self.run_check(build, "--only", "verify-bert,verify-pinned,sweep-base-b1,sweep-fp8")
+        self.assertEqual(code, 1)
+        for step in ("verify-bert-f32", "verify-bert-bf16", "verify-pinned", "sweep-base-b1"):
+            self.assertIn(f"| {step} | FAILED (exit 3) |", page)
+        for step in ("verify-bert-fp8", "sweep-fp8"):
+            self.assertIn(f"| {step} | not to be had here |", page)
+
+    def test_python_keeps_its_own_libraries_and_the_program_gets_ours(self):
+        ours = {"LD_LIBRARY_PATH": "/carried/lib"}
+        with mock.patch.dict(os.environ, {"LD_LIBRARY_PATH": "/own"}):
+            for step in steps.all_steps():
+                path = check.environment_of(step, ours)["LD_LIBRARY_PATH"]
+                self.assertEqual(path, "/own" if step.command[0] == "{python}" else "/carried/lib", step.name)
+
+    def test_without_pytorch_the_program_makes_its_own_weights(self):
+        build = self.pretend('echo "$@" >> ' + self.path("asked") + "\nexit 0\n")
+        with mock.patch.object(check, "has_torch", lambda: False):
+            _code, page = self.run_check(build, "--only", "checkpoints,sweep-large,sweep-dense")
+        self.assertIn("| checkpoints | skipped: PyTorch is not there |", page)
+        with open(self.path("asked"), encoding="utf-8") as file:
+            asked = file.read()
+        self.assertIn("--model bert-large", asked)
+        self.assertIn("--model bert-base", asked)
+
+    def test_the_toolkits_folders_are_searched_whatever_their_layout(self):
+        wanted = [self.path(folder) for folder in ("lib64", "lib", "extras/CUPTI/lib64")]
+        for folder in wanted:
+            os.makedirs(folder)
+        with mock.patch.dict(os.environ, {"CUDA_HOME": self.at}):
+            self.assertEqual([folder for folder in device.library_folders() if folder.startswith(self.at)], wanted)
+
     def test_a_budget_that_is_spent_is_said(self):
         _code, page = self.run_check(self.pretend("exit 0\n"), "--only", "list", "--budget", "0.01")
         self.assertIn("| list | out of budget |", page)
@@ -185,6 +218,10 @@ class Figures(support.TestCase):
 
 
 class Bundle(InTheSource):
+    def test_a_module_without_cudnn_is_told_of(self):
+        self.assertTrue(bundle.without_cudnn(support.write(self.path("bare.so"), "a\0cublasLtMatmul\0b")))
+        self.assertFalse(bundle.without_cudnn(support.write(self.path("whole.so"), "a\0cudnnBackendExecute\0b")))
+
     def test_what_is_unpacked_elsewhere_runs_with_its_own_libraries(self):
         if support.OPTIONS.cuda != "1":
             self.skipTest("no CUDA toolkit where this was built: no module to carry")
