@@ -7,8 +7,10 @@
 #include "cli/gate.hpp"
 #include "cli/gate_sides.hpp"
 #include "cli/verbs.hpp"
+#include "harness/callgrind_output.hpp"
 #include "harness/interrupt.hpp"
 #include "harness/sweep.hpp"
+#include "model/error.hpp"
 
 namespace deformer::cli {
 namespace {
@@ -19,6 +21,7 @@ struct MeasureArguments {
   GateOutputOptions output;
   std::string base, head;
   std::string inject;
+  std::string counted = "off";
   bool aa = false;
 };
 
@@ -32,11 +35,30 @@ void add_options(App& app, MeasureArguments& arguments) {
   app.add_flag("--aa", arguments.aa, "Allow twice the same program: what the gate says of noise");
   app.add_option("--inject", arguments.inject,
                  "Fault hook for tests, in head only: op=NAME[,layer=L],slowdown=P%");
+  app.add_option("--counted", arguments.counted,
+                 "callgrind | off: count the instructions of one forward of each point under "
+                 "valgrind, with one thread, and judge them too; at most --max-time a point and "
+                 "side")
+      ->check(CLI::IsMember({"callgrind", "off"}));
   arguments.sides.out = "deformer-gate.jsonl";
   arguments.sides.max_time_s = 60;
   arguments.sides.add_to(app);
   add_rule_options(app, arguments.rules);
   add_output_options(app, arguments.output);
+}
+
+/// Empty where nothing is to be counted.
+std::string valgrind_of(const MeasureArguments& arguments) {
+  if (arguments.counted == "off") {
+    return "";
+  }
+  const auto valgrind = find_valgrind();
+  if (!valgrind) {
+    throw Unavailable(
+        "--counted callgrind: expected valgrind in the search path, found none; install it "
+        "(Debian: valgrind) or leave the option out");
+  }
+  return *valgrind;
 }
 
 /// What can be said where a side gave not even a plan.
@@ -100,6 +122,7 @@ int run_gate_measure(const std::vector<std::string>& given) {
   options.setting.base = arguments.base;
   options.setting.head = arguments.head;
   options.identical_allowed = arguments.aa;
+  options.valgrind = valgrind_of(arguments);
   catch_interrupts();
   GateBench bench(rules, arguments.sides.most_figures(), arguments.sides.quiet);
   const GateMeasured measured = measure_gate(options, bench);

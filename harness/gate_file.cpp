@@ -92,6 +92,10 @@ void GateFile::write(std::vector<ordered_json> records) {
   }
   for (ordered_json& record : records) {
     record["set_size"] = sizes[record["run"].get<std::string>()];
+    const Side side = record["gate"]["side"] == side_name(Side::base) ? Side::base : Side::head;
+    if (auto counted = counts_.extract({side, record["key"].get<std::string>()})) {
+      record["counted"] = std::move(counted.mapped());
+    }
   }
   try {
     writer_.append(records);

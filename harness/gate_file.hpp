@@ -23,6 +23,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "harness/gate_count.hpp"
 #include "harness/gate_pair.hpp"
 #include "records/run_file.hpp"
 
@@ -56,6 +57,8 @@ class GateFile {
   void start(const GateProgramFile& base, const GateProgramFile& head, const PairPlans& plans,
              const std::string& inject, const std::vector<std::string>& command,
              const nlohmann::ordered_json& options);
+  /// Written with the first record of each point and side, as `counted`.
+  void add_counts(GateCounts counts) { counts_ = std::move(counts); }
   /// A measured pair; a record without parity gets that of the group's first pair.
   void add_pair(PairRun& run, std::int64_t process, bool confirming);
   /// Points of a group that a side did not run.
@@ -83,6 +86,7 @@ class GateFile {
   std::int64_t started_ns_ = 0;
   std::vector<nlohmann::ordered_json> runs_, records_, ends_;
   std::map<std::pair<Side, std::string>, nlohmann::ordered_json> parity_;  ///< of the first pair
+  GateCounts counts_;                                                      ///< not yet written
   std::map<std::pair<Side, std::string>, std::string> status_;             ///< of each point
 };
 

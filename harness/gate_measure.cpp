@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "harness/gate_clock.hpp"
+#include "harness/gate_count.hpp"
 #include "harness/gate_file.hpp"
 #include "model/error.hpp"
 #include "records/run_file.hpp"
@@ -58,6 +59,7 @@ class GateRun {
   GateMeasured run() {
     try {
       if (plan()) {
+        count();
         measure_groups();
         file_.end();
       }
@@ -84,6 +86,16 @@ class GateRun {
     }
     file_.start(base_, head_, plans_, options_.setting.inject, options_.command, options_.options);
     return true;
+  }
+
+  void count() {
+    if (!options_.valgrind.empty()) {
+      file_.add_counts(
+          count_gate(options_.setting, plans_,
+                     {.valgrind = options_.valgrind,
+                      .max_time_s = options_.max_time_s,
+                      .step = [this](const std::string& what) { judge_.step(what); }}));
+    }
   }
 
   void measure_groups() {

@@ -49,6 +49,7 @@ struct GateMeasureOptions {
   std::vector<std::string> command;
   nlohmann::ordered_json options;
   bool identical_allowed = false;  ///< --aa
+  std::string valgrind;  ///< count instructions under it first (gate_count.hpp); empty: don't
 };
 
 /// A side from which not even a plan could be had, so that nothing was measured.

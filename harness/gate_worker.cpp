@@ -88,10 +88,23 @@ void check_record(const ordered_json& record, const std::string& run, const std:
   (void)array(*time, "samples");
 }
 
+std::vector<std::string> words_of(const std::string& program,
+                                  const std::vector<std::string>& launcher) {
+  std::vector<std::string> words;
+  if (!launcher.empty()) {
+    words.assign(launcher.begin() + 1, launcher.end());
+    words.push_back(program);
+  }
+  words.insert(words.end(), {"sweep", "--worker"});
+  return words;
+}
+
 }  // namespace
 
-GateWorker::GateWorker(const std::string& program, const WorkerTimeouts& timeouts)
-    : timeouts_(timeouts), child_(program, {"sweep", "--worker"}) {
+GateWorker::GateWorker(const std::string& program, const WorkerTimeouts& timeouts,
+                       const std::vector<std::string>& launcher)
+    : timeouts_(timeouts),
+      child_(launcher.empty() ? program : launcher.front(), words_of(program, launcher)) {
   read_hello(std::min(timeouts.start_s, timeouts.answer_s));
 }
 
@@ -147,9 +160,17 @@ void GateWorker::read_hello(double timeout_s) {
                     "newer one, or compare run files with `gate files`",
                     newest, kWorkerProtocol));
   }
-  hello_ = {text(answer, "version"), text_or_empty(answer, "revision"), text(answer, "build"),
+  hello_ = {text(answer, "version"),
+            text_or_empty(answer, "revision"),
+            text(answer, "build"),
             text_or_empty(answer, "flags"),
-            member(answer, "machine", &ordered_json::is_object, "an object")};
+            member(answer, "machine", &ordered_json::is_object, "an object"),
+            {}};
+  if (const auto counts = answer.find("counts"); counts != answer.end() && counts->is_array()) {
+    for (const ordered_json& by : *counts) {
+      hello_.counts.push_back(by.is_string() ? by.get<std::string>() : "");
+    }
+  }
   check_clock(answer);
 }
 
@@ -285,13 +306,32 @@ std::vector<ordered_json> GateWorker::records(const std::string& run, const std:
   return records;
 }
 
-void GateWorker::quit() {
+WorkerCounted GateWorker::count() {
+  const ordered_json answer = ask({{"type", "count"}}, "counted", timeouts_.answer_s);
+  WorkerCounted counted{text(answer, "isa"), {}};
+  for (const ordered_json& json : array(answer, "points")) {
+    if (!json.is_object()) {
+      garbage("a point, an object", json);
+    }
+    WorkerCounted::Point point{text(json, "key"), {}};
+    for (const ordered_json& path : array(json, "ranges")) {
+      if (!path.is_string()) {
+        garbage("a range's path, a string", path);
+      }
+      point.ranges.push_back(path.get<std::string>());
+    }
+    counted.points.push_back(std::move(point));
+  }
+  return counted;
+}
+
+void GateWorker::quit(double timeout_s) {
   try {
     child_.write_line(R"({"type":"quit"})", kFarewellSeconds);
   } catch (const ChildFailure&) {
     // It is ended in any case.
   }
-  child_.finish(kFarewellSeconds);
+  child_.finish(timeout_s);
 }
 
 }  // namespace deformer

@@ -37,6 +37,7 @@ class WorkerFailure : public std::runtime_error {
 struct WorkerHello {
   std::string version, revision, build, flags;
   nlohmann::ordered_json machine;
+  std::vector<std::string> counts;  ///< by what it can count instructions; none: older
 };
 
 struct WorkerPoint {
@@ -56,6 +57,16 @@ struct WorkerPrepared {
   std::string parity_failed;      ///< of the first that failed, in words; empty when none did
 };
 
+/// What was counted: callgrind has written it, see worker_protocol.hpp.
+struct WorkerCounted {
+  std::string isa;
+  struct Point {
+    std::string key;
+    std::vector<std::string> ranges;  ///< path of each leaf
+  };
+  std::vector<Point> points;
+};
+
 /// Longest silences, in seconds.
 struct WorkerTimeouts {
   double start_s = 20;
@@ -66,7 +77,9 @@ class GateWorker {
  public:
   /// Starts `program` as a worker and hears its hello. @throws BadInput when it can't be started,
   /// WorkerFailure, ChildInterrupted.
-  GateWorker(const std::string& program, const WorkerTimeouts& timeouts);
+  /// `launcher`: a program with its arguments that starts it, as valgrind does; empty: none.
+  GateWorker(const std::string& program, const WorkerTimeouts& timeouts,
+             const std::vector<std::string>& launcher = {});
 
   const WorkerHello& hello() const { return hello_; }
 
@@ -79,8 +92,11 @@ class GateWorker {
   /// The records of all rounds but those discarded.
   std::vector<nlohmann::ordered_json> records(const std::string& run, const std::string& set,
                                               const std::vector<std::int64_t>& discard);
+  WorkerCounted count();
+  /// From now on.
+  void limit_answers(double seconds) { timeouts_.answer_s = seconds; }
   /// Asks it to end, and ends it.
-  void quit();
+  void quit(double timeout_s = 2);
 
  private:
   nlohmann::ordered_json ask(nlohmann::ordered_json request, const char* expected,

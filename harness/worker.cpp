@@ -14,6 +14,7 @@
 #include "harness/worker_group.hpp"
 #include "harness/worker_protocol.hpp"
 #include "model/error.hpp"
+#include "profilers/callgrind.hpp"
 #include "records/run_file.hpp"
 
 namespace deformer {
@@ -146,7 +147,8 @@ class Worker {
             {"flags", build_.flags},
             {"machine", machine_json(machine_)},
             {"pid", static_cast<std::int64_t>(getpid())},
-            {"clock", clock_json(read_clocks())}};
+            {"clock", clock_json(read_clocks())},
+            {"counts", callgrind_known() ? ordered_json{"callgrind"} : ordered_json::array()}};
   }
 
   ordered_json answer(const ordered_json& request) {
@@ -154,9 +156,10 @@ class Worker {
     if (type == "plan") return answer_to("planned", request, plan(request));
     if (type == "prepare") return answer_to("prepared", request, prepare(request));
     if (type == "measure") return answer_to("measured", request, measure(request));
+    if (type == "count") return answer_to("counted", request, prepared("count").count());
     if (type == "records") return answer_to("records", request, records(request));
-    throw BadInput(
-        fmt::format("type: expected plan, prepare, measure, records or quit, found '{}'", type));
+    throw BadInput(fmt::format(
+        "type: expected plan, prepare, measure, count, records or quit, found '{}'", type));
   }
 
   static ordered_json answer_to(const char* type, const ordered_json& request,

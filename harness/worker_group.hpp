@@ -49,6 +49,8 @@ class WorkerGroup {
   /// Answers of the protocol, without `type` and `id`.
   nlohmann::ordered_json prepared_json() const;
   nlohmann::ordered_json measure(std::int64_t rounds);
+  /// Instructions of a forward (worker_count.hpp).
+  nlohmann::ordered_json count();
   /// Nothing can be measured any more. @throws BadInput for indices that are no rounds, or not
   /// ascending.
   nlohmann::ordered_json records(const std::string& run, const std::string& set,

@@ -52,12 +52,23 @@
 ///     {"type":"records","run":...,"set":...,"discard":[indices, ascending]}
 ///     {"type":"records","records":[...]}
 ///
+/// `count`: one forward of every point of the prepared group, whose instructions callgrind counts:
+/// only where `valgrind --tool=callgrind --instr-atstart=no` runs the worker, with one thread.
+///
+///     {"type":"count"}
+///     {"type":"counted","isa":"avx2 fma","points":[{"key":...,"ranges":[PATH of leaf 0, ...]}]}
+///
+/// Its counts are in callgrind's own output: a part of it labelled count_label(point, leaf) is what
+/// point number `point` spent up to the end of its leaf number `leaf` and since the one before;
+/// leaf -1 is what came after the last. `hello` says "counts":["callgrind"] where a worker can.
+///
 /// `quit`, or the end of stdin: {"type":"bye"} and the process ends with code 0.
 ///
 /// Anything that goes wrong: {"type":"error","id":...,"message":what was expected and found}.
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 namespace deformer {
 
@@ -65,6 +76,10 @@ inline constexpr int kWorkerProtocol = 1;
 inline constexpr int kOldestWorkerProtocol = 1;
 /// A request or an answer; the records of a thousand rounds of a deep model are a tenth of it.
 inline constexpr std::size_t kLongestLine = std::size_t{64} << 20;
+/// Of a part of callgrind's output.
+inline std::string count_label(std::size_t point, int leaf) {
+  return "deformer-bench " + std::to_string(point) + " " + std::to_string(leaf);
+}
 /// Of one `measure`.
 inline constexpr std::int64_t kMostRoundsAsked = 10'000;
 

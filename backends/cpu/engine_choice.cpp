@@ -16,6 +16,7 @@
 
 #include "backends/cpu/aligned_buffer.hpp"
 #include "backends/cpu/kernels.hpp"
+#include "profilers/callgrind.hpp"
 #include "profilers/clock.hpp"
 
 namespace deformer {
@@ -166,7 +167,8 @@ std::shared_ptr<const LinearEngine> stored_engine(const LinearKind& kind, const 
 std::shared_ptr<const LinearEngine> measure(const LinearKind& kind, int threads,
                                             const MachineStore* store) {
   std::shared_ptr<const LinearEngine> panels = make_panel_engine(kind);
-  if (kind.in * kind.out < kSmallest) {
+  // Under valgrind times mean nothing, and what they choose must not be remembered for the machine.
+  if (kind.in * kind.out < kSmallest || under_valgrind()) {
     return panels;
   }
   const std::string name = store_name(kind, threads);

@@ -2,12 +2,17 @@
 // a block of rows; a pass over part of the inner dimension keeps that part of the panel in the
 // first-level cache while all rows of the block meet it.
 
+#include <sched.h>
+
 #include <algorithm>
+#include <atomic>
 #include <limits>
 #include <stdexcept>
+#include <vector>
 
 #include <fmt/format.h>
 
+#include "backends/cpu/caches.hpp"
 #include "backends/cpu/linear.hpp"
 #include "backends/cpu/narrow_weights.hpp"
 #include "backends/cpu/pages.hpp"
@@ -15,18 +20,25 @@
 namespace deformer {
 namespace {
 
+constexpr auto kFloatBytes = static_cast<std::int64_t>(sizeof(float));
 /// Cache lines of a panel that kLineGroups groups have.
 constexpr std::int64_t kLinesAStep = kLineGroups * kPanelRowBytes / 64;
-/// Groups of one pass, at most: 24 KiB of a panel, which stay in the first-level cache.
-constexpr std::int64_t kInnerGroups = 192;
-/// Rows of one job, at most: of ffn2's, 1 MiB, they stay in the second-level cache (of 2 MiB) while
-/// all panels go by, and their sums wait there between passes.
-constexpr std::int64_t kBlockRows = 160;
-/// Rows that are one job where results are written and not added to: side by side, two blocks would
+/// What a block of rows has in one pass may fill this part of the second-level cache; panels,
+/// results and what is fetched ahead need the rest.
+constexpr std::int64_t kBlockPart = 3;
+/// Rows of a block, at most.
+constexpr std::int64_t kBlockRows = 640;
+/// Rows that are one block where results are written and not added to: side by side, two would
 /// have every panel read from memory twice, which costs more than rows that change their core.
 constexpr std::int64_t kFewRows = 320;
+/// Where there are at least so many rows for each thread, blocks are as many as threads or a
+/// multiple, and each thread keeps its rows through all products.
+constexpr std::int64_t kLeastRows = 80;
 /// The sums of 8-bit products must fit 32 bits.
 constexpr std::int64_t kMostInner = std::numeric_limits<std::int32_t>::max() / (255 * 127);
+
+/// Rows one tile set multiplies at a time, and the bytes of their sums.
+constexpr std::int64_t kBlockSumBytes = kNarrowRows * kPanelRowBytes;
 
 class NarrowLinear final : public Linear {
  public:
@@ -36,49 +48,58 @@ class NarrowLinear final : public Linear {
         layout_(layout),
         set_(set),
         rows_(rows),
-        blocks_(kind.epilogue != Epilogue::residual && rows <= kFewRows
-                    ? 1
-                    : divide_up(rows, kBlockRows)),
+        passes_(divide_up(layout.groups, set.most_groups)),
+        chunks_(kind.epilogue == Epilogue::residual && kind.dtype == DType::bf16 ? passes_ : 1),
         source_row_bytes_(layout.source_row_bytes(kind)),
         result_row_bytes_(narrow_row_bytes(kind.out, 2)),
-        result_stride_(row_stride(kind.out)) {}
+        result_stride_(row_stride(kind.out)),
+        chunks_done_(static_cast<std::size_t>(
+            chunks_ > 1 ? divide_up(rows, kNarrowRows) * layout.panels : 0)) {}
 
   void bind(const LinearOperands& operands) override { operands_ = operands; }
   bool shared() const override { return true; }
   void run_alone(const LinearWeights&) const override {}
 
-  /// As many blocks of rows as there are workers go through the panels side by side: each worker
-  /// then mostly stays with its own rows, whose results it wrote last time and will write next
-  /// time, and a panel that comes from memory serves all. (One block after the other had every
-  /// worker touch every row; fetching them back from the other core cost 30 % of ffn2.)
   void work(const LinearWeights& weights, const Worker& worker) const override {
     alignas(64) std::byte sums[kFewRows * kPanelRowBytes];
     Pending pending{this, static_cast<const NarrowWeights*>(&weights)};
-    const std::int64_t jobs = blocks_ * layout_.panels;
+    const std::int64_t blocks = block_count(worker.count());
+    const std::int64_t jobs = blocks * chunks_ * layout_.panels;
     set_.begin();
-    for (std::int64_t ticket = worker.next(); ticket < jobs; ticket = worker.next()) {
-      run_job(job_of(ticket, worker.count()), job_of(ticket + worker.count(), worker.count()), sums,
-              pending);
+    for (std::int64_t ticket; (ticket = worker.next_near(jobs)) < jobs;) {
+      run_job(job_of(ticket, blocks), sums, pending);
     }
-    pending.finish(0, pending.rows);
+    pending.finish_all();
     set_.end();
   }
 
  private:
+  /// Part `chunk` of the inner dimension of one panel, times block `index` of `blocks`.
   struct Job {
+    std::int64_t blocks;
     std::int64_t block;
+    std::int64_t chunk;
     std::int64_t panel;
   };
-  Job job_of(std::int64_t ticket, std::int64_t workers) const {
-    const std::int64_t group = ticket / (workers * layout_.panels);
-    const std::int64_t first = group * workers;
-    if (first >= blocks_) {
-      return {blocks_, layout_.panels};  // none
-    }
-    const std::int64_t blocks = std::min(workers, blocks_ - first);
-    const std::int64_t within = ticket - first * layout_.panels;
-    return {first + within % blocks, within / blocks};
+  Job job_of(std::int64_t ticket, std::int64_t blocks) const {
+    const std::int64_t part = ticket / layout_.panels;
+    return {blocks, part / chunks_, part % chunks_, ticket % layout_.panels};
   }
+
+  /// Workers draw blocks one after the other, so that each keeps its rows: its results are what it
+  /// reads next.
+  std::int64_t block_count(int workers) const {
+    if (kind_.epilogue != Epilogue::residual && rows_ <= kFewRows) {
+      return 1;
+    }
+    const std::int64_t bytes = layout_.groups * kGroupBytes / chunks_;
+    const std::int64_t most = passes_ == chunks_ ? kBlockRows : kFewRows;
+    const std::int64_t fit = std::clamp<std::int64_t>(
+        second_level_cache_bytes() / kBlockPart / bytes, kNarrowRows, most);
+    const std::int64_t blocks = divide_up(rows_, fit);
+    return rows_ >= kLeastRows * workers ? round_up(blocks, workers) : blocks;
+  }
+
   struct Groups {
     std::int64_t first;
     std::int64_t count;
@@ -94,15 +115,26 @@ class NarrowLinear final : public Linear {
     std::int64_t rows = 0;
     const std::byte* sums = nullptr;
     std::int64_t rows_a_step = 0;
+    bool last = false;  ///< of the job's
 
-    void finish(std::int64_t first, std::int64_t last) const {
-      if (first < last) {
-        self->finish(*weights, job, row + first, last - first, sums + first * kPanelRowBytes);
+    void finish(std::int64_t first, std::int64_t end) const {
+      if (first < end) {
+        self->finish(*weights, job, row + first, end - first, sums + first * kPanelRowBytes);
       }
     }
     static void step(void* context, std::int64_t index) {
       const Pending& self = *static_cast<const Pending*>(context);
       self.finish(index * self.rows_a_step, std::min(self.rows, (index + 1) * self.rows_a_step));
+    }
+    void finish_all() {
+      finish(0, rows);
+      finished();
+    }
+    void finished() {
+      if (rows > 0 && last) {
+        self->mark_done(job);
+      }
+      rows = 0;
     }
   };
   /// Part `index` of `parts` even ones, by whole lines.
@@ -113,41 +145,47 @@ class NarrowLinear final : public Linear {
     return {whole.first + first * kLineGroups, (last - first) * kLineGroups};
   }
 
-  /// `next` is what this thread will probably draw next: while all keep pace, the ticket as many on
-  /// as there are workers.
-  void run_job(const Job& job, const Job& next, std::byte* sums, Pending& pending) const {
+  void run_job(const Job& job, std::byte* sums, Pending& pending) const {
     const NarrowWeights& weights = *pending.weights;
-    const Groups all{0, layout_.groups};
-    const std::int64_t first = rows_ * job.block / blocks_;
-    const std::int64_t rows = rows_ * (job.block + 1) / blocks_ - first;
+    const Groups all = part_of({0, layout_.groups}, job.chunk, chunks_);
+    const std::int64_t first = rows_ * job.block / job.blocks;
+    const std::int64_t rows = rows_ * (job.block + 1) / job.blocks - first;
     const std::int64_t tiles = divide_up(rows, kNarrowRows);
-    const std::int64_t passes = divide_up(all.count, kInnerGroups);
+    const std::int64_t passes = passes_ / chunks_;
     const std::byte* panel = weights.panel(job.panel);
+    if (job.chunk > 0 && !earlier_done(job)) {
+      pending.finish_all();  // another may wait for this one's
+      wait_for_earlier(job);
+    }
     for (std::int64_t pass = 0; pass < passes; ++pass) {
       const Groups groups = part_of(all, pass, passes);
       const bool last = pass + 1 == passes;
-      const Groups next_groups = part_of(all, last ? 0 : pass + 1, passes);
       NarrowArgs args;
       args.a_row_bytes = source_row_bytes_;
       args.b = panel + groups.first * kPanelRowBytes;
       args.groups = groups.count;
       args.add = pass > 0;
-      const std::byte* prefetch = last ? panel_of(weights, next) : panel;
-      prefetch = prefetch == nullptr ? nullptr : prefetch + next_groups.first * kPanelRowBytes;
+      const std::byte* prefetch =
+          last ? next_of(weights, job) : args.b + groups.count * kPanelRowBytes;
       args.prefetch_lines = divide_up(kLinesAStep, tiles);
+      args.result_row_bytes =
+          kind_.narrow_result ? result_row_bytes_ : result_stride_ * kFloatBytes;
+      args.result_lines = kind_.narrow_result ? 1 : 2;
       for (std::int64_t tile = 0; tile < tiles; ++tile) {
         const std::int64_t row = rows * tile / tiles;
         args.rows = rows * (tile + 1) / tiles - row;
         args.a = operands_.narrow_source + (first + row) * source_row_bytes_ +
                  groups.first * kGroupBytes;
-        args.sums = sums + row * kPanelRowBytes;
+        args.sums = passes > 1 ? sums + row * kPanelRowBytes : sums;
+        args.results = last ? results_of(job, first + row) : nullptr;
         share_prefetch(args, prefetch, tile);
         multiply(args, pending);
         if (last) {
           pending.job = job;
           pending.row = first + row;
           pending.rows = args.rows;
-          pending.sums = sums + row * kPanelRowBytes;
+          pending.sums = static_cast<const std::byte*>(args.sums);
+          pending.last = tile + 1 == tiles;
         }
       }
     }
@@ -160,11 +198,44 @@ class NarrowLinear final : public Linear {
     args.context = &pending;
     pending.rows_a_step = divide_up(pending.rows, args.steps());
     set_.multiply(args);
-    pending.rows = 0;
+    pending.finished();
   }
 
-  const std::byte* panel_of(const NarrowWeights& weights, const Job& job) const {
-    return job.block < blocks_ && job.panel < layout_.panels ? weights.panel(job.panel) : nullptr;
+  /// Chunks of one panel and block add to the same results, in their order. Whoever has an earlier
+  /// one drew it before, so waiting ends.
+  std::atomic<std::int32_t>& chunks_done(const Job& job) const {
+    return chunks_done_[static_cast<std::size_t>(job.block * layout_.panels + job.panel)];
+  }
+  bool earlier_done(const Job& job) const {
+    return chunks_done(job).load(std::memory_order_acquire) == job.chunk;
+  }
+  void wait_for_earlier(const Job& job) const {
+    while (!earlier_done(job)) {
+      sched_yield();
+    }
+  }
+  void mark_done(const Job& job) const {
+    if (chunks_ > 1) {
+      const bool last = job.chunk + 1 == chunks_;
+      chunks_done(job).store(last ? 0 : static_cast<std::int32_t>(job.chunk + 1),
+                             std::memory_order_release);
+    }
+  }
+
+  const std::byte* results_of(const Job& job, std::int64_t row) const {
+    const std::int64_t column = job.panel * kNarrowColumns;
+    return kind_.narrow_result ? operands_.narrow_result + row * result_row_bytes_ + column * 2
+                               : reinterpret_cast<const std::byte*>(operands_.result +
+                                                                    row * result_stride_ + column);
+  }
+
+  /// The weights this thread will probably read next.
+  const std::byte* next_of(const NarrowWeights& weights, const Job& job) const {
+    const std::int64_t next = job.panel + 1;
+    const bool wraps = next == layout_.panels;
+    const std::int64_t chunk = wraps ? (job.chunk + 1) % chunks_ : job.chunk;
+    const Groups groups = part_of({0, layout_.groups}, chunk, chunks_);
+    return weights.panel(wraps ? 0 : next) + groups.first * kPanelRowBytes;
   }
 
   /// The tiles of a block fetch what comes next between them.
@@ -176,14 +247,16 @@ class NarrowLinear final : public Linear {
 
   void finish(const NarrowWeights& weights, const Job& job, std::int64_t row, std::int64_t rows,
               const std::byte* done) const {
+    alignas(64) static constexpr float kNothing[kNarrowColumns] = {};
     const std::int64_t column = job.panel * kNarrowColumns;
+    const bool whole = job.chunk + 1 == chunks_;  // else what is added once waits
     kernels::NarrowSums sums;
     sums.sums = done;
     sums.rows = rows;
-    sums.bias = weights.bias() + column;
+    sums.bias = whole ? weights.bias() + column : kNothing;
     if (weights.scales() != nullptr) {
       sums.column_scale = weights.scales() + column;
-      sums.column_sum = weights.column_sums() + column;
+      sums.column_sum = whole ? weights.column_sums() + column : kNothing;
       sums.ranges = operands_.ranges + row;
     }
     if (kind_.narrow_result) {
@@ -213,11 +286,15 @@ class NarrowLinear final : public Linear {
   NarrowLayout layout_;
   const NarrowTiles& set_;
   std::int64_t rows_;
-  std::int64_t blocks_;
+  std::int64_t passes_;  ///< over the inner dimension
+  /// Parts of it that add to the results on their own; 1 for integers, whose sums stay exact.
+  std::int64_t chunks_;
   std::int64_t source_row_bytes_;
   std::int64_t result_row_bytes_;
   std::int64_t result_stride_;
   LinearOperands operands_;
+  /// By block and panel: chunks added to the results. All 0 outside `work`.
+  mutable std::vector<std::atomic<std::int32_t>> chunks_done_;
 };
 
 class NarrowEngine final : public LinearEngine {

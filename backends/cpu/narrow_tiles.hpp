@@ -39,6 +39,11 @@ struct NarrowArgs {
   /// groups; null for none.
   const std::byte* prefetch = nullptr;
   std::int64_t prefetch_lines = 0;
+  /// What will be written where these sums belong, a part of each row; null for nothing. A loop may
+  /// fetch it meanwhile as memory that is going to be written.
+  const std::byte* results = nullptr;
+  std::int64_t result_row_bytes = 0;
+  std::int64_t result_lines = 0;  ///< of each row
   /// Called with 0, 1, ... once for every kLineGroups groups, unless null: vector work that has
   /// nothing to do with this block and fills what the multiplications leave idle. All calls come
   /// before the first of this block's sums is stored: they may still read what `sums` held.
@@ -59,6 +64,9 @@ struct NarrowTiles {
   void (*begin)();
   void (*end)();
   void (*multiply)(const NarrowArgs& args);
+  /// Groups a panel should have in one call where many rows meet it, at most; a multiple of
+  /// kLineGroups. By default 24 KiB of it, for a first-level cache of 32.
+  std::int64_t most_groups = 192;
 };
 
 /// What this processor has for a dtype, the fastest first; empty when it has none.

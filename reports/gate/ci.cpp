@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "reports/gate/figures.hpp"
 #include "reports/gate/output.hpp"
 #include "reports/gate/words.hpp"
 #include "reports/table.hpp"
@@ -68,10 +69,14 @@ std::string_view level_of(Verdict verdict) {
 
 std::string junit_case(const PointVerdict& point) {
   std::string body;
-  const std::string what =
-      xml_text(fmt::format("{}: {}", verdict_name(point.verdict), point.words));
+  std::string what = xml_text(fmt::format("{}: {}", verdict_name(point.verdict), point.words));
   const std::string detail =
       point.reproduce.empty() ? what : what + "\nreproduce: " + xml_text(point.reproduce);
+  if (exit_code(point.verdict) == 0) {
+    for (const FigureChange& change : point.figures) {
+      what += xml_text(fmt::format("; {}: {}", verdict_name(change.verdict), figure_words(change)));
+    }
+  }
   if (exit_code(point.verdict) == 1) {
     body = fmt::format("<failure type=\"{}\" message=\"{}\">{}</failure>",
                        verdict_name(point.verdict), what, detail);

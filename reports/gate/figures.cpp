@@ -1,6 +1,8 @@
 #include "reports/gate/figures.hpp"
 
 #include <algorithm>
+#include <map>
+#include <string>
 
 #include <fmt/format.h>
 
@@ -15,9 +17,33 @@ double threshold_of(const ExactFigure& figure, const GateRules& rules) {
     return given->second;
   }
   constexpr double kBinaryThreshold = 0.01;
-  return figure.counted                  ? rules.counted_threshold
+  return !figure.counted_as.empty()      ? rules.simulated_threshold
+         : figure.counted                ? rules.counted_threshold
          : figure.name == "binary_bytes" ? kBinaryThreshold
                                          : 0;
+}
+
+/// Last part of the paths: "ffn1" of all layers together.
+std::map<std::string, double> by_operation(const std::map<std::string, double>& of_ranges) {
+  std::map<std::string, double> sums;
+  for (const auto& [path, count] : of_ranges) {
+    const std::size_t slash = path.rfind('/');
+    sums[slash == std::string::npos ? path : path.substr(slash + 1)] += count;
+  }
+  return sums;
+}
+
+/// The operation that changed most in the direction of the whole; empty where that is unknown.
+std::string operation_of_change(const ExactFigure& base, const ExactFigure& head) {
+  std::map<std::string, double> change = by_operation(head.of_ranges);
+  for (const auto& [name, count] : by_operation(base.of_ranges)) {
+    change[name] -= count;
+  }
+  const double sign = head.value > base.value ? 1 : -1;
+  const auto most = std::ranges::max_element(
+      change, {}, [sign](const auto& entry) { return sign * entry.second; });
+  return base.of_ranges.empty() || head.of_ranges.empty() || head.value == base.value ? ""
+                                                                                      : most->first;
 }
 
 FigureChange change_of(const ExactFigure& base, const ExactFigure& head, const GateRules& rules) {
@@ -28,6 +54,8 @@ FigureChange change_of(const ExactFigure& base, const ExactFigure& head, const G
   change.base = base.value;
   change.head = head.value;
   change.threshold = threshold_of(base, rules);
+  change.counted_as = base.counted_as;
+  change.where = operation_of_change(base, head);
   const double allowed = change.threshold * base.value;
   change.verdict = head.value > base.value + allowed   ? Verdict::regressed
                    : head.value < base.value - allowed ? Verdict::improved
@@ -49,9 +77,15 @@ FiguresCompared compare_figures(const std::vector<ExactFigure>& base,
       continue;
     }
     ++paired;
-    if (!same_isa && (figure.depends_on_isa || other->depends_on_isa)) {
+    if (figure.counted_as != other->counted_as) {
       ++result.not_compared;
-    } else if (figure.value == other->value) {
+      result.notes.push_back(fmt::format("{} not compared: counted by {} in base, {} in head",
+                                         figure.name,
+                                         figure.counted_as.empty() ? "?" : figure.counted_as,
+                                         other->counted_as.empty() ? "?" : other->counted_as));
+    } else if (!same_isa && (figure.depends_on_isa || other->depends_on_isa)) {
+      ++result.not_compared;
+    } else if (figure.value == other->value && !figure.counted) {
       ++result.same;
     } else {
       result.changes.push_back(change_of(figure, *other, rules));
@@ -75,7 +109,11 @@ std::string figure_words(const FigureChange& change) {
   }
   const std::string share =
       change.base > 0 ? fmt::format(" ({:+.3g} %)", 100 * (change.head / change.base - 1)) : "";
-  return fmt::format("{} {} -> {}{}", change.name, before, after, share);
+  const std::string where = change.where.empty() || change.verdict == Verdict::pass
+                                ? ""
+                                : ", most of it in " + change.where;
+  const std::string by = change.counted_as.empty() ? "" : fmt::format(" by {}", change.counted_as);
+  return fmt::format("{} {} -> {}{}{}{}", change.name, before, after, share, where, by);
 }
 
 }  // namespace deformer

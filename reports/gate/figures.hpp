@@ -14,7 +14,8 @@ namespace deformer {
 struct FiguresCompared {
   std::vector<FigureChange> changes;
   std::int64_t same = 0;
-  std::int64_t not_compared = 0;  ///< of another instruction set, or on one side only
+  std::int64_t not_compared = 0;   ///< of another instruction set, or on one side only
+  std::vector<std::string> notes;  ///< of counted ones that do not compare
 
   bool any() const { return same > 0 || !changes.empty(); }
 };

@@ -138,6 +138,7 @@ class Court {
       weigh(at, rules_);
     }
     judge_figures(at);
+    judge_counting(at);
     explain(at);
   }
 
@@ -156,10 +157,34 @@ class Court {
       }
       verdict.verdict = std::min(verdict.verdict, change.verdict);
     }
+    for (const std::string& note : compared.notes) {
+      result_.notes.push_back(fmt::format("{}: {}", verdict.name, note));
+    }
     verdict.figures = std::move(compared.changes);
     if (!worse.empty()) {
       verdict.words = worse + (verdict.words.empty() ? "" : "; ") + verdict.words;
     }
+  }
+
+  /// A count that was asked for and can't be had does not pass, whatever the times say.
+  void judge_counting(Case& at) {
+    const GateSide& base = at.point->base;
+    const GateSide& head = at.point->head;
+    std::string words;
+    for (const auto& [name, side] : {std::pair{"base", &base}, {"head", &head}}) {
+      const std::string& other = side == &base ? head.count_status : base.count_status;
+      const bool left_out = side->count_status.empty() && other == "ok";
+      if (side->count_status == "ok" || (side->count_status.empty() && !left_out)) {
+        continue;
+      }
+      at.verdict.verdict = std::min(at.verdict.verdict,
+                                    side->count_status == "invalid"        ? Verdict::invalid
+                                    : side->count_status == "incomparable" ? Verdict::incomparable
+                                                                           : Verdict::missing);
+      words += fmt::format("instructions of {} were not counted: {}; ", name,
+                           left_out ? "its records hold none" : side->count_reason);
+    }
+    at.verdict.words = words + at.verdict.words;
   }
 
   /// Where it comes from, and what a reader must know of the sides.

@@ -1,5 +1,6 @@
 #include "reports/gate/load_side.hpp"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -53,10 +54,48 @@ void add_figures(GateSide& side, const Json& record) {
   add_figure(side, record, "memory.requested_bytes", "requested_bytes", "bytes", true);
   add_figure(side, record, "memory.weights_bytes", "packed_weights_bytes", "bytes", true);
   add_figure(side, record, "memory.launches", "launches", "", true);
-  add_figure(side, record, "counters.total.instructions", "instructions", "", true, true);
+  if (field(record, "counted") == nullptr) {
+    add_figure(side, record, "counters.total.instructions", "instructions", "", true, true);
+  }
   if (const auto allocations = allocations_of(record)) {
     side.figures.push_back({"allocations", "", true, false, *allocations});
   }
+}
+
+/// What callgrind counted (harness/gate_count.hpp), of the last record that has it.
+void add_counted(GateSide& side, const std::vector<Start>& starts) {
+  const auto last = std::ranges::find_if(starts.rbegin(), starts.rend(), [](const Start& start) {
+    return field(*start.record, "counted") != nullptr;
+  });
+  if (last == starts.rend()) {
+    return;
+  }
+  const Json& record = *last->record;
+  side.count_status = text_field(record, "counted.status").value_or("invalid");
+  side.count_reason = text_field(record, "counted.reason").value_or("");
+  const auto instructions = positive_field(record, "counted.instructions");
+  if (side.count_status == "ok" && !instructions) {
+    side.count_status = "invalid";
+    side.count_reason = "no count of instructions in the record";
+  }
+  if (side.count_status != "ok") {
+    return;
+  }
+  ExactFigure figure{"instructions", "", false, true, *instructions};
+  figure.counted_as =
+      fmt::format("{}, {}, {} thread", text_field(record, "counted.by").value_or("?"),
+                  text_field(record, "counted.isa").value_or("?"),
+                  text_field(record, "counted.threads").value_or("?"));
+  for (const Json& range : array_field(record, "counted.ranges")) {
+    const auto path = text_field(range, "path");
+    const auto count = number_field(range, "instructions");
+    if (path && count) {
+      figure.of_ranges[*path] += *count;
+    }
+  }
+  std::erase_if(side.figures,
+                [](const ExactFigure& other) { return other.name == "instructions"; });
+  side.figures.push_back(std::move(figure));
 }
 
 /// Medians over processes of one range or phase list.
@@ -113,6 +152,7 @@ GateSide gate_side(const std::vector<Start>& starts, const std::string& isa,
   side.injected = text_field(*speaking, "injected").value_or("");
   side.unchecked = side.status == "ok" && field(*speaking, "parity") == nullptr;
   add_figures(side, *speaking);
+  add_counted(side, starts);
   side.ranges = {{"ranges", merged_list(starts, "ranges")},
                  {"phases", merged_list(starts, "phases")}};
   return side;

@@ -46,6 +46,10 @@ struct ExactFigure {
   bool depends_on_isa = false;  ///< compared only where both sides ran with the same instructions
   bool counted = false;         ///< counted tier (instructions): repeats closely, not exactly
   double value = 0;
+  /// By what and how a counted one was counted ("callgrind-3.19.0, avx2 fma, 1 thread"): compared
+  /// only with what was counted alike. Empty: nothing is said of it.
+  std::string counted_as = {};
+  std::map<std::string, double> of_ranges = {};  ///< of a counted one, by path; empty: unknown
 };
 
 /// One side of a point.
@@ -54,6 +58,8 @@ struct GateSide {
   std::string status = "absent";
   std::string reason;
   std::vector<ExactFigure> figures;
+  std::string count_status;  ///< "ok", or what a count that was asked for failed with; empty: none
+  std::string count_reason;
   std::string isa;         ///< instructions the processor offered, as the fingerprint spells them
   std::string build;       ///< build id of the program
   std::string injected;    ///< slowdown planted on purpose; empty when none was

@@ -43,8 +43,11 @@ Json figures_json(const std::vector<FigureChange>& figures) {
                     {"tier", change.counted ? "counted" : "exact"},
                     {"base", change.base},
                     {"head", change.head},
+                    {"ratio", change.base > 0 ? Json(change.head / change.base) : Json(nullptr)},
                     {"threshold", change.threshold},
-                    {"verdict", verdict_name(change.verdict)}});
+                    {"verdict", verdict_name(change.verdict)},
+                    {"counted_as", or_null(change.counted_as)},
+                    {"where", or_null(change.where)}});
   }
   return list;
 }

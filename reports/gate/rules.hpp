@@ -45,6 +45,9 @@ struct GateRules {
   /// which every commit changes: 1 %.
   std::map<std::string, double> figure_thresholds;
   double counted_threshold = 0.01;  ///< of counted figures that are not named
+  /// Of those that a simulation counted, which no interrupt disturbs: see docs/gate-reference.md
+  /// for how closely they repeat.
+  double simulated_threshold = 0.002;
 };
 
 }  // namespace deformer

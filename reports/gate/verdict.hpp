@@ -39,13 +39,15 @@ struct Estimate {
   bool assumed_noise = false;  ///< see GateRules::assumed_noise_ln
 };
 
-/// An exact or counted figure that differs (or, in `same`, does not).
+/// An exact figure that differs, or a counted one.
 struct FigureChange {
   std::string name, unit;
   bool counted = false;
   double base = 0, head = 0;
   double threshold = 0;
   Verdict verdict = Verdict::pass;  ///< regressed, improved, or pass: a change that is allowed
+  std::string counted_as;           ///< as ExactFigure says
+  std::string where;  ///< of a counted one: operation that most of the change comes from
 };
 
 struct PointVerdict {
@@ -57,7 +59,7 @@ struct PointVerdict {
   Verdict time_verdict = Verdict::pass, ratio_verdict = Verdict::pass;
   bool judged_by_ratio = false;  ///< `ratio` decided: it stands in the row
   double threshold = 0;
-  std::vector<FigureChange> figures;  ///< those that differ
+  std::vector<FigureChange> figures;  ///< exact ones that differ, and all counted ones
   std::int64_t figures_same = 0, figures_not_compared = 0;
   std::string where;  ///< range that the change comes from; empty: everywhere alike, or unknown
   std::string where_level;  ///< "phase", "layer", "op"

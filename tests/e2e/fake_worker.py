@@ -12,6 +12,8 @@ as a test asks. `write_fake(path, **behaviour)` makes an executable of it.
     machine      deciding fields; machine_later from the second start on
     points       names of variants it plans
     round_s      what a round takes
+    instructions of a forward, as the fake valgrind (write_fake_valgrind) is told; None: a worker that is too old
+    isa          that it says was counted
 """
 
 import json
@@ -33,6 +35,33 @@ def write_fake(path, **behaviour):
                    f"import fake_worker\nfake_worker.main({path!r}, {behaviour!r})\n")
     os.chmod(path, 0o755)
     return path
+
+
+VALGRIND = '''#!{python} -B
+import os, sys
+what = {what!r}
+out = [word.split("=", 1)[1] for word in sys.argv if word.startswith("--callgrind-out-file=")][0]
+if what == "crash":
+    sys.stderr.write("valgrind: the impossible happened\\n")
+    sys.exit(1)
+if what == "hang":
+    import time
+    time.sleep(1000)
+os.environ["FAKE_CALLGRIND"] = what
+os.environ["FAKE_CALLGRIND_OUT"] = out
+words = sys.argv[[word.startswith("-") for word in sys.argv].index(False, 1):]
+os.execv(words[0], words)
+'''
+
+
+def write_fake_valgrind(folder, what=""):
+    """A `valgrind` for the search path. `what`: crash, hang, silent (writes no file), garbage, cut (the file ends early),
+    zero. Returns the environment that has it, before all else or alone."""
+    path = os.path.join(folder, "valgrind")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(VALGRIND.format(python=sys.executable, what=what))
+    os.chmod(path, 0o755)
+    return {"PATH": folder + ":" + os.environ["PATH"]}
 
 
 def starts_of(path):
@@ -135,6 +164,22 @@ class Fake:
                  elapsed_ns=elapsed * 100 if what == "liar" else elapsed,
                  rounds=rounds[:-1] if what == "rounds" else rounds)
 
+    def count(self, request):
+        what = os.environ["FAKE_CALLGRIND"]
+        text = "version: 1\ncreator: callgrind-fake\n"
+        for i, (variant, _, _) in enumerate(self.points()):
+            for leaf, share in ((0, 0.25), (1, 0.75), (-1, 0)):
+                more = self.b.get("instructions", 1000000) - 1000000 if leaf == 1 else 0
+                count = 0 if what == "zero" else int(share * 1000000) + more
+                text += (f"part: 1\n\ndesc: Trigger: Client Request: deformer-bench {i} {leaf}\n\nevents: Ir\n"
+                         f"fn=(1) f\n0 7\n\ntotals: {count}\n")
+        text = {"garbage": "\x00\xff" * 100 + "\n" + text.replace("totals: ", "totals: x"), "cut": text[:60]}.get(what, text)
+        if what != "silent":
+            with open(os.environ["FAKE_CALLGRIND_OUT"], "w", encoding="latin-1") as file:
+                file.write(text)
+        self.say(type="counted", id=request["id"], isa=self.b.get("isa", "avx2"), points=[
+            {"key": key, "ranges": ["encode/qkv", "encode/ffn1"]} for _, key, _ in self.points()])
+
     def records(self, request):
         records = []
         for i, (variant, key, point) in enumerate(self.points()):
@@ -148,7 +193,8 @@ class Fake:
 
     def serve(self):
         self.misbehave(self.misbehaves("start"))
-        self.say(type="hello", protocol=self.b.get("protocol", 1), version="fake", revision="r",
+        counts = {} if self.b.get("instructions", 1000000) is None else {"counts": ["callgrind"]}
+        self.say(type="hello", **counts, protocol=self.b.get("protocol", 1), version="fake", revision="r",
                  build=self.later("build", "b"), flags="", clock=self.clock(),
                  machine={"deciding": self.later("machine", {"cpu_model": "fake", "isa": "none"})})
         for line in sys.stdin:
