@@ -1,9 +1,9 @@
 #pragma once
 /// Attention of one head by AMX and AVX-512 at once: while the vector unit takes the exponentials
 /// of a block of scores, the tile unit multiplies the next scores and mixes the last values. Scores
-/// and probabilities are 16 queries x 32 keys at a time and never leave the first-level cache
-/// (bert-base at 320 tokens, one core, rows at hand: 280 instead of 504 us a layer, 8 instead of 38
-/// us at 27).
+/// and probabilities are 16 queries x 32 keys at a time and never leave the first-level cache. The
+/// attention of bert-base's 12 layers, two cores of a Sapphire Rapids, against scores of whole rows
+/// and then a softmax: 3.0 instead of 4.8 ms at 320 tokens, 0.16 instead of 0.38 ms at 27.
 ///
 /// Exponentials are taken against one number for a block of queries, the largest score of its first
 /// panel of keys, in one pass: bf16 has the range of f32, so that any number within 2^60 of a row's
