@@ -210,8 +210,9 @@ class NarrowLinear final : public Linear {
     pending.finished();
   }
 
-  /// Chunks of one panel and block add to the same results, in their order. Whoever has an earlier
-  /// one drew it before, so waiting ends.
+  /// Chunks of one panel and block add to the same results, in their order. Waiting ends: a chunk
+  /// waits for tickets below its own only, and workers draw their own ranges from the lowest ticket
+  /// on before any other's, so the lowest unfinished one is being worked on or drawn next.
   std::atomic<std::int32_t>& chunks_done(const Job& job) const {
     return chunks_done_[static_cast<std::size_t>(job.block * layout_.panels + job.panel)];
   }

@@ -207,6 +207,15 @@ class Product {
     }
   }
 
+  /// Of a kind with float results, added to zeros.
+  std::vector<float> floats(int workers) const {
+    const AlignedBuffer result(rows_ * row_stride(kind_.out) * 4);
+    LinearOperands operands;
+    operands.result = result.floats();
+    run(operands, workers);
+    return {result.floats(), result.floats() + rows_ * row_stride(kind_.out)};
+  }
+
   std::string_view engine() const { return engine_->name(); }
 
  private:
@@ -295,6 +304,22 @@ TEST(NarrowLinear, InnerDimensionsOfSeveralPassesAreAddedUp) {
       for_all_sets([&](const NarrowTiles& set) { check(kind, set, rows, factors, 3); });
     }
   }
+}
+
+// Sums of floats depend on the order: parts of a sum that different workers add must not race.
+TEST(NarrowLinear, ResultsAreTheSameToTheBitForAnyNumberOfWorkers) {
+  const LinearKind kind{.in = 3072, .out = 64, .epilogue = Epilogue::residual};
+  constexpr std::int64_t kRows = 160;
+  const Factors factors(kind, kRows);
+  for_all_sets([&](const NarrowTiles& set) {
+    LinearKind narrow = kind;
+    narrow.dtype = set.dtype;
+    const Product product(narrow, set, kRows, factors);
+    const std::vector<float> alone = product.floats(1);
+    for (int workers = 2; workers <= 12; ++workers) {
+      EXPECT_EQ(product.floats(workers), alone) << set.isa << ", " << workers << " workers";
+    }
+  });
 }
 
 TEST(NarrowLinear, MoreWorkersThanPanelsAreNoHarm) {
