@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <limits>
 
 #include "backends/cpu/narrow_widen_avx512.hpp"
 #include "profilers/amx.hpp"
@@ -32,14 +31,14 @@ constexpr std::int64_t kContextColumns = 64;
 /// Of a panel: the groups of one tile, all columns.
 constexpr std::int64_t kTilePairBytes = kLineGroups * kPanelRowBytes;
 /// Between these no exponential has overflowed and none that counts was lost.
-constexpr float kLeastSum = 0x1p-60F;
+constexpr float kLeastSum = 0x1p-90F;
 constexpr float kMostSum = 0x1p100F;
 
-/// 2^(scores log2(e) - reference), 0 where not `kept`: 2^floor times a polynomial in the rest, on
-/// [0, 1), fitted for the least relative error. VREDUCEPS and VSCALEFPS take half a cycle each.
-[[gnu::always_inline]] inline __m512 power_of(__m512 scores, __m512 reference, __mmask16 kept) {
+/// e^scores, 0 where not `kept`: 2^floor(scores log2(e)) times a polynomial in the rest, on [0, 1),
+/// fitted for the least relative error. VREDUCEPS and VSCALEFPS take half a cycle each.
+[[gnu::always_inline]] inline __m512 exponentials_of(__m512 scores, __mmask16 kept) {
   constexpr int kFloor = 1;
-  const __m512 y = _mm512_fmsub_ps(scores, _mm512_set1_ps(kLog2E), reference);
+  const __m512 y = _mm512_mul_ps(scores, _mm512_set1_ps(kLog2E));
   const __m512 part = _mm512_reduce_ps(y, kFloor);
   __m512 power = _mm512_set1_ps(7.80245063e-2F);
   power = _mm512_fmadd_ps(power, part, _mm512_set1_ps(2.26067233e-1F));
@@ -59,7 +58,6 @@ struct Exponentials {
   const float* scores = nullptr;
   std::byte* probabilities = nullptr;
   float* sums = nullptr;  ///< [kRows][kLanes]
-  __m512 reference;
   Existing kept{};
 
   template <int kFirst>
@@ -67,8 +65,8 @@ struct Exponentials {
 #pragma GCC unroll 2
     for (int row = kFirst; row < kFirst + 2; ++row) {
       const float* at = scores + row * kNarrowColumns;
-      const __m512 low = power_of(_mm512_load_ps(at), reference, kept.low);
-      const __m512 high = power_of(_mm512_load_ps(at + kLanes), reference, kept.high);
+      const __m512 low = exponentials_of(_mm512_load_ps(at), kept.low);
+      const __m512 high = exponentials_of(_mm512_load_ps(at + kLanes), kept.high);
       _mm512_store_si512(probabilities + row * kProbabilityBytes,
                          reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low)));
       float* sum = sums + row * kLanes;
@@ -152,17 +150,6 @@ template <int kTiles, bool kScore, bool kExp, bool kMix>
   if constexpr (kExp) exps.two_rows<14>();
 }
 
-float highest_score(const float* scores, std::int64_t rows, const Existing& kept) {
-  __m512 low = _mm512_set1_ps(-std::numeric_limits<float>::infinity());
-  __m512 high = low;
-  for (std::int64_t row = 0; row < rows; ++row) {
-    const float* at = scores + row * kNarrowColumns;
-    low = _mm512_mask_max_ps(low, kept.low, low, _mm512_load_ps(at));
-    high = _mm512_mask_max_ps(high, kept.high, high, _mm512_load_ps(at + kLanes));
-  }
-  return _mm512_reduce_max_ps(_mm512_max_ps(low, high));
-}
-
 /// Where a stage of the pipeline is.
 struct Place {
   std::int64_t block = 0;
@@ -239,7 +226,6 @@ class Walk {
     exps_.probabilities = args_.probabilities + at % 2 * kRows * kProbabilityBytes;
     exps_.sums = sums_[raised_.block % 2];
     if (raised_.panel == 0) {
-      exps_.reference = _mm512_set1_ps(highest_score(exps_.scores, rows_, exps_.kept) * kLog2E);
       std::memset(exps_.sums, 0, sizeof sums_[0]);
     }
     advance(raised_);
@@ -313,9 +299,8 @@ bool attend_by_tiles(const TileAttention& args) {
   return args.d_head > kNarrowColumns ? Walk<2>(args).run() : Walk<1>(args).run();
 }
 
-void tile_exponentials(const float* scores, float reference, float* out) {
-  _mm512_storeu_ps(out, power_of(_mm512_loadu_ps(scores), _mm512_set1_ps(reference * kLog2E),
-                                 static_cast<__mmask16>(0xFFFF)));
+void tile_exponentials(const float* scores, float* out) {
+  _mm512_storeu_ps(out, exponentials_of(_mm512_loadu_ps(scores), static_cast<__mmask16>(0xFFFF)));
 }
 
 }  // namespace deformer::narrow
@@ -332,7 +317,7 @@ bool has_tile_attention(const NarrowTiles&, std::int64_t) {
 bool attend_by_tiles(const TileAttention&) {
   return false;
 }
-void tile_exponentials(const float*, float, float*) {}
+void tile_exponentials(const float*, float*) {}
 
 }  // namespace deformer::narrow
 

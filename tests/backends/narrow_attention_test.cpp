@@ -159,9 +159,7 @@ TEST(NarrowAttention, SurvivesLargeScores) {
   for_all_sets([](const NarrowTiles& set) { expect_attention({{0, 50}, 2, 32, 1}, 30.0F, set); });
 }
 
-// The first panel's 32 keys are those that exponentials are compared with
-// (narrow_amx_attention.hpp).
-TEST(NarrowAttention, SurvivesScoresFarFromThoseOfTheFirstKeys) {
+TEST(NarrowAttention, SurvivesKeysOfVeryDifferentScores) {
   for_all_sets([](const NarrowTiles& set) {
     for (const float later : {-90.0F, -40.0F, 40.0F, 90.0F, 300.0F}) {
       const Case c{{0, 70}, 1, 32, 1};
@@ -196,23 +194,20 @@ TEST(NarrowAttention, TheTilesExponentialIsGoodToAFiftiethOfBf16) {
     return;
   }
   constexpr int kPoints = 1 << 20;
-  for (const float reference : {0.0F, -7.3F, 11.9F}) {
-    double worst = 0.0;
-    for (int first = 0; first < kPoints; first += 16) {
-      float scores[16];
-      float found[16];
-      for (int i = 0; i < 16; ++i) {  // as far as sums are accepted, and on to where all is 0
-        scores[i] = reference + 69.0F - 149.0F * static_cast<float>(first + i) / kPoints;
-      }
-      narrow::tile_exponentials(scores, reference, found);
-      for (int i = 0; i < 16; ++i) {
-        const double expected = std::exp(static_cast<double>(scores[i]) - reference);
-        worst = std::max(worst, std::abs(found[i] / expected - 1.0));
-      }
+  double worst = 0.0;
+  for (int first = 0; first < kPoints; first += 16) {
+    float scores[16];
+    float found[16];
+    for (int i = 0; i < 16; ++i) {  // as far as sums are accepted, and on to where all is 0
+      scores[i] = 69.0F - 149.0F * static_cast<float>(first + i) / kPoints;
     }
-    EXPECT_LT(worst, 0x1p-8 / 50 + 1.2e-7 * 80);
-    EXPECT_GT(worst, 7e-5) << "better than its header says";
+    narrow::tile_exponentials(scores, found);
+    for (int i = 0; i < 16; ++i) {
+      worst = std::max(worst, std::abs(found[i] / std::exp(static_cast<double>(scores[i])) - 1.0));
+    }
   }
+  EXPECT_LT(worst, 0x1p-8 / 50 + 1.2e-7 * 80);
+  EXPECT_GT(worst, 7e-5) << "better than its header says";
 }
 
 TEST(NarrowAttention, ANanOfOneKeyReachesEveryQueryOfItsSequenceAndNoOther) {
