@@ -16,18 +16,25 @@ const void* module_of(const void* address) {
   return dladdr(address, &info) != 0 ? info.dli_fbase : nullptr;
 }
 
+void* take(std::size_t size, void* caller) noexcept {
+  if (counting.load(std::memory_order_relaxed) && module_of(caller) == module_of(&counting)) {
+    allocations.fetch_add(1);
+  }
+  return std::malloc(size == 0 ? 1 : size);
+}
+
 }  // namespace
 
 // Not inlined, so that the return address is the place that allocates.
 [[gnu::noinline]] void* operator new(std::size_t size) {
-  if (counting.load(std::memory_order_relaxed) &&
-      module_of(__builtin_return_address(0)) == module_of(&counting)) {
-    allocations.fetch_add(1);
-  }
-  if (void* memory = std::malloc(size == 0 ? 1 : size)) {
+  if (void* memory = take(size, __builtin_return_address(0))) {
     return memory;
   }
   throw std::bad_alloc();
+}
+// The standard library's stable_sort takes its buffer here, and gives it to the same delete.
+[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  return take(size, __builtin_return_address(0));
 }
 [[gnu::noinline]] void operator delete(void* memory) noexcept {
   std::free(memory);
