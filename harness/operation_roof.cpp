@@ -34,18 +34,6 @@ double time_ns(double amount, double per_ns) {
   return per_ns > 0 ? amount / per_ns : 0;
 }
 
-/// Whether the quickest loop of this dtype leaves the vector units free.
-bool has_tiles(const Roofs& roofs, std::string_view dtype) {
-  const ArithmeticRoof* best = nullptr;
-  for (const ArithmeticRoof& roof : roofs.arithmetic) {
-    if (roof.dtype == dtype && roof.missing.empty() &&
-        (best == nullptr || roof.best_gflops > best->best_gflops)) {
-      best = &roof;
-    }
-  }
-  return best != nullptr && best->isa.starts_with("amx");
-}
-
 /// All rows of the tables of which `embed` fetches some, as wide as those it fetches.
 double table_bytes(const ModelConfig& config, double element) {
   const auto rows = config.vocab_size + config.max_positions + config.type_vocab_size;
@@ -95,8 +83,13 @@ OperationRoof operation_roof(const OperationWork& work, double memory_share, con
   OperationRoof roof;
   // GFLOP/s are FLOPs a nanosecond, GB/s bytes a nanosecond.
   const double elements = work.element_flops + work.exponentials * (kExponentialFlops - 1);
-  roof.products_ns = time_ns(work.product_flops, roofs.peak_gflops(dtype).value_or(0));
-  roof.elements_ns = time_ns(elements, roofs.peak_gflops("f32").value_or(0));
+  const ArithmeticRoof* products = roofs.peak(dtype);
+  const ArithmeticRoof* vectors = roofs.vector_peak("f32");
+  const ArithmeticRoof* by_vectors = roofs.vector_peak(dtype);
+  roof.products_ns = time_ns(work.product_flops, products ? products->best_gflops : 0);
+  roof.products_by = products ? products->by() : "";
+  roof.products_vector_ns = time_ns(work.product_flops, by_vectors ? by_vectors->best_gflops : 0);
+  roof.elements_ns = time_ns(elements, vectors ? vectors->best_gflops : 0);
 
   const Level store = level_holding(work.store.among_bytes, roofs);
   const double weights_from_memory = work.weight_bytes * memory_share;
@@ -112,7 +105,8 @@ OperationRoof operation_roof(const OperationWork& work, double memory_share, con
   const double flops = work.product_flops > 0 ? work.product_flops : work.element_flops;
   roof.intensity = bytes > 0 ? flops / bytes : 0;
 
-  const double arithmetic_ns = has_tiles(roofs, dtype)
+  // The vector units are free where tiles do the products.
+  const double arithmetic_ns = products != nullptr && products != by_vectors
                                    ? std::max(roof.products_ns, roof.elements_ns)
                                    : roof.products_ns + roof.elements_ns;
   roof.ideal_ns = std::max(arithmetic_ns, roof.bytes_ns);

@@ -4,9 +4,12 @@
 ///
 /// An operation can't be quicker than the longest of
 ///
-///   products    FLOPs of GEMM and attention, at the measured peak of the dtype
-///   elements    FLOPs beside them (model/layer_cost.hpp), at the peak of f32: whatever the dtype,
-///               vectors of f32 do them; an exponential counts as kExponentialFlops
+///   products    FLOPs of GEMM and attention, at the measured peak of the dtype: the highest way
+///               that the machine has (of f32 with AMX: three bf16 parts, profilers/roofs.hpp),
+///               whichever engine serves them here. What vectors alone would take stands beside it
+///   elements    FLOPs beside them (model/layer_cost.hpp), at the peak of f32's multiply-adds:
+///               whatever the dtype, vectors of f32 do them; an exponential counts as
+///               kExponentialFlops
 ///   bytes       the weights that the last-level cache can't keep, at memory's rate; what is
 ///               fetched from a store, at the rate of the level that holds the whole store;
 ///               activations, at the rate of the level that holds those of one run
@@ -15,6 +18,7 @@
 /// AMX's, whose tiles are a unit of its own. All are lower bounds: what an operation takes beyond
 /// them, for latency or for work that no model counts, they don't know.
 
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -62,8 +66,10 @@ struct OperationRoof {
   double bytes_memory = 0;  ///< weights that the last-level cache can't keep; a store beyond it
   double intensity = 0;     ///< FLOPs over all bytes it reads and writes
   double products_ns = 0, elements_ns = 0, bytes_ns = 0;
-  double ideal_ns = 0;     ///< the longest, the first two together where they take turns
-  bool bandwidth = false;  ///< bytes it is
+  std::string products_by;        ///< ArithmeticRoof::by of that peak
+  double products_vector_ns = 0;  ///< products at the peak without tiles; 0 where there is none
+  double ideal_ns = 0;            ///< the longest, the first two together where they take turns
+  bool bandwidth = false;         ///< bytes it is
 };
 
 /// `memory_share`: of the weights, what has to come from memory in each forward.

@@ -230,6 +230,8 @@ void add_loss(ordered_json& row, const OperationRoof& roof, double cold_less_war
   row["intensity"] = roof.intensity;
   row["ideal_ns"] = roof.ideal_ns;
   row["roofs"] = {{"products_ns", roof.products_ns},
+                  {"products_by", roof.products_by},
+                  {"products_vector_ns", roof.products_vector_ns},
                   {"elements_ns", roof.elements_ns},
                   {"bytes_ns", roof.bytes_ns}};
   row["roof_fraction"] = roof.ideal_ns / elapsed_ns;

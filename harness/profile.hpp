@@ -8,7 +8,8 @@
 ///               without (else of two, which tells a few thousandths less); `control`: one without
 ///               over one without; the stamps alone, replayed
 ///   operations  each row also "bytes_memory","intensity","ideal_ns","roof_fraction","lost_ns",
-///               "roofs":{"products_ns","elements_ns","bytes_ns"},
+///               "roofs":{"products_ns","products_by","products_vector_ns","elements_ns",
+///               "bytes_ns"},
 ///               "loss":{"compute","bandwidth","fork_join","imbalance","other"} in ns,"bound_by",
 ///               "says"; see operation_roof.hpp. A roof explains as much loss as it is long: of an
 ///               operation below half of its roof the rest is `other`, which is not known

@@ -4,8 +4,11 @@
 #include <map>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "backends/cpu/gemm_candidates.hpp"
 #include "harness/interrupt.hpp"
+#include "profilers/disturbance.hpp"
 #include "profilers/or_null.hpp"
 
 namespace deformer {
@@ -29,6 +32,18 @@ bool has_roofs(const Point& point) {
 int threads_of(const Point& point) {
   return point.threads * point.instances;
 }
+
+/// The dtypes whose loops bound a point: f32 may be multiplied as three bf16 parts.
+std::vector<std::string> loops_for(const Point& point) {
+  std::vector<std::string> dtypes{std::string(to_string(point.dtype))};
+  if (point.dtype == DType::f32) {
+    dtypes.emplace_back("bf16");
+  }
+  return dtypes;
+}
+
+/// As little of a disturbance as a measurement of 60 ms can have. More tries find a quieter moment.
+constexpr int kTries = 3;
 
 }  // namespace
 
@@ -59,16 +74,19 @@ TeamRoofs team_roofs(const Machine& machine, const std::string& build, int threa
                      const MachineStore::Warn& warn,
                      const std::function<void(const std::string&)>& progress) {
   const MachineStore store = roofs_store(machine, build, threads, warn);
-  if (!fresh) {
-    if (auto stored = load_roofs(store, warn)) {
-      return {std::move(stored->roofs), std::move(stored->saved)};
-    }
+  auto stored = load_roofs(store, warn);
+  if (stored && !fresh && stored->roofs.disturbed.empty()) {
+    return {std::move(stored->roofs), std::move(stored->saved)};
   }
   Roofs roofs =
       measure_roofs(machine, threads, gemm_candidates(), progress, [] { return !interrupted(); });
-  if (!interrupted()) {
-    store.save(kRoofsName, to_json(roofs));
+  if (interrupted()) {
+    return {std::move(roofs), ""};
   }
+  if (stored && !(roofs.disturbed.empty() && stored->roofs.disturbed.empty())) {
+    raise(roofs, stored->roofs);
+  }
+  store.save(kRoofsName, to_json(roofs));
   return {std::move(roofs), ""};
 }
 
@@ -93,10 +111,21 @@ std::int64_t bytes_from_memory(const PlanCost& cost, std::int64_t last_level_cac
 RunRoofs::RunRoofs(const Machine& machine, std::string build, bool on, MachineStore::Warn warn)
     : machine_(machine), build_(std::move(build)), on_(on), warn_(std::move(warn)) {}
 
-void RunRoofs::add_peak(Team& team, const Point& point) {
-  const std::string dtype(to_string(point.dtype));
+void RunRoofs::add_peak(Team& team, int threads, const std::string& dtype) {
   if (!team.peaks.contains(dtype)) {
-    team.peaks[dtype] = measure_peak(dtype, threads_of(point), kPeakNs);
+    team.peaks[dtype] = measure_peak(dtype, threads, kPeakNs);
+  }
+}
+
+void RunRoofs::add_team(Team& team, int threads) {
+  team.stored = load_roofs(roofs_store(machine_, build_, threads, warn_), warn_);
+  team.memory = measure_memory(machine_, threads, kTimesCache, kMemoryNs, kTries);
+  const double running = team.memory.running;
+  if (team.memory.missing.empty() && running < kRunningAll) {
+    team.disturbed = fmt::format(
+        "while memory was measured, {} times, its {} threads ran {:.0f} % of the time at most: "
+        "its bandwidth may be too low",
+        kTries, threads, 100 * running);
   }
 }
 
@@ -112,10 +141,11 @@ void RunRoofs::measure(const std::vector<const Point*>& points) {
     const auto [at, is_new] = teams_.try_emplace(threads);
     Team& team = at->second;
     if (is_new) {
-      team.stored = load_roofs(roofs_store(machine_, build_, threads, warn_), warn_);
-      team.memory = measure_memory(machine_, threads, kTimesCache, kMemoryNs);
+      add_team(team, threads);
     }
-    add_peak(team, *point);
+    for (const std::string& dtype : loops_for(*point)) {
+      add_peak(team, threads, dtype);
+    }
   }
 }
 
@@ -124,10 +154,12 @@ void RunRoofs::refresh(const Point& point) {
   if (!has_roofs(point) || team == teams_.end()) {
     return;
   }
-  const auto peak = team->second.peaks.find(std::string(to_string(point.dtype)));
-  if (peak != team->second.peaks.end() && peak->second.missing.empty()) {
-    const ArithmeticRoof now = measure_peak(peak->first, team->first, kRefreshNs);
-    peak->second.best_gflops = std::max(peak->second.best_gflops, now.best_gflops);
+  for (const std::string& dtype : loops_for(point)) {
+    const auto peak = team->second.peaks.find(dtype);
+    if (peak != team->second.peaks.end() && peak->second.missing.empty()) {
+      const ArithmeticRoof now = measure_peak(dtype, team->first, kRefreshNs);
+      peak->second.best_gflops = std::max(peak->second.best_gflops, now.best_gflops);
+    }
   }
 }
 
@@ -142,6 +174,22 @@ void RunRoofs::saw_f32(int threads, double flops_per_s) {
   }
 }
 
+std::vector<ArithmeticRoof> RunRoofs::Team::arithmetic() const {
+  std::vector<ArithmeticRoof> roofs;
+  for (const auto& [dtype, peak] : peaks) {
+    roofs.push_back(peak);
+  }
+  // f32 first, as everywhere.
+  std::ranges::stable_partition(roofs, [](const auto& roof) { return roof.dtype == "f32"; });
+  const auto bf16 = peaks.find("bf16");
+  if (peaks.contains("f32") && bf16 != peaks.end()) {
+    if (auto by_parts = three_part_roof(bf16->second)) {
+      roofs.push_back(std::move(*by_parts));
+    }
+  }
+  return roofs;
+}
+
 Json RunRoofs::run_json() const {
   if (teams_.empty()) {
     return nullptr;
@@ -150,14 +198,13 @@ Json RunRoofs::run_json() const {
   for (const auto& [threads, team] : teams_) {
     Roofs measured;
     measured.threads = threads;
-    for (const auto& [dtype, peak] : team.peaks) {
-      measured.arithmetic.push_back(peak);
-    }
+    measured.arithmetic = team.arithmetic();
     measured.bandwidth.push_back(team.memory);
     const Json json = to_json(measured);
     Json entry{{"threads", threads},
                {"arithmetic", json.at("arithmetic")},
                {"memory", json.at("bandwidth").front()},
+               {"disturbed", team.disturbed.empty() ? Json(nullptr) : Json(team.disturbed)},
                {"stored", nullptr}};
     if (team.stored) {
       entry["stored"] = {{"saved", team.stored->saved}, {"roofs", to_json(team.stored->roofs)}};
@@ -172,19 +219,32 @@ const RunRoofs::Team* RunRoofs::team_of(const Point& point) const {
   return has_roofs(point) && team != teams_.end() ? &team->second : nullptr;
 }
 
+/// Of `machine`, with this build and team; one that was disturbed says nothing.
+std::optional<double> RunRoofs::best_gemm_of(const Team& team, const Point& point) {
+  if (!team.stored || point.dtype != DType::f32 || !team.stored->roofs.disturbed.empty()) {
+    return std::nullopt;
+  }
+  const GemmRoof* best = team.stored->roofs.best_gemm();
+  return best == nullptr ? std::nullopt : std::optional(best->best_gflops);
+}
+
 Json RunRoofs::achieved_json(const Point& point, const PlanCost& cost, std::int64_t pool_bytes,
                              std::optional<double> gflops) const {
   std::optional<double> peak_gflops;
+  std::optional<double> fma_gflops;
   std::optional<double> best_gemm_gflops;
+  std::string by;
   std::optional<Roof> roof;
   if (const Team* team = team_of(point)) {
-    const auto peak = team->peaks.find(std::string(to_string(point.dtype)));
-    if (peak != team->peaks.end() && peak->second.missing.empty()) {
-      peak_gflops = peak->second.best_gflops;
+    const std::string dtype(to_string(point.dtype));
+    Roofs measured;
+    measured.arithmetic = team->arithmetic();
+    if (const ArithmeticRoof* peak = measured.peak(dtype)) {
+      peak_gflops = peak->best_gflops;
+      by = peak->by();
+      fma_gflops = team->peaks.at(dtype).best_gflops;
     }
-    if (team->stored && point.dtype == DType::f32 && team->stored->roofs.best_gemm() != nullptr) {
-      best_gemm_gflops = team->stored->roofs.best_gemm()->best_gflops;
-    }
+    best_gemm_gflops = best_gemm_of(*team, point);
     const bool memory_known = team->memory.missing.empty();
     roof = roof_of(
         static_cast<double>(cost.total.flops()),
@@ -196,7 +256,10 @@ Json RunRoofs::achieved_json(const Point& point, const PlanCost& cost, std::int6
           {"roof_fraction", judged ? Json(*gflops / roof->gflops) : Json(nullptr)},
           {"roof_gflops", roof ? Json(roof->gflops) : Json(nullptr)},
           {"bound", roof ? Json(roof->bandwidth ? "bandwidth" : "arithmetic") : Json(nullptr)},
-          {"fma_peak_gflops", or_null(peak_gflops)},
+          {"arithmetic_gflops", or_null(peak_gflops)},
+          {"arithmetic_by", by.empty() ? Json(nullptr) : Json(by)},
+          {"fma_peak_gflops", or_null(fma_gflops)},
+          {"fma_fraction", gflops && fma_gflops ? Json(*gflops / *fma_gflops) : Json(nullptr)},
           {"best_gemm_gflops", or_null(best_gemm_gflops)}};
 }
 

@@ -27,6 +27,8 @@ MachineStore roofs_store(const Machine& machine, const std::string& build, int t
                          MachineStore::Warn warn);
 inline constexpr const char* kRoofsName = "roofs";
 
+/// Disturbed ones (Roofs::disturbed) are kept too, until an undisturbed measurement replaces them:
+/// as figures that may be too low, which nothing is held against.
 struct StoredRoofs {
   Roofs roofs;
   std::string saved;
@@ -35,7 +37,9 @@ struct StoredRoofs {
 /// nullopt when there are none, or (after a warning) when they are not what this build writes.
 std::optional<StoredRoofs> load_roofs(const MachineStore& store, const MachineStore::Warn& warn);
 
-/// Everything `deformer-bench machine` measures, from the store, or measured now and left there.
+/// Everything `deformer-bench machine` measures, from the store, or measured now and left there. It
+/// is measured again where `fresh` asks for it and where what is stored was disturbed. A disturbed
+/// measurement never lowers what is stored, and of two disturbed ones the higher figures stay.
 struct TeamRoofs {
   Roofs roofs;
   std::string saved;  ///< when the store got them; empty when they were measured now
@@ -61,8 +65,9 @@ class RunRoofs {
   /// `on` false: nothing is measured or loaded, and everything is null.
   RunRoofs(const Machine& machine, std::string build, bool on, MachineStore::Warn warn);
 
-  /// Measures what these points need and is not there yet: about 100 ms for each number of threads.
-  /// Only points of the cpu backend have roofs.
+  /// Measures what these points need and is not there yet: about 100 ms for each number of threads,
+  /// three times that where something holds the threads up. Only points of the cpu backend have
+  /// roofs.
   void measure(const std::vector<const Point*>& points);
 
   /// A few short bursts of the peak, so that a machine disturbed at the start does not make it too
@@ -76,20 +81,31 @@ class RunRoofs {
   nlohmann::ordered_json run_json() const;
 
   /// {"gflops":...,"roof_fraction":...,"roof_gflops":...,"bound":"arithmetic"|"bandwidth",
-  /// "fma_peak_gflops":...,"best_gemm_gflops":...}: roof_fraction = gflops / min(peak of the dtype
-  /// at threads x instances, intensity x measured bandwidth), see roof_of and bytes_from_memory.
-  /// What is not known is null.
+  /// "arithmetic_gflops":...,"arithmetic_by":...,"fma_peak_gflops":...,"fma_fraction":...,
+  /// "best_gemm_gflops":...}: roof_fraction = gflops / min(arithmetic peak of the dtype at threads
+  /// x instances, intensity x measured bandwidth), see roof_of and bytes_from_memory.
+  ///
+  /// `arithmetic_gflops` is that peak and `arithmetic_by` how it is reached (ArithmeticRoof::by):
+  /// of f32 on a machine with AMX the higher of its multiply-adds and of AMX's bf16 products over
+  /// six, whichever of them served the point. `fma_peak_gflops` is the peak of f32's multiply-adds
+  /// (of another dtype: of the widest instructions it has), and fma_fraction = gflops /
+  /// fma_peak_gflops, which is above 1 where AMX served. What is not known is null.
   nlohmann::ordered_json achieved_json(const Point& point, const PlanCost& cost,
                                        std::int64_t pool_bytes, std::optional<double> gflops) const;
 
  private:
   struct Team {
-    std::map<std::string, ArithmeticRoof> peaks;  ///< by dtype
+    std::map<std::string, ArithmeticRoof> peaks;  ///< by dtype, of its widest loop
     BandwidthRoof memory;
+    std::string disturbed;  ///< what held the threads up; empty when nothing did
+
+    std::vector<ArithmeticRoof> arithmetic() const;  ///< the peaks, and f32's by three bf16 parts
     std::optional<StoredRoofs> stored;
   };
-  void add_peak(Team& team, const Point& point);
+  void add_peak(Team& team, int threads, const std::string& dtype);
+  void add_team(Team& team, int threads);
   const Team* team_of(const Point& point) const;
+  static std::optional<double> best_gemm_of(const Team& team, const Point& point);
 
   Machine machine_;
   std::string build_;

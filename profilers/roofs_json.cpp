@@ -159,6 +159,13 @@ Roofs read(const Json& json) {
   const Json& team = at(json, "team");
   roofs.team.region = percentiles_from(at(team, "region"));
   if (!at(team, "barrier").is_null()) roofs.team.barrier = percentiles_from(team["barrier"]);
+  const std::int64_t rounds = integer_at(json, "rounds");
+  if (rounds > std::numeric_limits<int>::max()) throw Unfit();
+  roofs.rounds = static_cast<int>(rounds);
+  for (const Json& reason : array_at(json, "disturbed")) {
+    if (!reason.is_string()) throw Unfit();
+    roofs.disturbed.push_back(reason.get<std::string>());
+  }
   return roofs;
 }
 
@@ -172,7 +179,9 @@ Json to_json(const Roofs& roofs) {
           {"gemm", list_of(roofs.gemm)},
           {"team",
            {{"region", json_of(roofs.team.region)},
-            {"barrier", barrier ? json_of(*barrier) : Json(nullptr)}}}};
+            {"barrier", barrier ? json_of(*barrier) : Json(nullptr)}}},
+          {"rounds", roofs.rounds},
+          {"disturbed", roofs.disturbed}};
 }
 
 std::optional<Roofs> roofs_from_json(const Json& json) {

@@ -79,6 +79,21 @@ Table arithmetic_table(const Roofs& roofs, const std::string& origin) {
                           rate_cell(roof.median_gflops, roof.missing)});
     if (!roof.missing.empty()) table.notes.push_back(roof.dtype + ": " + roof.missing);
   }
+  const ArithmeticRoof* peak = roofs.peak("f32");
+  const ArithmeticRoof* fma = roofs.vector_peak("f32");
+  if (peak != nullptr) {
+    table.notes.push_back(fmt::format(
+        "roof of f32: {:.1f} GFLOP/s by {}{}", peak->best_gflops, peak->by(),
+        fma != nullptr && fma != peak ? fmt::format("; FMA {:.1f}", fma->best_gflops) : ""));
+  }
+  for (const std::string& reason : roofs.disturbed) {
+    table.notes.push_back("DISTURBED: " + reason);
+  }
+  if (!roofs.disturbed.empty()) {
+    table.notes.emplace_back(
+        "figures may be too low: nothing is held against them, and the next `machine` measures "
+        "again");
+  }
   return table;
 }
 
@@ -144,11 +159,13 @@ Table gemm_table(const Roofs& roofs) {
     }
   }
   if (const GemmRoof* best = roofs.best_gemm()) {
-    const auto peak = roofs.peak_gflops("f32");
+    const ArithmeticRoof* fma = roofs.vector_peak("f32");
     table.notes.push_back(fmt::format(
         "best: {:.1f} GFLOP/s, {} at {}{}", best->best_gflops, best->library,
         shape_text(best->shape),
-        peak ? fmt::format(", {} of the f32 peak", human_percent(best->best_gflops / *peak)) : ""));
+        fma == nullptr ? ""
+                       : fmt::format(", {} of the f32 FMA peak",
+                                     human_percent(best->best_gflops / fma->best_gflops))));
   }
   return table;
 }

@@ -108,6 +108,22 @@ Table layer_table(const Json& record) {
   return table;
 }
 
+/// How the peak of products is reached, and what multiply-adds reach of it: of f32 by AMX only,
+/// where the two differ.
+std::optional<std::string> products_by(const Json& record) {
+  for (const Json& row : array_field(record, "operations")) {
+    const auto tiles_ns = positive_field(row, "roofs.products_ns");
+    const auto vector_ns = positive_field(row, "roofs.products_vector_ns");
+    const auto by = text_field(row, "roofs.products_by");
+    if (tiles_ns && vector_ns && by && text_field(record, "point.dtype") == "f32" &&
+        *tiles_ns < *vector_ns) {
+      return fmt::format("{}; multiply-adds (FMA) reach {} of it", *by,
+                         human_percent(*tiles_ns / *vector_ns));
+    }
+  }
+  return std::nullopt;
+}
+
 Table operation_table(const Json& record) {
   Table table;
   table.title = name_of(record) + ": operations";
@@ -138,6 +154,9 @@ Table operation_table(const Json& record) {
          human_bytes(bytes), shown(row, "intensity", human_rate),
          shown(row, "roof_fraction", human_percent), shown(row, "imbalance", human_percent),
          shown(row, "allocations", whole_number)});
+  }
+  if (const auto by = products_by(record)) {
+    table.notes.push_back("roof of products: " + *by);
   }
   if (const auto between = number_field(record, "between_ns")) {
     table.rows.push_back({"(between)", std::nullopt, human_time(*between),

@@ -162,6 +162,10 @@ std::vector<RecordColumn> metric_columns() {
        [](const Json& r) { return number(r, "achieved.gflops"); }},
       {{"roof_fraction", "roof", "%", "Share of the measured roof that is reached", false, Hint::fraction}, Show::on_request,
        [](const Json& r) { return number(r, "achieved.roof_fraction"); }},
+      {{"roof_by", "roof by", "", "How the arithmetic part of the roof is reached", true}, Show::on_request,
+       [](const Json& r) -> Cell { return text_field(r, "achieved.arithmetic_by"); }},
+      {{"fma_fraction", "of FMA", "%", "Share of the measured peak of multiply-adds that is reached", false, Hint::fraction}, Show::on_request,
+       [](const Json& r) { return number(r, "achieved.fma_fraction"); }},
       // Taken from the record's full when rows are put together.
       {{"full_roof_fraction", "full's roof", "%", "Share of the measured roof that full reaches", false, Hint::fraction, Better::neither, 4}, Show::when_known,
        [](const Json&) { return Cell(); }},

@@ -204,8 +204,14 @@ class SvgPanel {
 
 std::vector<RooflineCeiling> roofline_ceilings(const Roofs& roofs, std::string_view dtype) {
   std::vector<RooflineCeiling> ceilings;
-  if (const auto peak = roofs.peak_gflops(dtype)) {
-    ceilings.push_back({fmt::format("peak {}", dtype), 0, *peak});
+  const ArithmeticRoof* peak = roofs.peak(dtype);
+  const ArithmeticRoof* vectors = roofs.vector_peak(dtype);
+  if (peak != nullptr) {
+    ceilings.push_back({fmt::format("peak {}", dtype), 0, peak->best_gflops});
+  }
+  if (dtype == "f32" && peak != nullptr && vectors != nullptr && vectors != peak) {
+    ceilings.back().name = "f32 by AMX";
+    ceilings.push_back({"f32 by FMA", 0, vectors->best_gflops});
   }
   for (const BandwidthRoof& level : roofs.bandwidth) {
     if (level.missing.empty() && level.threads == roofs.threads) {
@@ -234,7 +240,7 @@ std::string roofline_text(const Roofline& roofline) {
       const double fx = static_cast<double>(column) / (kWidth - 1);
       const double intensity = std::pow(10, axes.left + fx * (axes.right - axes.left));
       const double rate = allowed(ceiling, intensity, peak);
-      const bool flat = peak > 0 && rate >= peak;
+      const bool flat = ceiling.gb_per_s <= 0 || (peak > 0 && rate >= peak);
       if (rate > 0 && !(flat && ceiling.gb_per_s > 0)) {
         put(fx, axes.y(rate), flat ? '-' : '/', false);
       }

@@ -64,6 +64,21 @@ TEST(OperationRoof, VectorsTakeTurnsAtProductsAndElementsTilesLeaveThemTheElemen
   EXPECT_DOUBLE_EQ(operation_roof(work, 0, roofs(), "bf16").products_ns, 1'000);
 }
 
+TEST(OperationRoof, F32ByTilesIsItsRoofWhoeverServesAndVectorsStandBeside) {
+  Roofs tiles = roofs();
+  tiles.arithmetic.push_back(peak("f32", "amx_bf16", 400));
+  OperationWork work;
+  work.product_flops = 1'000'000;
+  work.element_flops = 50'000;
+  const OperationRoof roof = operation_roof(work, 0, tiles, "f32");
+  EXPECT_DOUBLE_EQ(roof.products_ns, 2'500);
+  EXPECT_DOUBLE_EQ(roof.products_vector_ns, 10'000);
+  EXPECT_DOUBLE_EQ(roof.elements_ns, 500);  // exponentials and such stay with the vectors, ...
+  EXPECT_DOUBLE_EQ(roof.ideal_ns, 2'500);   // which the tiles leave free
+  EXPECT_EQ(roof.products_by, "AMX, three bf16 parts: AMX bf16 / 6");
+  EXPECT_EQ(operation_roof(work, 0, roofs(), "f32").products_by, "FMA");
+}
+
 TEST(OperationRoof, AStoreIsReadFromTheLevelThatHoldsAllOfIt) {
   OperationWork work;
   work.store.bytes = 400'000;

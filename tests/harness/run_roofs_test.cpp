@@ -1,5 +1,6 @@
 #include "harness/run_roofs.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -85,7 +86,8 @@ TEST_F(RunRoofsTest, AreNullWhenOff) {
   const auto achieved = off.achieved_json(point_, decomposed_cost(), 0, 12.5);
   EXPECT_EQ(achieved["gflops"], 12.5);
   for (const char* name :
-       {"roof_fraction", "roof_gflops", "bound", "fma_peak_gflops", "best_gemm_gflops"}) {
+       {"roof_fraction", "roof_gflops", "bound", "arithmetic_gflops", "arithmetic_by",
+        "fma_peak_gflops", "fma_fraction", "best_gemm_gflops"}) {
     EXPECT_TRUE(achieved.at(name).is_null()) << name;
   }
 }
@@ -101,6 +103,8 @@ TEST_F(RunRoofsTest, APointStandsUnderThePeakThatWasSeenHighest) {
   EXPECT_DOUBLE_EQ(achieved["roof_gflops"].get<double>(), 5000);
   EXPECT_DOUBLE_EQ(achieved["roof_fraction"].get<double>(), 0.2);
   EXPECT_EQ(achieved["bound"], "arithmetic");
+  EXPECT_DOUBLE_EQ(achieved["fma_fraction"].get<double>(), 0.2);
+  EXPECT_EQ(achieved["arithmetic_by"], "FMA");
   EXPECT_TRUE(achieved["best_gemm_gflops"].is_null());  // `machine` has not been run
   const auto run = on.run_json();
   ASSERT_EQ(run["teams"].size(), 1U);
@@ -109,6 +113,23 @@ TEST_F(RunRoofsTest, APointStandsUnderThePeakThatWasSeenHighest) {
   EXPECT_GT(run["teams"][0]["memory"]["read_gb_per_s"], 0);
   EXPECT_TRUE(run["teams"][0]["stored"].is_null());
   EXPECT_THAT(told_, IsEmpty());
+}
+
+TEST_F(RunRoofsTest, F32StandsUnderItsHigherPeakAndSaysWhichAndItsShareOfFma) {
+  RunRoofs on = roofs(true);
+  on.measure({&point_});
+  on.refresh(point_);
+  const auto achieved = on.achieved_json(point_, decomposed_cost(), 0, 100.0);
+  const double fma = achieved["fma_peak_gflops"], peak = achieved["arithmetic_gflops"];
+  EXPECT_GE(peak, fma);
+  EXPECT_EQ(achieved["arithmetic_by"] == "FMA", peak == fma);
+  EXPECT_DOUBLE_EQ(achieved["fma_fraction"].get<double>(), 100 / fma);
+  EXPECT_LE(achieved["roof_gflops"].get<double>(), peak);
+  double bf16_by_tiles = 0;
+  for (const auto& loop : on.run_json()["teams"][0]["arithmetic"]) {
+    if (loop["isa"] == "amx_bf16" && loop["dtype"] == "bf16") bf16_by_tiles = loop["best_gflops"];
+  }
+  EXPECT_DOUBLE_EQ(peak, std::max(fma, bf16_by_tiles / 6));
 }
 
 TEST_F(RunRoofsTest, BandwidthLimitsWhatHasLittleWorkForItsBytes) {
@@ -160,6 +181,18 @@ TEST_F(RunRoofsTest, TheBestGemmComesFromTheStoreOfThisBuildAndTeam) {
   EXPECT_FALSE(load_roofs(roofs_store(machine_, "build-2", 1, warn()), warn()));
   EXPECT_FALSE(load_roofs(roofs_store(machine_, "build-1", 2, warn()), warn()));
   EXPECT_THAT(told_, IsEmpty());
+}
+
+TEST_F(RunRoofsTest, WhatWasDisturbedIsShownAndHeldAgainstNothing) {
+  Roofs stored;
+  stored.threads = 1;
+  stored.gemm = {{"library", {1, 2, 3}, 77, 70, ""}};
+  stored.disturbed = {"somebody"};
+  roofs_store(machine_, "build-1", 1, warn()).save(kRoofsName, to_json(stored));
+  RunRoofs on = roofs(true);
+  on.measure({&point_});
+  EXPECT_TRUE(on.achieved_json(point_, decomposed_cost(), 0, 1.0)["best_gemm_gflops"].is_null());
+  EXPECT_EQ(on.run_json()["teams"][0]["stored"]["roofs"]["disturbed"][0], "somebody");
 }
 
 TEST_F(RunRoofsTest, StoredRoofsOfAnotherFormAreReportedAndNotUsed) {

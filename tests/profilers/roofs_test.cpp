@@ -56,6 +56,8 @@ Roofs made_up() {
                 {"B", {320, 3072, 768}, 190, 185, ""},
                 {"C", {320, 3072, 768}, 0, 0, "its product is wrong"}};
   roofs.team = {{550, 580}, Percentiles{61, std::nullopt}};
+  roofs.rounds = 2;
+  roofs.disturbed = {"somebody"};
   return roofs;
 }
 
@@ -71,6 +73,82 @@ TEST(Roofs, FindsItsBest) {
   EXPECT_FALSE(Roofs{}.memory_read_gb_per_s());
 }
 
+/// f32 at 500 by multiply-adds, bf16 at 7800 on AMX and 250 on vectors.
+Roofs with_tiles() {
+  Roofs roofs;
+  roofs.threads = 2;
+  roofs.arithmetic = {{"f32", "avx512f", "vfmadd213ps zmm", 2, 500, 499, ""},
+                      {"bf16", "amx_bf16", "tdpbf16ps tmm", 2, 7800, 7200, ""},
+                      {"bf16", "avx512_bf16", "vdpbf16ps zmm", 2, 250, 249, ""}};
+  return roofs;
+}
+
+TEST(ThreePartRoof, IsASixthOfWhatAmxDoesInBf16AndNothingOnVectors) {
+  const Roofs roofs = with_tiles();
+  const auto roof = three_part_roof(roofs.arithmetic[1]);
+  ASSERT_TRUE(roof);
+  EXPECT_EQ(roof->dtype, "f32");
+  EXPECT_EQ(roof->threads, 2);
+  EXPECT_DOUBLE_EQ(roof->best_gflops, 1300);
+  EXPECT_DOUBLE_EQ(roof->median_gflops, 1200);
+  EXPECT_EQ(roof->by(), "AMX, three bf16 parts: AMX bf16 / 6");
+  EXPECT_FALSE(three_part_roof(roofs.arithmetic[0]));
+  EXPECT_FALSE(three_part_roof(roofs.arithmetic[2]));
+  EXPECT_FALSE(three_part_roof({"bf16", "", "", 2, 0, 0, "no instructions"}));
+  EXPECT_FALSE(three_part_roof({"int8", "amx_int8", "tdpbusd tmm", 2, 15000, 15000, ""}));
+}
+
+TEST(Roofs, OfF32TheHigherWayIsTheRoofAndMultiplyAddsKeepTheirs) {
+  Roofs roofs = with_tiles();
+  EXPECT_EQ(roofs.peak("f32")->by(), "FMA");
+  roofs.arithmetic.push_back(*three_part_roof(roofs.arithmetic[1]));
+  EXPECT_DOUBLE_EQ(roofs.peak("f32")->best_gflops, 1300);
+  EXPECT_DOUBLE_EQ(roofs.vector_peak("f32")->best_gflops, 500);
+  EXPECT_EQ(roofs.vector_peak("f32")->by(), "FMA");
+  EXPECT_DOUBLE_EQ(roofs.vector_peak("bf16")->best_gflops, 250);
+  EXPECT_EQ(roofs.peak("bf16")->by(), "amx_bf16");
+  roofs.arithmetic[0].best_gflops = 2000;  // a processor whose vectors are quicker than its tiles
+  EXPECT_EQ(roofs.peak("f32")->by(), "FMA");
+  EXPECT_EQ(roofs.peak("int8"), nullptr);
+}
+
+TEST(Raise, KeepsTheHigherOfEachFigure) {
+  Roofs lower = made_up();
+  Roofs higher = made_up();
+  higher.disturbed.clear();
+  lower.arithmetic[0].best_gflops = 100;
+  lower.bandwidth[0].rate = {500, 490, 300, 290};
+  lower.gemm[2] = {"C", {320, 3072, 768}, 60, 50, ""};
+  lower.team.region.median_ns = 900;
+  raise(lower, higher);
+  EXPECT_EQ(lower.arithmetic[0].best_gflops, 236.5);
+  EXPECT_EQ(lower.arithmetic[0].median_gflops, 230);
+  EXPECT_EQ(lower.bandwidth[0].rate.read_gb_per_s, 500);  // each way for itself
+  EXPECT_EQ(lower.bandwidth[0].rate.copy_gb_per_s, 470);
+  EXPECT_EQ(lower.bandwidth[0].rate.copy_median_gb_per_s, 460);
+  EXPECT_EQ(lower.gemm[2].best_gflops, 60);  // was not measured in the other
+  EXPECT_EQ(lower.team.region.median_ns, 550);
+  EXPECT_TRUE(lower.disturbed.empty());  // as good as the undisturbed one at least
+  Roofs undisturbed = made_up();
+  undisturbed.disturbed.clear();
+  raise(undisturbed, made_up());
+  EXPECT_TRUE(undisturbed.disturbed.empty());
+  Roofs both = made_up();
+  raise(both, made_up());
+  EXPECT_FALSE(both.disturbed.empty());
+}
+
+TEST(Raise, NeverMixesUpWhatIsNotTheSame) {
+  Roofs roofs = made_up();
+  Roofs other = made_up();
+  other.gemm[0] = {"A", {2560, 3072, 768}, 1000, 1000, ""};
+  other.bandwidth[1].threads = 3;
+  other.bandwidth[1].rate.read_gb_per_s = 1000;
+  raise(roofs, other);
+  EXPECT_EQ(roofs.gemm[0].best_gflops, 180);
+  EXPECT_EQ(roofs.bandwidth[1].rate.read_gb_per_s, 20);
+}
+
 // ---- JSON
 
 TEST(RoofsJson, ComesBackAsItWas) {
@@ -83,6 +161,8 @@ TEST(RoofsJson, ComesBackAsItWas) {
   EXPECT_EQ(again->team.region.p99_ns, 580);
   ASSERT_TRUE(again->team.barrier);
   EXPECT_FALSE(again->team.barrier->p99_ns);
+  EXPECT_EQ(again->rounds, 2);
+  EXPECT_EQ(again->disturbed, std::vector<std::string>{"somebody"});
 }
 
 TEST(RoofsJson, WhatWasNotMeasuredIsNullWithItsReason) {
@@ -117,7 +197,8 @@ TEST(RoofsJson, ASpoiledFieldIsNeverTaken) {
 
 TEST(RoofsJson, AMissingFieldIsNotTaken) {
   const Json whole = to_json(made_up());
-  for (const char* name : {"threads", "arithmetic", "bandwidth", "gemm", "team"}) {
+  for (const char* name :
+       {"threads", "arithmetic", "bandwidth", "gemm", "team", "rounds", "disturbed"}) {
     Json json = whole;
     json.erase(name);
     EXPECT_FALSE(roofs_from_json(json)) << name;
