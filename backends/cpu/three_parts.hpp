@@ -2,9 +2,9 @@
 /// f32 numbers as three bf16 ones, for AMX: x = high + middle + low exactly, each part the leading
 /// 8 bits of what the ones before leave. A product of two such numbers is the sum of nine part
 /// products, each exact in f32; the three smallest (middle low, low middle, low low) stay below
-/// 2^-25 of the whole, half an ulp, and are left out. Sums of the other six are as accurate as f32
-/// multiply-adds: Henry, Tang and Heinecke, "Leveraging the bfloat16 Artificial Intelligence
-/// Datatype For Higher-Precision Computations", ARITH 2019 (arXiv 1904.06376).
+/// 2^-23 of the whole, an ulp at the very worst, and are left out. Sums of the other six are as
+/// accurate as f32 multiply-adds: Henry, Tang and Heinecke, "Leveraging the bfloat16 Artificial
+/// Intelligence Datatype For Higher-Precision Computations", ARITH 2019 (arXiv 1904.06376).
 ///
 /// The high and the middle part are rounded, halves away from zero; what is left then fits the low
 /// one. A NaN stays one in the low part; an infinity, and a magnitude beyond bf16's largest number
