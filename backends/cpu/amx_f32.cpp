@@ -71,14 +71,14 @@ class Splitter {
     for (; pair_ < last; ++pair_) {
       std::byte* to =
           to_ + pair_ / kStepPairs * kPanelStepBytes + pair_ % kStepPairs * kTileRowBytes;
-      const float* left = from_ + pair_ * kPairFloats;
-      const float* right = left + kPairFloats / 2;
-      store(three_parts::split_row(_mm512_load_ps(left), _mm512_load_ps(left + kLine)), to,
+      const float* even = from_ + pair_ * kPairFloats;
+      const float* odd = even + kColumns;
+      store(three_parts::split_pairs(_mm512_load_ps(even), _mm512_load_ps(odd)), to,
             kPanelPartBytes);
-      store(three_parts::split_row(_mm512_load_ps(right), _mm512_load_ps(right + kLine)),
+      store(three_parts::split_pairs(_mm512_load_ps(even + kLine), _mm512_load_ps(odd + kLine)),
             to + kTileBytes, kPanelPartBytes);
       for (std::int64_t stream = 0; stream < kStreams; ++stream) {
-        __builtin_prefetch(left + kNear + stream * kLine, 0, 3);
+        __builtin_prefetch(even + kNear + stream * kLine, 0, 3);
         if (fetched_ != nullptr) {
           __builtin_prefetch(fetched_ + stream * stream_ + pair_ * kLine, 0, 2);
         }
@@ -259,7 +259,7 @@ void end() {
   configured_rows = 0;
 }
 
-void split_rows(const float* from, std::int64_t stride, std::int64_t columns, const Rows& to) {
+void split_rows(const float* from, std::int64_t stride, const Rows& to) {
   const std::int64_t groups = to.groups();
   for (std::int64_t group = 0; group < groups; ++group) {
     const std::int64_t first = group * to.group_rows();
@@ -268,13 +268,10 @@ void split_rows(const float* from, std::int64_t stride, std::int64_t columns, co
     for (std::int64_t row = 0; row < rows; ++row) {
       const float* x = from + (first + row) * stride;
       std::byte* out = to.parts + first * to.steps * kRowStepBytes + row * kTileRowBytes;
-      for (std::int64_t column = 0; column < columns; column += kStepInner) {
-        const std::int64_t left = std::min(kStepInner, columns - column);
-        const auto mask = static_cast<std::uint32_t>((std::uint64_t{1} << left) - 1);
-        store(three_parts::split_row(
-                  _mm512_maskz_loadu_ps(static_cast<__mmask16>(mask), x + column),
-                  _mm512_maskz_loadu_ps(static_cast<__mmask16>(mask >> 16), x + column + 16)),
-              out, part_bytes);
+      for (std::int64_t step = 0; step < to.steps; ++step) {
+        const float* numbers = x + step * kStepInner;
+        store(three_parts::split_row(_mm512_loadu_ps(numbers), _mm512_loadu_ps(numbers + 16)), out,
+              part_bytes);
         out += kParts * part_bytes;
       }
     }
@@ -342,7 +339,7 @@ bool usable() {
 }
 void begin() {}
 void end() {}
-void split_rows(const float*, std::int64_t, std::int64_t, const Rows&) {}
+void split_rows(const float*, std::int64_t, const Rows&) {}
 void multiply(const Product&, Ahead&) {}
 void finish(const Finish&) {}
 

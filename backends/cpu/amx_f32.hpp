@@ -43,15 +43,13 @@ struct Rows {
   std::int64_t group_rows() const { return (count + groups() - 1) / groups(); }
 };
 
-/// Splits `columns` floats of each row, `stride` floats apart; zeros fill the last step.
-void split_rows(const float* from, std::int64_t stride, std::int64_t columns, const Rows& to);
+/// Splits rows of `to.steps * kStepInner` floats, `stride` floats apart.
+void split_rows(const float* from, std::int64_t stride, const Rows& to);
 
 /// A block of rows times a panel of weights.
 struct Product {
   Rows rows;
-  /// [pairs][kColumns][2], 64-byte aligned: element (k, column) is the (k % 2)-th of the column in
-  /// pair k / 2.
-  const float* panel = nullptr;
+  const float* panel = nullptr;  ///< [rows.steps * kStepInner][kColumns], 64-byte aligned
   /// The panel of the next product, with as many steps; may be null. It is fetched into the
   /// second-level cache meanwhile, and its beginning split.
   const float* next = nullptr;
