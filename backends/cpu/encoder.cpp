@@ -174,7 +174,7 @@ void Encoder::normalise(const NormWeights& norm, const Worker& worker) const {
   const std::int64_t d = model_.config().d_model;
   const std::int64_t stride = row_stride(d);
   const std::int64_t pieces = (rows_ + kNormRows - 1) / kNormRows;
-  for (std::int64_t piece = worker.next(); piece < pieces; piece = worker.next()) {
+  for (std::int64_t piece; (piece = worker.next_near(pieces)) < pieces;) {
     const std::int64_t first = piece * kNormRows;
     const std::int64_t count = std::min(kNormRows, rows_ - first);
     float* hidden = hidden_ + first * stride;
