@@ -124,7 +124,7 @@ TEST(GateLoad, AllocationsOfAForwardAndTheProgramsSizeAreFigures) {
   Json record = testing::record_of("run-base", "s", "cached");
   record["memory"]["allocations"] = 0;
   RunFile file = file_of({record});
-  file.runs.back()["gate"] = {{"binary_bytes", 4096}};
+  file.runs.front()["gate"] = {{"binary_bytes", 4096}};
   const GateInput input = loaded(file);
   EXPECT_TRUE(std::ranges::any_of(input.points.at(0).base.figures, [](const ExactFigure& figure) {
     return figure.name == "allocations" && figure.value == 0;
