@@ -7,6 +7,7 @@
 #include <regex>
 
 #include "model/error.hpp"
+#include "reports/name_match.hpp"
 #include "reports/report.hpp"
 
 namespace deformer {
@@ -120,7 +121,7 @@ std::optional<std::size_t> RowFilter::column() const {
 }
 
 bool RowFilter::keeps(const RecordRow& row) const {
-  if (parts_->name) return std::regex_search(row.name, *parts_->name);
+  if (parts_->name) return name_matches(row.name, *parts_->name);
   const Cell& cell = row.cell(parts_->column);
   if (cell.is_number() && parts_->number) {
     return holds(parts_->relation, cell.value(), *parts_->number);
