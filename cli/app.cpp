@@ -5,8 +5,6 @@
 #include <charconv>
 #include <cmath>
 #include <cstdio>
-#include <fstream>
-#include <numeric>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -20,56 +18,6 @@
 
 namespace deformer::cli {
 namespace {
-
-std::size_t edit_distance(const std::string& a, const std::string& b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t substituted = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, substituted});
-    }
-  }
-  return row.back();
-}
-
-/// What CLI11's lenient reader would let pass: a line that is neither `key = value` nor a section,
-/// brackets or quotes that do not close. Empty when there is nothing to say.
-std::string toml_fault(const std::string& path) {
-  std::ifstream file(path);
-  std::string line;
-  int open_brackets = 0;
-  for (int number = 1; std::getline(file, line); ++number) {
-    const bool continues = open_brackets > 0;
-    char quote = 0;
-    bool equals = false;
-    bool section = false;
-    bool content = false;
-    for (const char c : line) {
-      if (quote != 0) {
-        quote = c == quote ? '\0' : quote;
-        continue;
-      }
-      if (c == '#') {
-        break;
-      }
-      section = section || (!content && c == '[' && !continues);
-      content = content || std::isspace(static_cast<unsigned char>(c)) == 0;
-      quote = c == '"' || c == '\'' ? c : '\0';
-      equals = equals || c == '=';
-      open_brackets += c == '[' ? 1 : c == ']' ? -1 : 0;
-    }
-    if (quote != 0 || open_brackets < 0 || (section && open_brackets != 0) ||
-        (content && !equals && !section && !continues)) {
-      return fmt::format("{}:{}: expected `name = value` in TOML, found '{}'", path, number,
-                         line.substr(0, 60));
-    }
-  }
-  return open_brackets == 0 ? "" : fmt::format("{}: expected every [ to be closed", path);
-}
 
 /// The choices that an option's text lists: "... : console, markdown" and "on | off: ...".
 std::vector<std::string> choices_in(const std::string& text) {
@@ -190,15 +138,7 @@ std::string App::words_of(const CLI::ParseError& error) const {
     return fmt::format("there is no option {}{}", name,
                        near.empty() ? "" : fmt::format("; did you mean {}?", near));
   }
-  const std::string what = error.what();
-  const std::string_view opening = "Could not convert: ";
-  const std::size_t equals = what.find(" = ");
-  if (what.starts_with(opening) && equals != std::string::npos) {
-    return fmt::format("{}: expected a number, found '{}'",
-                       what.substr(opening.size(), equals - opening.size()),
-                       what.substr(equals + 3));
-  }
-  return what;
+  return plain_words(error.what());
 }
 
 std::optional<int> App::read(std::vector<std::string> arguments) {
@@ -213,12 +153,7 @@ std::optional<int> App::read(std::vector<std::string> arguments) {
     print_result(help_page(*this, help_columns()));
     return 0;
   } catch (const CLI::ConfigError& error) {
-    const std::string what = error.what();
-    const std::string word = what.substr(what.rfind(' ') + 1);
-    const std::string near = nearest("--" + word, long_options());
-    throw BadInput(
-        fmt::format("--config: {}; expected options of this verb, named without dashes{}", what,
-                    near.empty() ? "" : fmt::format("; did you mean {}?", near.substr(2))));
+    throw BadInput(config_error(get_config_ptr()->as<std::string>(), error.what(), long_options()));
   } catch (const CLI::ParseError& error) {
     throw BadInput(fmt::format("{}; see `deformer-bench {} --help`", words_of(error), verb_));
   }
@@ -239,24 +174,6 @@ nlohmann::ordered_json App::resolved() const {
     }
   }
   return options;
-}
-
-std::string nearest(const std::string& word, const std::vector<std::string>& candidates) {
-  std::string best;
-  std::size_t best_distance = word.size() / 3 + 1;
-  for (const std::string& candidate : candidates) {
-    const std::size_t distance = edit_distance(word, candidate);
-    if (distance < best_distance) {
-      best_distance = distance;
-      best = candidate;
-    }
-  }
-  return best;
-}
-
-std::string did_you_mean(const std::string& word, std::string_view choices) {
-  const std::string near = nearest(word, wrapped(choices, 1));
-  return near.empty() ? "" : fmt::format("; did you mean {}?", near);
 }
 
 void add_format(CLI::App& app, std::string& format, const std::vector<std::string>& choices) {

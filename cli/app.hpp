@@ -10,6 +10,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "cli/usage_errors.hpp"
 #include "reports/table.hpp"
 
 namespace deformer::cli {
@@ -52,13 +53,6 @@ class App : public CLI::App {
   std::string words_of(const CLI::ParseError& error) const;
   std::string verb_;
 };
-
-/// The word nearest to `word` by edit distance, or empty when none is near (over a third differs).
-std::string nearest(const std::string& word, const std::vector<std::string>& candidates);
-
-/// "; did you mean squad?" when one of the words in `choices`, separated by spaces, is near to
-/// `word`, else empty.
-std::string did_you_mean(const std::string& word, std::string_view choices);
 
 /// "--format" with its choices. The first is the default.
 void add_format(CLI::App& app, std::string& format, const std::vector<std::string>& choices);

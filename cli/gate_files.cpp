@@ -32,7 +32,8 @@ int run_gate_files(const std::vector<std::string>& arguments) {
     return *code;
   }
   GateRules rules = gate_rules(rule_options);
-  GateInput input = gate_input(read_run_file(path_base), read_run_file(path_head), filter, warn);
+  const RunFile base = read_run_file(path_base);  // first, so that it is named first
+  GateInput input = gate_input(base, read_run_file(path_head), filter, warn);
   input.identical_allowed = identical_allowed;
   add_calibration(rules, rule_options, input.base.machine, "in " + path_base);
   return print_gate(judge(input, rules), output);

@@ -18,6 +18,10 @@
 namespace deformer::cli {
 namespace {
 
+std::string runs(std::size_t count) {
+  return fmt::format("{} run{}", count, count == 1 ? "" : "s");
+}
+
 const std::vector<std::string>& actions() {
   static const std::vector<std::string> names = {"add",  "runs",  "trend", "changes",
                                                  "plot", "lines", "check", "migrate"};
@@ -123,7 +127,7 @@ int show_table(const HistoryArguments& arguments) {
   if (!trend) {
     print_tables("gate", {changes_table(view)}, arguments.format, false);
     if (view.changes.empty()) {
-      fmt::print(stderr, "deformer-bench: nothing changed over {} runs\n", view.runs.size());
+      fmt::print(stderr, "deformer-bench: nothing changed over {}\n", runs(view.runs.size()));
     }
     return kDone;
   }
@@ -152,7 +156,7 @@ int check(const HistoryArguments& arguments) {
     throw BadInput(fmt::format("{}: expected an undamaged history, found {} faults (above)",
                                arguments.database, damage.size()));
   }
-  print_result(fmt::format("{}: {} runs, undamaged\n", arguments.database, history.runs().size()));
+  print_result(fmt::format("{}: {}, undamaged\n", arguments.database, runs(history.runs().size())));
   return kDone;
 }
 

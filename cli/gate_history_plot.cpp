@@ -13,6 +13,7 @@
 #include "cli/gate_history.hpp"
 #include "cli/verbs.hpp"
 #include "model/error.hpp"
+#include "reports/name_match.hpp"
 
 namespace deformer::cli {
 namespace {
@@ -64,7 +65,7 @@ HistoryView view_of(const HistoryArguments& arguments, bool points) {
                                arguments.filter, error.what()));
   }
   view.series = history.series(view.runs, [&](const std::string& name) {
-    return arguments.filter.empty() || std::regex_search(name, wanted);
+    return arguments.filter.empty() || name_matches(name, wanted);
   });
   return view;
 }

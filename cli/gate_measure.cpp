@@ -1,5 +1,7 @@
 // `gate measure`: two binaries measured side by side in one job, and judged.
 
+#include <map>
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <unistd.h>
@@ -9,6 +11,7 @@
 #include "cli/verbs.hpp"
 #include "harness/callgrind_output.hpp"
 #include "harness/interrupt.hpp"
+#include "harness/shell_word.hpp"
 #include "harness/sweep.hpp"
 #include "model/error.hpp"
 
@@ -36,10 +39,14 @@ void add_options(App& app, MeasureArguments& arguments) {
   app.add_option("--inject", arguments.inject,
                  "Fault hook for tests, in head only: op=NAME[,layer=L],slowdown=P%");
   app.add_option("--counted", arguments.counted,
-                 "callgrind | off: count the instructions of one forward of each point under "
-                 "valgrind, with one thread, and judge them too; at most --max-time a point and "
-                 "side")
-      ->check(CLI::IsMember({"callgrind", "off"}));
+                 "off | counters | callgrind | auto: count the instructions of a forward of each "
+                 "point, with one thread, and judge them too: by the processor's counter (a second "
+                 "or two), under valgrind (25 s and more; needs no counter), auto by the first of "
+                 "the two that works here, else not. Off unless asked for: instructions are not "
+                 "time, and which runner got the job must not decide a verdict. At most --max-time "
+                 "a point and side")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"off", "counters", "callgrind", "auto"}));
   arguments.sides.out = "deformer-gate.jsonl";
   arguments.sides.max_time_s = 60;
   arguments.sides.add_to(app);
@@ -47,18 +54,18 @@ void add_options(App& app, MeasureArguments& arguments) {
   add_output_options(app, arguments.output);
 }
 
-/// Empty where nothing is to be counted.
-std::string valgrind_of(const MeasureArguments& arguments) {
-  if (arguments.counted == "off") {
-    return "";
-  }
-  const auto valgrind = find_valgrind();
-  if (!valgrind) {
+CountRequest count_request(const MeasureArguments& arguments) {
+  const std::map<std::string, CountWish> wishes{{"off", CountWish::off},
+                                                {"counters", CountWish::counters},
+                                                {"callgrind", CountWish::callgrind},
+                                                {"auto", CountWish::automatic}};
+  CountRequest request{wishes.at(arguments.counted), find_valgrind().value_or("")};
+  if (request.wish == CountWish::callgrind && request.valgrind.empty()) {
     throw Unavailable(
         "--counted callgrind: expected valgrind in the search path, found none; install it "
         "(Debian: valgrind) or leave the option out");
   }
-  return *valgrind;
+  return request;
 }
 
 /// What can be said where a side gave not even a plan.
@@ -78,6 +85,20 @@ GateResult judge_failure(const GateFailure& failure, const GateInput& input) {
   return result;
 }
 
+/// What shows a point of a gate again is a gate of that point.
+void reproduce_by_gate(GateResult& result, const MeasureArguments& arguments) {
+  constexpr std::string_view kSweep = "deformer-bench sweep ";
+  std::string gate = fmt::format("deformer-bench gate measure --base {} --head {} ",
+                                 shell_word(arguments.base), shell_word(arguments.head));
+  gate += arguments.aa ? "--aa " : "";
+  gate += arguments.inject.empty() ? "" : fmt::format("--inject {} ", shell_word(arguments.inject));
+  for (PointVerdict& point : result.points) {
+    if (point.reproduce.starts_with(kSweep)) {
+      point.reproduce = gate + point.reproduce.substr(kSweep.size());
+    }
+  }
+}
+
 int finish(const GateMeasured& measured, const MeasureArguments& arguments, GateRules rules,
            const std::string& out) {
   GateInput input = gate_input_of(measured);
@@ -90,6 +111,8 @@ int finish(const GateMeasured& measured, const MeasureArguments& arguments, Gate
   rules.confirm = true;
   rules.looks = measured.looks;
   GateResult result = judge(input, rules);
+  reproduce_by_gate(result, arguments);
+  result.notes.insert(result.notes.end(), measured.notes.begin(), measured.notes.end());
   result.notes.push_back(fmt::format(
       "{} pairs of processes, {} rounds a side, {} discarded on both sides: the machine's "
       "arithmetic rate fell during them; all rounds are in {}",
@@ -103,7 +126,8 @@ int run_gate_measure(const std::vector<std::string>& given) {
   MeasureArguments arguments;
   App app("gate measure",
           "Measure two builds side by side, processes restarted and interleaved, and judge head.\n"
-          "Points are chosen as in `sweep`.",
+          "Points are chosen as in `sweep`. Exit code: 0 PASS or IMPROVED, 1 REGRESSED or INVALID, "
+          "4 nothing was decided (MISSING, INCOMPARABLE, AMBIGUOUS), 2 bad usage.",
           "deformer-bench gate measure --base old/deformer-bench --head "
           "build/release/deformer-bench --model bert-tiny --task squad --threads 1");
   add_options(app, arguments);
@@ -122,7 +146,7 @@ int run_gate_measure(const std::vector<std::string>& given) {
   options.setting.base = arguments.base;
   options.setting.head = arguments.head;
   options.identical_allowed = arguments.aa;
-  options.valgrind = valgrind_of(arguments);
+  options.count = count_request(arguments);
   catch_interrupts();
   GateBench bench(rules, arguments.sides.most_figures(), arguments.sides.quiet);
   const GateMeasured measured = measure_gate(options, bench);

@@ -101,7 +101,8 @@ int run_gate_replay(const std::vector<std::string>& arguments) {
   app.add_option("--rounds", plan.rounds, "Rounds of each process, the first so many; 0: all")
       ->check(CLI::Range(0, 1'000'000));
   app.add_option("--inject", inject,
-                 "Changes planted in head at one random point of each gate, as 0,3%,-5%");
+                 "Changes planted in head at one random point of each gate, as 0,3%,-5% "
+                 "(default: 0)");
   app.add_option("--seed", plan.seed, "Of the drawing");
   add_rule_options(app, rule_options);
   add_format(app, format, table_formats());

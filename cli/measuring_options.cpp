@@ -9,6 +9,7 @@
 
 #include "backends/registry.hpp"
 #include "build_id.hpp"
+#include "cli/verbs.hpp"
 #include "model/error.hpp"
 #include "model/sha256.hpp"
 
@@ -86,6 +87,25 @@ SweepOptions MeasuringOptions::sweep(const App& app, const SweepSpec& spec,
   }
   sweep.build = {kVersion, kRevision, kBuildId + modules_suffix(spec.backends), kBuildFlags};
   return sweep;
+}
+
+int outcome(const SweepResult& result, const std::string& interrupted) {
+  const auto fail = [](int code, const std::string& message) {
+    fmt::print(stderr, "deformer-bench: {}\n", message);
+    return code;
+  };
+  if (result.interrupted) {
+    return fail(kInterrupted, interrupted);
+  }
+  if (result.invalid > 0) {
+    return fail(kJudgedBad,
+                fmt::format("{} of {} points failed parity", result.invalid, result.points));
+  }
+  if (result.failed > 0) {
+    return fail(kUndecided, fmt::format("{} of {} points failed; their records say why",
+                                        result.failed, result.points));
+  }
+  return kDone;
 }
 
 }  // namespace deformer::cli

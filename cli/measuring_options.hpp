@@ -38,4 +38,8 @@ class MeasuringOptions {
   bool quiet_ = false;
 };
 
+/// The exit code of a sweep, its reason told on stderr where it is not kDone; `interrupted` is what
+/// is said of one that was.
+int outcome(const SweepResult& result, const std::string& interrupted);
+
 }  // namespace deformer::cli

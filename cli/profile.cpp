@@ -166,25 +166,6 @@ std::string console(const std::vector<ordered_json>& records, const Roofs& roofs
   return text;
 }
 
-int verdict(const SweepResult& result) {
-  const auto fail = [](int code, const std::string& message) {
-    fmt::print(stderr, "deformer-bench: {}\n", message);
-    return code;
-  };
-  if (result.interrupted) {
-    return fail(kInterrupted, "interrupted");
-  }
-  if (result.invalid > 0) {
-    return fail(kJudgedBad,
-                fmt::format("{} of {} points failed parity", result.invalid, result.points));
-  }
-  if (result.failed > 0) {
-    return fail(kUndecided, fmt::format("{} of {} points failed; their records say why",
-                                        result.failed, result.points));
-  }
-  return kDone;
-}
-
 }  // namespace
 
 int run_profile_verb(const std::vector<std::string>& given) {
@@ -253,7 +234,7 @@ int run_profile_verb(const std::vector<std::string>& given) {
     }
     write_file(options.roofline, roofline_svg(rooflines));
   }
-  return verdict(result);
+  return outcome(result, "interrupted");
 }
 
 }  // namespace deformer::cli

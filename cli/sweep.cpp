@@ -172,29 +172,18 @@ int verdict(const SweepResult& result, const SweepArguments& arguments) {
     warn(
         fmt::format("{} of {} points were skipped; their records say why", skipped, result.points));
   }
+  if (result.beyond_budget == result.points && !result.interrupted) {
+    fmt::print(stderr, "deformer-bench: nothing was measured: the budget of {} did not reach\n",
+               arguments.budget);
+    return kUndecided;
+  }
   if (result.beyond_budget > 0 && !arguments.measuring.quiet()) {
     warn(fmt::format("{} of {} points were not measured: the budget of {} did not reach",
                      result.beyond_budget, result.points, arguments.budget));
   }
-  const auto fail = [](int code, const std::string& message) {
-    fmt::print(stderr, "deformer-bench: {}\n", message);
-    return code;
-  };
-  if (result.interrupted) {
-    return fail(kInterrupted,
-                fmt::format("interrupted; what was measured is in {}; the same command "
-                            "goes on where it stopped",
-                            arguments.out));
-  }
-  if (result.invalid > 0) {
-    return fail(kJudgedBad,
-                fmt::format("{} of {} points failed parity", result.invalid, result.points));
-  }
-  if (result.failed > 0) {
-    return fail(kUndecided, fmt::format("{} of {} points failed; their records say why",
-                                        result.failed, result.points));
-  }
-  return kDone;
+  return outcome(result, fmt::format("interrupted; what was measured is in {}; the same command "
+                                     "goes on where it stopped",
+                                     arguments.out));
 }
 
 std::vector<PlannedGroup> plan_groups(const SweepSpec& spec, const BenchmarkDriver& driver) {

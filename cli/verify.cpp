@@ -150,7 +150,7 @@ int run_verify_verb(const std::vector<std::string>& given) {
       ->capture_default_str();
   app.add_option("--dtype", arguments.dtype, "f32 tf32 bf16 f16 int8 fp8")->capture_default_str();
   app.add_option("--cache-dtype", arguments.cache_dtype,
-                 "Storage of cached passages (default f32)");
+                 "Storage of cached passages (default: f32)");
   app.add_option("--cache-at", arguments.cache_at,
                  "device pinned pageable: memory that holds cached passages")
       ->capture_default_str();

@@ -22,9 +22,10 @@ nlohmann::json on_one_thread(const ordered_json& point) {
   return changed;
 }
 
-ordered_json failed(const std::string& status, const std::string& reason) {
-  return {{"by", "callgrind"}, {"isa", nullptr},          {"threads", 1},     {"status", status},
-          {"reason", reason},  {"instructions", nullptr}, {"ranges", nullptr}};
+ordered_json failed(CountBy by, const std::string& status, const std::string& reason) {
+  return {{"by", count_by_name(by)}, {"isa", nullptr},   {"threads", 1},
+          {"status", status},        {"reason", reason}, {"instructions", nullptr},
+          {"ranges", nullptr}};
 }
 
 std::string status_of(Side side, Kind kind) {
@@ -79,8 +80,9 @@ class GateCount {
     }
     // A point that is in no group with one thread has no count, and must not pass for one.
     for_each_point(side.side(), [&](const WorkerPoint& point) {
-      counts_.try_emplace({side.side(), point.key},
-                          failed("missing", "the program plans no such point with one thread"));
+      counts_.try_emplace(
+          {side.side(), point.key},
+          failed(options_.by, "missing", "the program plans no such point with one thread"));
     });
   }
 
@@ -92,7 +94,8 @@ class GateCount {
     }
     if (side.side() == Side::head && base_failed(group)) {
       for (const WorkerPoint& counted : group.points) {
-        set(side.side(), counted, failed("missing", "base gave no count to compare with"));
+        set(side.side(), counted,
+            failed(options_.by, "missing", "base gave no count to compare with"));
       }
       return;
     }
@@ -102,9 +105,9 @@ class GateCount {
     ordered_json otherwise;
     try {
       found = side.count(group);
-      otherwise = failed("invalid", "the program did not count this point");
+      otherwise = failed(options_.by, "invalid", "the program did not count this point");
     } catch (const WorkerFailure& failure) {
-      otherwise = failed(status_of(side.side(), failure.kind()), failure.what());
+      otherwise = failed(options_.by, status_of(side.side(), failure.kind()), failure.what());
     }
     for (const WorkerPoint& counted : group.points) {
       const auto own = found.find(counted.key);
@@ -135,7 +138,8 @@ class GateCount {
 
   void fail(Side side, const WorkerFailure& failure) {
     for_each_point(side, [&](const WorkerPoint& point) {
-      counts_[{side, point.key}] = failed(status_of(side, failure.kind()), failure.what());
+      counts_[{side, point.key}] =
+          failed(options_.by, status_of(side, failure.kind()), failure.what());
     });
   }
 
@@ -158,6 +162,10 @@ class GateCount {
 };
 
 }  // namespace
+
+const char* count_by_name(CountBy by) {
+  return by == CountBy::callgrind ? "callgrind" : "counters";
+}
 
 GateCounts count_gate(const PairSetting& setting, const PairPlans& plans,
                       const GateCountOptions& options) {

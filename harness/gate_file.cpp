@@ -72,6 +72,7 @@ void GateFile::start(const GateProgramFile& base, const GateProgramFile& head,
     line["gate"] = {{"pair", id_},
                     {"side", side_name(side)},
                     {"program", program.path},
+                    {"binary_bytes", program.bytes},
                     {"binary_sha256", program.sha256},
                     {"inject", text_or_null(side == Side::head ? inject : "")}};
     runs_.push_back(std::move(line));

@@ -84,15 +84,21 @@ class GateRun {
     if (plans_.base_hello.build == plans_.head_hello.build) {
       refuse_identical(options_, "build");
     }
+    count_ = choose_count(options_.count, options_.setting, plans_);
+    if (!count_.why.empty()) {
+      judge_.warning(count_.why);
+      measured_.notes.push_back(count_.why);
+    }
     file_.start(base_, head_, plans_, options_.setting.inject, options_.command, options_.options);
     return true;
   }
 
   void count() {
-    if (!options_.valgrind.empty()) {
+    if (count_.by) {
       file_.add_counts(
           count_gate(options_.setting, plans_,
-                     {.valgrind = options_.valgrind,
+                     {.by = *count_.by,
+                      .valgrind = options_.count.valgrind,
                       .max_time_s = options_.max_time_s,
                       .step = [this](const std::string& what) { judge_.step(what); }}));
     }
@@ -245,6 +251,7 @@ class GateRun {
   GateProgramFile base_, head_;
   GateFile file_;
   PairPlans plans_;
+  CountChoice count_;
   std::int64_t pairs_ = 0;  ///< of the group
   GateMeasured measured_;
 };

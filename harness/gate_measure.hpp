@@ -17,6 +17,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "harness/count_choice.hpp"
 #include "harness/gate_pair.hpp"
 #include "profilers/gate_looks.hpp"
 
@@ -49,7 +50,7 @@ struct GateMeasureOptions {
   std::vector<std::string> command;
   nlohmann::ordered_json options;
   bool identical_allowed = false;  ///< --aa
-  std::string valgrind;  ///< count instructions under it first (gate_count.hpp); empty: don't
+  CountRequest count;              ///< instructions, before anything is timed
 };
 
 /// A side from which not even a plan could be had, so that nothing was measured.
@@ -64,13 +65,15 @@ struct GateMeasured {
   std::vector<nlohmann::ordered_json> records;  ///< of all pairs
   std::vector<nlohmann::ordered_json> ends;
   std::optional<GateFailure> failure;
-  int looks = 1;  ///< the most that any group had
+  std::vector<std::string> notes;  ///< what a reader of the verdict must know
+  int looks = 1;                   ///< the most that any group had
   std::int64_t pairs = 0, rounds = 0, discarded = 0;
   bool interrupted = false;
 };
 
 /// Measures. @throws BadInput for a program that can't be started, identical programs that were not
-/// allowed, a run file that can't be written; std::system_error when its disk is full.
+/// allowed, a run file that can't be written; Unavailable as choose_count; std::system_error when
+/// its disk is full.
 GateMeasured measure_gate(const GateMeasureOptions& options, GateJudge& judge);
 
 }  // namespace deformer

@@ -6,13 +6,17 @@
 
 #include <fmt/format.h>
 
+#include "harness/worker_answer.hpp"
 #include "harness/worker_protocol.hpp"
 #include "profilers/clock.hpp"
+#include "records/line_check.hpp"
+#include "records/line_parser.hpp"
 #include "records/run_file.hpp"
 
 namespace deformer {
 namespace {
 
+using namespace worker_answer;
 using nlohmann::ordered_json;
 using Kind = WorkerFailure::Kind;
 
@@ -22,46 +26,6 @@ constexpr double kFewestSeconds = 10;
 constexpr double kFarewellSeconds = 2;
 constexpr std::size_t kMostPoints = 1'000'000;  ///< of a sweep
 constexpr double kLongestRoundNs = 1e13;
-
-[[noreturn]] void garbage(const std::string& expected, const ordered_json& found) {
-  throw WorkerFailure(
-      Kind::garbage, fmt::format("expected {}, found {}", expected, to_line(found).substr(0, 100)));
-}
-
-const ordered_json& member(const ordered_json& object, const char* name,
-                           bool (ordered_json::*is)() const noexcept, const char* expected) {
-  const auto found = object.find(name);
-  if (found == object.end() || !((*found).*is)()) {
-    garbage(fmt::format("{}, {}, in an answer", name, expected),
-            found == object.end() ? object : *found);
-  }
-  return *found;
-}
-
-std::string text(const ordered_json& object, const char* name) {
-  return member(object, name, &ordered_json::is_string, "a string").get<std::string>();
-}
-
-const ordered_json& array(const ordered_json& object, const char* name) {
-  return member(object, name, &ordered_json::is_array, "an array");
-}
-
-double number(const ordered_json& object, const char* name) {
-  return member(object, name, &ordered_json::is_number, "a number").get<double>();
-}
-
-std::int64_t whole(const ordered_json& object, const char* name) {
-  return member(object, name, &ordered_json::is_number_integer, "a whole number")
-      .get<std::int64_t>();
-}
-
-/// Of an object that may be anything.
-std::string text_or_empty(const ordered_json& object, const char* name) {
-  const auto found = object.is_object() ? object.find(name) : object.end();
-  return object.is_object() && found != object.end() && found->is_string()
-             ? found->get<std::string>()
-             : "";
-}
 
 WorkerPoint read_point(const ordered_json& json) {
   if (!json.is_object()) {
@@ -84,7 +48,9 @@ void check_record(const ordered_json& record, const std::string& run, const std:
       time == record.end() || !time->is_object()) {
     garbage("a record of the run and set asked for, with its time", record);
   }
-  (void)text(record, "key");
+  if (const std::string why = unreadable(record); !why.empty()) {
+    throw WorkerFailure(Kind::garbage, "expected a record, found that " + why);
+  }
   (void)array(*time, "samples");
 }
 
@@ -122,13 +88,13 @@ ordered_json GateWorker::read(double timeout_s) {
   }
   ordered_json answer;
   try {
-    answer = ordered_json::parse(line);
-  } catch (const nlohmann::json::exception&) {
+    answer = parse_object(line);
+  } catch (const NotAnObject& error) {
     throw WorkerFailure(Kind::garbage, fmt::format("expected an answer of the worker protocol, "
-                                                   "found '{}'",
-                                                   line.substr(0, 100)));
+                                                   "found {}: '{}'",
+                                                   error.what(), excerpt(line)));
   }
-  if (!answer.is_object() || text_or_empty(answer, "type").empty()) {
+  if (text_or_empty(answer, "type").empty()) {
     garbage("an answer of the worker protocol, an object with its type", answer);
   }
   return answer;
@@ -145,6 +111,11 @@ void GateWorker::read_hello(double timeout_s) {
     if (failure.kind() == Kind::crashed && words.find("--worker") != std::string::npos) {
       throw WorkerFailure(Kind::old_protocol,
                           fmt::format("it knows no `sweep --worker`: {}", failure.what()));
+    }
+    if (failure.kind() == Kind::crashed) {
+      throw WorkerFailure(Kind::crashed, fmt::format("{} (before its hello: is it a deformer-bench "
+                                                     "that runs here?)",
+                                                     failure.what()));
     }
     throw;
   }
@@ -209,12 +180,15 @@ std::vector<WorkerGroupPlan> GateWorker::plan(const std::vector<std::string>& ar
   const ordered_json answer =
       ask({{"type", "plan"}, {"arguments", arguments}}, "planned", timeouts_.answer_s);
   std::vector<WorkerGroupPlan> groups;
-  std::set<std::string> keys;
+  std::set<std::string> keys, group_keys;
   for (const ordered_json& json : array(answer, "groups")) {
     if (!json.is_object()) {
       garbage("a group, an object", json);
     }
     WorkerGroupPlan group{text(json, "group"), text(json, "name"), {}};
+    if (!group_keys.insert(group.key).second) {
+      garbage("each group once", json);
+    }
     for (const ordered_json& point : array(json, "points")) {
       group.points.push_back(read_point(point));
       if (!keys.insert(group.points.back().key).second || keys.size() > kMostPoints) {
@@ -256,6 +230,7 @@ WorkerPrepared GateWorker::prepare(const std::string& group, bool parity,
     }
   }
   round_s_ = prepared.round_s;
+  prepared_ = prepared.keys;
   measured_ = 0;
   return prepared;
 }
@@ -301,28 +276,15 @@ std::vector<ordered_json> GateWorker::records(const std::string& run, const std:
     if (record["time"]["samples"].size() > static_cast<std::size_t>(measured_)) {
       garbage("at most the samples that were measured", record["name"]);
     }
+    if (records.size() >= prepared_.size() || record["key"] != prepared_[records.size()]) {
+      garbage("a record of each point that was prepared, in their order", record["key"]);
+    }
     records.push_back(record);
   }
-  return records;
-}
-
-WorkerCounted GateWorker::count() {
-  const ordered_json answer = ask({{"type", "count"}}, "counted", timeouts_.answer_s);
-  WorkerCounted counted{text(answer, "isa"), {}};
-  for (const ordered_json& json : array(answer, "points")) {
-    if (!json.is_object()) {
-      garbage("a point, an object", json);
-    }
-    WorkerCounted::Point point{text(json, "key"), {}};
-    for (const ordered_json& path : array(json, "ranges")) {
-      if (!path.is_string()) {
-        garbage("a range's path, a string", path);
-      }
-      point.ranges.push_back(path.get<std::string>());
-    }
-    counted.points.push_back(std::move(point));
+  if (records.size() != prepared_.size()) {
+    garbage("a record of each point that was prepared", records.size());
   }
-  return counted;
+  return records;
 }
 
 void GateWorker::quit(double timeout_s) {

@@ -57,14 +57,22 @@ struct WorkerPrepared {
   std::string parity_failed;      ///< of the first that failed, in words; empty when none did
 };
 
-/// What was counted: callgrind has written it, see worker_protocol.hpp.
+/// What was counted, see worker_protocol.hpp: callgrind has written its counts, counters' are here.
 struct WorkerCounted {
   std::string isa;
+  std::string by, engines;  ///< of counters
   struct Point {
     std::string key;
     std::vector<std::string> ranges;  ///< path of each leaf
+    std::vector<double> forwards;     ///< by counters: of each
+    std::vector<double> of_ranges;    ///< by counters: of each leaf; empty where unknown
   };
   std::vector<Point> points;
+};
+
+/// A program's hardware counter of instructions, or why it has none.
+struct WorkerCounter {
+  std::string source, missing;  ///< one of them is empty
 };
 
 /// Longest silences, in seconds.
@@ -93,6 +101,8 @@ class GateWorker {
   std::vector<nlohmann::ordered_json> records(const std::string& run, const std::string& set,
                                               const std::vector<std::int64_t>& discard);
   WorkerCounted count();
+  WorkerCounted count_by_counters(std::int64_t forwards);
+  WorkerCounter counter();
   /// From now on.
   void limit_answers(double seconds) { timeouts_.answer_s = seconds; }
   /// Asks it to end, and ends it.
@@ -104,6 +114,7 @@ class GateWorker {
   nlohmann::ordered_json read(double timeout_s);
   void read_hello(double timeout_s);
   void check_clock(const nlohmann::ordered_json& answer);
+  WorkerCounted read_counted(const nlohmann::ordered_json& answer) const;
 
   WorkerTimeouts timeouts_;
   ChildProcess child_;
@@ -111,7 +122,8 @@ class GateWorker {
   ClockWatch its_clock_;
   ClockWatch our_clock_;
   std::int64_t asked_ = 0;
-  std::int64_t measured_ = 0;  ///< rounds of the prepared group
+  std::vector<std::string> prepared_;  ///< keys of the prepared group
+  std::int64_t measured_ = 0;          ///< its rounds
   double round_s_ = 0;
 };
 

@@ -7,6 +7,7 @@
 
 #include "backends/registry.hpp"
 #include "harness/range_record.hpp"
+#include "harness/shell_word.hpp"
 #include "model/cost.hpp"
 #include "profilers/machine.hpp"
 #include "profilers/or_null.hpp"
@@ -128,20 +129,6 @@ ordered_json cost_json(const PlanCost& cost, std::optional<std::int64_t> execute
           {"bytes_cache_batch", cost.cache_bytes_batch}};
 }
 
-/// As a shell reads it back.
-std::string quoted(const std::string& word) {
-  constexpr std::string_view kPlain =
-      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:,@+=";
-  if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) {
-    return word;
-  }
-  std::string text = "'";
-  for (const char c : word) {
-    text += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  }
-  return text + "'";
-}
-
 /// A rate of something done `count` times in the median time of a forward, by every instance.
 ordered_json per_second(std::int64_t count, const Point& point, const ordered_json& median_ns) {
   if (median_ns.is_null()) {
@@ -216,7 +203,7 @@ double flop_ratio(const ModelConfig& config, const Point& point) {
 
 std::string reproduce_command(const ModelChoice& model, const SweepSpec& spec, const Point& point,
                               const std::string& common_options) {
-  std::string command = fmt::format("deformer-bench sweep --model {}", quoted(model.argument));
+  std::string command = fmt::format("deformer-bench sweep --model {}", shell_word(model.argument));
   const auto add = [&command](std::string_view option, const auto& value) {
     fmt::format_to(std::back_inserter(command), " {} {}", option, value);
   };
@@ -229,11 +216,11 @@ std::string reproduce_command(const ModelChoice& model, const SweepSpec& spec, c
   if (point.lengths.empty()) {
     add("--passage", point.passage);
   } else {
-    add("--lengths", quoted(spec.lengths.source));
+    add("--lengths", shell_word(spec.lengths.source));
   }
   if (!point.text.empty()) {
-    add("--text", quoted(spec.text_file.string()));
-    add("--questions", quoted(spec.questions_file.string()));
+    add("--text", shell_word(spec.text_file.string()));
+    add("--questions", shell_word(spec.questions_file.string()));
   }
   add("--batch", point.batch);
   const Task* task = find_task(point.task);
@@ -253,7 +240,7 @@ std::string reproduce_command(const ModelChoice& model, const SweepSpec& spec, c
   }
   add("--backend", point.backend);
   if (const BackendOrigin origin = backend_origin(point.backend); origin.given) {
-    add("--plugin", quoted(origin.file.string()));
+    add("--plugin", shell_word(origin.file.string()));
   }
   add("--dtype", to_string(point.dtype));
   if (point.variant == Variant::cached) {

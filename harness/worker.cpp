@@ -11,10 +11,12 @@
 
 #include "harness/clock_watch.hpp"
 #include "harness/record.hpp"
+#include "harness/worker_count.hpp"
 #include "harness/worker_group.hpp"
 #include "harness/worker_protocol.hpp"
 #include "model/error.hpp"
 #include "profilers/callgrind.hpp"
+#include "records/line_parser.hpp"
 #include "records/run_file.hpp"
 
 namespace deformer {
@@ -22,8 +24,6 @@ namespace {
 
 using nlohmann::ordered_json;
 
-/// Deeper nesting than any request has; the parser recurses no further.
-constexpr std::size_t kMostNesting = 16;
 constexpr std::size_t kLongestRequest = std::size_t{1} << 20;
 
 /// Lines from a descriptor. A line that is too long is read to its end and given as empty.
@@ -82,30 +82,13 @@ bool write_line(int descriptor, const ordered_json& answer) {
   return true;
 }
 
-/// Rejects text that nests deeper than requests do, before the parser recurses into it.
-bool nests_too_deep(const std::string& text) {
-  std::size_t depth = 0;
-  bool quoted = false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (quoted) {
-      i += text[i] == '\\' ? 1 : 0;
-      quoted = i < text.size() && text[i] != '"';
-    } else if (text[i] == '"') {
-      quoted = true;
-    } else if (text[i] == '[' || text[i] == '{') {
-      if (++depth > kMostNesting) {
-        return true;
-      }
-    } else if (text[i] == ']' || text[i] == '}') {
-      depth -= depth > 0 ? 1 : 0;
-    }
-  }
-  return false;
-}
-
 ordered_json parse_request(const std::string& line) {
-  const ordered_json request =
-      nests_too_deep(line) ? ordered_json() : ordered_json::parse(line, nullptr, false);
+  ordered_json request;
+  try {
+    request = parse_object(line);
+  } catch (const NotAnObject&) {
+    // Said below.
+  }
   if (!request.is_object() || !request.contains("type") || !request["type"].is_string()) {
     throw BadInput(
         fmt::format("expected a request: one JSON object a line with a \"type\", found '{}'",
@@ -148,7 +131,8 @@ class Worker {
             {"machine", machine_json(machine_)},
             {"pid", static_cast<std::int64_t>(getpid())},
             {"clock", clock_json(read_clocks())},
-            {"counts", callgrind_known() ? ordered_json{"callgrind"} : ordered_json::array()}};
+            {"counts",
+             callgrind_known() ? ordered_json{"callgrind", "counters"} : ordered_json{"counters"}}};
   }
 
   ordered_json answer(const ordered_json& request) {
@@ -156,10 +140,12 @@ class Worker {
     if (type == "plan") return answer_to("planned", request, plan(request));
     if (type == "prepare") return answer_to("prepared", request, prepare(request));
     if (type == "measure") return answer_to("measured", request, measure(request));
-    if (type == "count") return answer_to("counted", request, prepared("count").count());
+    if (type == "count") return answer_to("counted", request, count(request));
+    if (type == "counters") return answer_to("counters", request, counters());
     if (type == "records") return answer_to("records", request, records(request));
     throw BadInput(fmt::format(
-        "type: expected plan, prepare, measure, count, records or quit, found '{}'", type));
+        "type: expected plan, prepare, measure, counters, count, records or quit, found '{}'",
+        type));
   }
 
   static ordered_json answer_to(const char* type, const ordered_json& request,
@@ -240,6 +226,29 @@ class Worker {
     ordered_json answer = prepared("measure").measure(rounds);
     answer["clock"] = clock_json(read_clocks());
     return answer;
+  }
+
+  static ordered_json counters() {
+    const CounterStatus event = instruction_counter();
+    return {
+        {"source", event.source.empty() ? ordered_json(nullptr) : ordered_json(event.source)},
+        {"missing", event.source.empty() ? ordered_json(event.missing) : ordered_json(nullptr)}};
+  }
+
+  ordered_json count(const ordered_json& request) {
+    const auto by = member<std::string>(request, "by", "callgrind");
+    if (by == "callgrind") {
+      return prepared("count").count();
+    }
+    if (by != "counters") {
+      throw BadInput(fmt::format("by: expected callgrind or counters, found '{}'", by));
+    }
+    const auto forwards = member<std::int64_t>(request, "forwards", 1);
+    if (forwards < 1 || forwards > kMostForwardsCounted) {
+      throw BadInput(
+          fmt::format("forwards: expected 1 to {}, found {}", kMostForwardsCounted, forwards));
+    }
+    return prepared("count").count_by_counters(forwards);
   }
 
   ordered_json records(const ordered_json& request) {

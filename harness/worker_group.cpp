@@ -212,6 +212,11 @@ ordered_json WorkerGroup::count() {
   return count_forwards(prepared_.runners(), team_);
 }
 
+ordered_json WorkerGroup::count_by_counters(std::int64_t forwards) {
+  return deformer::count_by_counters(prepared_.runners(), team_, instruction_counter(), forwards,
+                                     prepared_.model().engines());
+}
+
 ordered_json WorkerGroup::records(const std::string& run, const std::string& set,
                                   const std::vector<std::int64_t>& discard) {
   std::int64_t before = -1;

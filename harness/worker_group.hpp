@@ -49,8 +49,9 @@ class WorkerGroup {
   /// Answers of the protocol, without `type` and `id`.
   nlohmann::ordered_json prepared_json() const;
   nlohmann::ordered_json measure(std::int64_t rounds);
-  /// Instructions of a forward (worker_count.hpp).
+  /// Instructions of a forward (worker_count.hpp), by callgrind or by counters.
   nlohmann::ordered_json count();
+  nlohmann::ordered_json count_by_counters(std::int64_t forwards);
   /// Nothing can be measured any more. @throws BadInput for indices that are no rounds, or not
   /// ascending.
   nlohmann::ordered_json records(const std::string& run, const std::string& set,

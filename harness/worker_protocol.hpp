@@ -60,7 +60,23 @@
 ///
 /// Its counts are in callgrind's own output: a part of it labelled count_label(point, leaf) is what
 /// point number `point` spent up to the end of its leaf number `leaf` and since the one before;
-/// leaf -1 is what came after the last. `hello` says "counts":["callgrind"] where a worker can.
+/// leaf -1 is what came after the last.
+///
+/// With "by":"counters" the worker counts them itself, by a hardware counter and in user mode
+/// alone, of as many forwards as asked for, one after the other, again with one thread:
+///
+///     {"type":"count","by":"counters","forwards":5}
+///     {"type":"counted","isa":...,"by":"PAPI_TOT_INS","engines":TEXT,"points":[{"key":...,
+///      "ranges":[PATH, ...],"forwards":[INSTRUCTIONS of each],"of_ranges":[of each leaf, a
+///      forward] or null where they can't be counted apart}]}
+///
+/// `counters`: whether that works where the worker runs; either is null.
+///
+///     {"type":"counters"}
+///     {"type":"counters","source":"PAPI_TOT_INS","missing":REASON}
+///
+/// `hello` says "counts":["callgrind","counters"] of what a worker knows to be asked: one that
+/// leaves a word out is older, or was built without.
 ///
 /// `quit`, or the end of stdin: {"type":"bye"} and the process ends with code 0.
 ///
@@ -80,6 +96,8 @@ inline constexpr std::size_t kLongestLine = std::size_t{64} << 20;
 inline std::string count_label(std::size_t point, int leaf) {
   return "deformer-bench " + std::to_string(point) + " " + std::to_string(leaf);
 }
+/// Of one `count` by counters.
+inline constexpr std::int64_t kMostForwardsCounted = 1000;
 /// Of one `measure`.
 inline constexpr std::int64_t kMostRoundsAsked = 10'000;
 

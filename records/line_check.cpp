@@ -234,4 +234,13 @@ CheckedLine parse_line(std::string_view text, const LinePlace& place) {
   return line;
 }
 
+std::string unreadable(const Json& json) {
+  try {
+    parse_line(to_line(json), {"a line", 0});
+  } catch (const BadInput& error) {
+    return error.what();
+  }
+  return "";
+}
+
 }  // namespace deformer

@@ -1,5 +1,5 @@
 #pragma once
-/// What makes one line of a run file valid. Internal to records/.
+/// What makes one line of a run file valid.
 
 #include <cstdint>
 #include <string>
@@ -24,6 +24,9 @@ struct CheckedLine {
 
 /// Parses a line and checks its fields. @throws BadInput naming file, line and field.
 CheckedLine parse_line(std::string_view text, const LinePlace& place);
+
+/// Why a line that holds this would be refused when it is read again; empty where it would not be.
+std::string unreadable(const nlohmann::ordered_json& json);
 
 /// Throws BadInput "FILE:LINE: field 'FIELD': expected ..., found ...; WHAT TO DO".
 [[noreturn]] void fail_field(const LinePlace& place, std::string_view field,

@@ -1,5 +1,5 @@
 #pragma once
-/// One line of text to one JSON object. Internal to records/.
+/// One line of text, of a run file or from another program, to one JSON object.
 
 #include <cstddef>
 #include <stdexcept>

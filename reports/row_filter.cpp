@@ -1,10 +1,13 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
+#include <cctype>
 #include <charconv>
 #include <regex>
 
 #include "model/error.hpp"
+#include "reports/name_match.hpp"
 #include "reports/report.hpp"
 
 namespace deformer {
@@ -60,17 +63,45 @@ struct RowFilter::Parts {
   std::optional<double> number;
 };
 
+namespace {
+
+/// What stands before a sign names a column; `(?=` and its like begin a regular expression.
+bool is_word(std::string_view text) {
+  return !text.empty() && std::ranges::all_of(text, [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '_' || c == ' ';
+  });
+}
+
+/// Numbers have an order only beside numbers.
+void check_order(const std::string& text, std::size_t column, Relation relation,
+                 const std::string& value) {
+  const bool ordered = relation != Relation::equal && relation != Relation::unequal;
+  if (ordered && !as_number(value) && record_columns()[column].column.hint != Hint::text) {
+    throw BadInput(
+        fmt::format("--filter {}: expected a number as in speedup>2, found '{}'", text, value));
+  }
+}
+
+}  // namespace
+
 RowFilter::RowFilter(const std::string& text) {
   auto parts = std::make_shared<Parts>();
   const std::size_t at = text.find_first_of("!<>=");
   for (const Sign& sign : kSigns) {
     if (at == std::string::npos || text.compare(at, sign.text.size(), sign.text) != 0) continue;
-    const auto column = find_record_column(text.substr(0, at));
+    const std::string name = text.substr(0, at);
+    const auto column = find_record_column(name);
+    if (!column && is_word(name)) {
+      throw BadInput(fmt::format(
+          "--filter {}: expected the name of a column, found '{}'; the header of csv has them all",
+          text, name));
+    }
     if (!column) break;
     parts->column = *column;
     parts->relation = sign.relation;
     parts->text = text.substr(at + sign.text.size());
     parts->number = as_number(parts->text);
+    check_order(text, *column, sign.relation, parts->text);
     parts_ = parts;
     return;
   }
@@ -90,7 +121,7 @@ std::optional<std::size_t> RowFilter::column() const {
 }
 
 bool RowFilter::keeps(const RecordRow& row) const {
-  if (parts_->name) return std::regex_search(row.name, *parts_->name);
+  if (parts_->name) return name_matches(row.name, *parts_->name);
   const Cell& cell = row.cell(parts_->column);
   if (cell.is_number() && parts_->number) {
     return holds(parts_->relation, cell.value(), *parts_->number);

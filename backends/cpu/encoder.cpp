@@ -21,6 +21,7 @@ Encoder::Encoder(const PackedModel& model, std::span<const std::int64_t> cumulat
                  int hidden, std::int64_t first_tick)
     : model_(model),
       rows_(cumulative.back()),
+      threads_(threads),
       dtype_(model.engines().qkv->kind().dtype),
       qkv_(model.engines().qkv->prepare(rows_)),
       attention_out_(model.engines().attention_out->prepare(rows_)),
@@ -58,8 +59,8 @@ void Encoder::plan_rows(ArenaPlan& plan, std::int64_t first_tick) {
   }
   attention_scratch_slot_ = plan.add(attention_scratch_bytes(), first_tick + 1, first_tick + 1);
   product_scratch_slot_ =
-      plan.add(std::max({qkv_->scratchpad_bytes(), attention_out_->scratchpad_bytes(),
-                         ffn1_->scratchpad_bytes(), ffn2_->scratchpad_bytes()}),
+      plan.add(std::max({qkv_->scratchpad_bytes(threads_), attention_out_->scratchpad_bytes(threads_),
+                         ffn1_->scratchpad_bytes(threads_), ffn2_->scratchpad_bytes(threads_)}),
                first_tick, first_tick + kTicks - 1);
 }
 
@@ -173,7 +174,7 @@ void Encoder::normalise(const NormWeights& norm, const Worker& worker) const {
   const std::int64_t d = model_.config().d_model;
   const std::int64_t stride = row_stride(d);
   const std::int64_t pieces = (rows_ + kNormRows - 1) / kNormRows;
-  for (std::int64_t piece = worker.next(); piece < pieces; piece = worker.next()) {
+  for (std::int64_t piece; (piece = worker.next_near(pieces)) < pieces;) {
     const std::int64_t first = piece * kNormRows;
     const std::int64_t count = std::min(kNormRows, rows_ - first);
     float* hidden = hidden_ + first * stride;
@@ -192,8 +193,8 @@ std::int64_t Encoder::requested_bytes_per_layer() const {
   const std::int64_t d = model_.config().d_model;
   // Both projections onto the residual and both norms.
   std::int64_t bytes = rows_ * 4 * d * kFloatBytes + attention_scratch_bytes() +
-                       qkv_->scratchpad_bytes() + attention_out_->scratchpad_bytes() +
-                       ffn1_->scratchpad_bytes() + ffn2_->scratchpad_bytes();
+                       qkv_->scratchpad_bytes(threads_) + attention_out_->scratchpad_bytes(threads_) +
+                       ffn1_->scratchpad_bytes(threads_) + ffn2_->scratchpad_bytes(threads_);
   if (!narrow_attention_) {
     bytes += rows_ * 4 * d * kFloatBytes;  // QKV and context
   }

@@ -92,6 +92,7 @@ class Encoder {
 
   const PackedModel& model_;
   std::int64_t rows_;
+  int threads_;
   DType dtype_;  ///< of the products
   std::unique_ptr<Linear> qkv_;
   std::unique_ptr<Linear> attention_out_;

@@ -16,6 +16,7 @@
 
 #include "backends/cpu/aligned_buffer.hpp"
 #include "backends/cpu/kernels.hpp"
+#include "model/error.hpp"
 #include "profilers/callgrind.hpp"
 #include "profilers/clock.hpp"
 
@@ -36,7 +37,7 @@ constexpr int kMoreTries = 15;
 constexpr std::int64_t kEvictBytes = std::int64_t{64} << 20;
 /// Smaller products finish within the noise of a clock; no choice is worth a measurement.
 constexpr std::int64_t kSmallest = 128 * 128;
-/// oneDNN must be this much faster: panels also save its fork and join, which is not timed here.
+/// oneDNN must be this much faster: ours also saves its fork and join, which is not timed here.
 constexpr double kMargin = 0.97;
 
 constexpr auto kFloatBytes = static_cast<std::int64_t>(sizeof(float));
@@ -66,12 +67,12 @@ void evict_weights(Team& team, const AlignedBuffer& other) {
 /// One engine with rows, weights and scratch of its own, ready to be timed again and again.
 class Entrant {
  public:
-  Entrant(const LinearEngine& engine, std::int64_t rows)
+  Entrant(const LinearEngine& engine, std::int64_t rows, int threads)
       : weights_(engine.pack(fill, fill, slab_)),
         linear_(engine.prepare(rows)),
         source_(rows * row_stride(engine.kind().in) * kFloatBytes),
         result_(rows * row_stride(engine.kind().out) * kFloatBytes),
-        scratchpad_(linear_->scratchpad_bytes()) {
+        scratchpad_(linear_->scratchpad_bytes(threads)) {
     fill({source_.floats(), static_cast<std::size_t>(source_.bytes() / kFloatBytes)});
     linear_->bind({source_.floats(), result_.floats(), scratchpad_.data()});
   }
@@ -97,30 +98,33 @@ class Entrant {
   std::int64_t quickest_ns_ = std::numeric_limits<std::int64_t>::max();
 };
 
-/// oneDNN and panels at one number of rows.
+/// oneDNN and our own engine at one number of rows.
 class Duel {
  public:
-  Duel(const LinearEngine& onednn, const LinearEngine& panels, std::int64_t rows, Team& team,
+  Duel(const LinearEngine& onednn, const LinearEngine& own, std::int64_t rows, Team& team,
        const AlignedBuffer& other)
-      : onednn_(onednn, rows), panels_(panels, rows), team_(team), other_(other) {
+      : onednn_(onednn, rows, team.threads()),
+        own_(own, rows, team.threads()),
+        team_(team),
+        other_(other) {
     run(1);
     onednn_.forget();
-    panels_.forget();
+    own_.forget();
   }
 
   void run(int tries) {
     for (int i = 0; i < tries; ++i) {
       onednn_.run(team_, other_);
-      panels_.run(team_, other_);
+      own_.run(team_, other_);
     }
   }
 
-  /// Logarithm of oneDNN's quickest time over that of panels.
-  double log_ratio() const { return onednn_.log_ns() - panels_.log_ns(); }
+  /// Logarithm of oneDNN's quickest time over that of ours.
+  double log_ratio() const { return onednn_.log_ns() - own_.log_ns(); }
 
  private:
   Entrant onednn_;
-  Entrant panels_;
+  Entrant own_;
   Team& team_;
   const AlignedBuffer& other_;
 };
@@ -135,14 +139,20 @@ double ratio_after(std::vector<std::unique_ptr<Duel>>& duels, int tries) {
   return std::exp(sum / static_cast<double>(duels.size()));
 }
 
-bool onednn_wins(const LinearEngine& panels, const LinearEngine& onednn, int threads) {
+bool onednn_wins(const LinearEngine& own, const LinearEngine& onednn, int threads) {
   Team team(threads, {});
   const AlignedBuffer other(kEvictBytes);
   std::vector<std::unique_ptr<Duel>> duels;
   for (const std::int64_t rows : kRows) {
-    duels.push_back(std::make_unique<Duel>(onednn, panels, rows, team, other));
+    duels.push_back(std::make_unique<Duel>(onednn, own, rows, team, other));
   }
   return ratio_after(duels, kTries) < kMargin && ratio_after(duels, kMoreTries) < kMargin;
+}
+
+/// AMX is ahead of panels from 27 rows on: see amx_f32_linear.cpp.
+std::shared_ptr<const LinearEngine> make_own_engine(const LinearKind& kind) {
+  std::shared_ptr<const LinearEngine> amx = make_amx_engine(kind);
+  return amx != nullptr ? amx : make_panel_engine(kind);
 }
 
 std::string store_name(const LinearKind& kind, int threads) {
@@ -158,25 +168,26 @@ std::shared_ptr<const LinearEngine> stored_engine(const LinearKind& kind, const 
     return nullptr;
   }
   const auto& engine = stored->value["engine"];
-  if (engine == "panels") {
-    return make_panel_engine(kind);
+  if (engine == "onednn") {
+    return make_onednn_engine(kind);
   }
-  return engine == "onednn" ? make_onednn_engine(kind) : nullptr;
+  auto own = make_own_engine(kind);
+  return engine == own->name() ? own : nullptr;
 }
 
 std::shared_ptr<const LinearEngine> measure(const LinearKind& kind, int threads,
                                             const MachineStore* store) {
-  std::shared_ptr<const LinearEngine> panels = make_panel_engine(kind);
+  std::shared_ptr<const LinearEngine> own = make_own_engine(kind);
   // Under valgrind times mean nothing, and what they choose must not be remembered for the machine.
   if (kind.in * kind.out < kSmallest || under_valgrind()) {
-    return panels;
+    return own;
   }
   const std::string name = store_name(kind, threads);
   if (auto known = stored_engine(kind, name, store)) {
     return known;
   }
   std::shared_ptr<const LinearEngine> onednn = make_onednn_engine(kind);
-  const auto chosen = onednn_wins(*panels, *onednn, threads) ? onednn : panels;
+  const auto chosen = onednn_wins(*own, *onednn, threads) ? onednn : own;
   if (store != nullptr) {
     store->save(name, {{"engine", chosen->name()}});
   }
@@ -192,6 +203,14 @@ std::shared_ptr<const LinearEngine> choose_engine(const LinearKind& kind, int th
   }
   if (choice == EngineChoice::onednn) {
     return make_onednn_engine(kind);
+  }
+  if (choice == EngineChoice::amx) {
+    if (auto engine = make_amx_engine(kind)) {
+      return engine;
+    }
+    throw Unavailable(
+        "f32 products by AMX need AMX-BF16 and AVX-512, which this processor or its "
+        "operating system does not offer");
   }
   static std::mutex mutex;
   static std::map<std::tuple<std::int64_t, std::int64_t, Epilogue, int>,

@@ -9,12 +9,14 @@
 
 namespace deformer {
 
-/// Engines that can be asked for: "auto" measures.
-enum class EngineChoice { automatic, panels, onednn };
+/// Engines that can be asked for: "automatic" measures.
+enum class EngineChoice { automatic, panels, amx, onednn };
 
-/// The engine for `kind`. `automatic` times both at the rows of a question and of a joint sequence
-/// on `threads` threads and keeps the better one, for all rows since the weights are packed once;
-/// the result is remembered for the process and, where `store` is not null, for the machine.
+/// The engine for `kind`. `automatic` times our own, which is AMX where the processor has it and
+/// panels elsewhere, and oneDNN's at the rows of a question and of a joint sequence on `threads`
+/// threads and keeps the better one, for all rows since the weights are packed once; the result is
+/// remembered for the process and, where `store` is not null, for the machine.
+/// @throws Unavailable when `amx` is asked for and the processor has none.
 std::shared_ptr<const LinearEngine> choose_engine(const LinearKind& kind, int threads,
                                                   EngineChoice choice = EngineChoice::automatic,
                                                   const MachineStore* store = nullptr);

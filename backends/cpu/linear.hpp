@@ -71,7 +71,8 @@ class Linear {
   Linear(const Linear&) = delete;
   Linear& operator=(const Linear&) = delete;
 
-  virtual std::int64_t scratchpad_bytes() const { return 0; }
+  /// For a team of that many threads.
+  virtual std::int64_t scratchpad_bytes(int /*threads*/) const { return 0; }
   virtual void bind(const LinearOperands& operands) = 0;
   /// Whether the workers of a team do it together (`work`), or a library with threads of its own
   /// does it when called outside any region (`run_alone`). Exactly one of the two is to be called.
@@ -104,6 +105,9 @@ class LinearEngine {
 
 /// Panels of weights and tiles of our own, f32 only; every processor has it.
 std::unique_ptr<LinearEngine> make_panel_engine(const LinearKind& kind);
+/// f32 by AMX (amx_f32.hpp) where rows are many, by multiply-adds where they are few; null where the
+/// processor has no AMX or a dimension is not a multiple of 32.
+std::unique_ptr<LinearEngine> make_amx_engine(const LinearKind& kind);
 /// oneDNN's matmul, f32 only.
 std::unique_ptr<LinearEngine> make_onednn_engine(const LinearKind& kind);
 /// Panels of narrow numbers. `set` is one of narrow_tiles(kind.dtype).

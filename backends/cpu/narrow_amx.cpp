@@ -127,9 +127,11 @@ template <bool kBf16, bool kLower, bool kStays>
       multiply_lower<kBf16>();
     }
     for (std::int64_t line = 0; line < lines; ++line) {
-      __builtin_prefetch(at.prefetch + line * kTileBytes, 0, 2);
+      for (std::int64_t stream = 0; stream < NarrowArgs::kPrefetchStreams; ++stream) {
+        __builtin_prefetch(at.prefetch + stream * args.prefetch_stride, 0, 2);
+      }
+      at.prefetch += kTileBytes;
     }
-    at.prefetch += lines * kTileBytes;
     if (args.results != nullptr) {
       fetch_results(args, at, steps);
     }

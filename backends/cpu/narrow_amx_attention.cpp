@@ -182,12 +182,15 @@ class Walk {
       enter_score(1);
       enter_exponentials(0);
       step<kTiles, true, true, false>(score_, exps_, mix_);
-      for (std::int64_t at = 1; at + 1 < steps; ++at) {
+      for (std::int64_t at = 1; at + 1 < steps && good_; ++at) {
         enter_score(at + 1);
         enter_exponentials(at);
         enter_mix(at - 1);
         step<kTiles, true, true, true>(score_, exps_, mix_);
         leave_mix();
+      }
+      if (!good_) {
+        return false;  // whoever calls does all rows again: one more block would be for nothing
       }
       enter_exponentials(steps - 1);
       enter_mix(steps - 2);

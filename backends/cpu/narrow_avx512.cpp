@@ -32,6 +32,18 @@ template <bool kBf16>
   }
 }
 
+/// The fetches that are due at one of a step's groups: one stream's, of one line or every other.
+[[gnu::always_inline]] inline void fetch_at(const NarrowArgs& args, std::int64_t group) {
+  constexpr std::int64_t kStreams = NarrowArgs::kPrefetchStreams;
+  const std::int64_t step = group / kLineGroups;
+  const std::int64_t turn = group % kLineGroups;
+  const std::byte* from = args.prefetch + turn % kStreams * args.prefetch_stride;
+  for (std::int64_t line = turn / kStreams; line < args.prefetch_lines;
+       line += kLineGroups / kStreams) {
+    __builtin_prefetch(from + (step * args.prefetch_lines + line) * 64, 0, 2);
+  }
+}
+
 template <bool kBf16, int kRows>
 void multiply_rows(const NarrowArgs& args) {
   auto* out = static_cast<std::byte*>(args.sums);
@@ -44,13 +56,11 @@ void multiply_rows(const NarrowArgs& args) {
         args.add ? _mm512_load_si512(out + row * kPanelRowBytes + 64) : _mm512_setzero_si512();
   }
   const std::byte* b = args.b;
-  const std::byte* prefetch = args.prefetch;
   for (std::int64_t group = 0; group < args.groups; ++group) {
     const __m512i b0 = _mm512_load_si512(b);
     const __m512i b1 = _mm512_load_si512(b + 64);
-    if (prefetch != nullptr && group % kLineGroups < args.prefetch_lines) {
-      __builtin_prefetch(prefetch, 0, 2);
-      prefetch += 64;
+    if (args.prefetch != nullptr) {
+      fetch_at(args, group);
     }
     const std::byte* a = args.a + group * kGroupBytes;
 #pragma GCC unroll 12

@@ -21,8 +21,9 @@ namespace deformer {
 namespace {
 
 constexpr auto kFloatBytes = static_cast<std::int64_t>(sizeof(float));
-/// Cache lines of a panel that kLineGroups groups have.
-constexpr std::int64_t kLinesAStep = kLineGroups * kPanelRowBytes / 64;
+/// Cache lines of a panel that kLineGroups groups have, for each of the streams it is fetched in.
+constexpr std::int64_t kStreamLines =
+    kLineGroups * kPanelRowBytes / 64 / NarrowArgs::kPrefetchStreams;
 /// What a block of rows has in one pass may fill this part of the second-level cache; panels,
 /// results and what is fetched ahead need the rest.
 constexpr std::int64_t kBlockPart = 3;
@@ -176,7 +177,8 @@ class NarrowLinear final : public Linear {
       args.add = pass > 0;
       const std::byte* prefetch =
           last ? next_of(weights, job) : args.b + groups.count * kPanelRowBytes;
-      args.prefetch_lines = divide_up(kLinesAStep, tiles);
+      args.prefetch_lines = divide_up(kStreamLines, tiles);
+      args.prefetch_stride = args.steps() * kStreamLines * 64;
       args.result_row_bytes =
           kind_.narrow_result ? result_row_bytes_ : result_stride_ * kFloatBytes;
       args.result_lines = kind_.narrow_result ? 1 : 2;
@@ -250,7 +252,7 @@ class NarrowLinear final : public Linear {
 
   /// The tiles of a block fetch what comes next between them.
   static void share_prefetch(NarrowArgs& args, const std::byte* all, std::int64_t tile) {
-    args.prefetch = all != nullptr && tile * args.prefetch_lines < kLinesAStep
+    args.prefetch = all != nullptr && tile * args.prefetch_lines < kStreamLines
                         ? all + tile * args.steps() * args.prefetch_lines * 64
                         : nullptr;
   }

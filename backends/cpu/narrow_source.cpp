@@ -13,7 +13,7 @@ constexpr auto kRangeBytes = static_cast<std::int64_t>(sizeof(RowRange));
 template <typename Fill>
 void fill_pieces(std::int64_t rows, const Worker& worker, const Fill& fill) {
   const std::int64_t pieces = (rows + kPieceRows - 1) / kPieceRows;
-  for (std::int64_t piece = worker.next(); piece < pieces; piece = worker.next()) {
+  for (std::int64_t piece; (piece = worker.next_near(pieces)) < pieces;) {
     const std::int64_t first = piece * kPieceRows;
     fill(first, std::min(kPieceRows, rows - first));
   }

@@ -128,7 +128,7 @@ class OneDnnLinear final : public Linear {
     }
   }
 
-  std::int64_t scratchpad_bytes() const override { return scratchpad_bytes_; }
+  std::int64_t scratchpad_bytes(int /*threads*/) const override { return scratchpad_bytes_; }
   bool shared() const override { return false; }
   void work(const LinearWeights&, const Worker&) const override {}
 

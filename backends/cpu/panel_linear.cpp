@@ -1,18 +1,17 @@
-// Products over weights packed in panels: [columns / panel][in][panel columns], so that the tile
-// reads one contiguous stream. Activations are read where they lie.
+// Products over weights packed in panels (panel_weights.hpp), so that the tile reads one contiguous
+// stream. Activations are read where they lie.
 //
 // The scheme (panels, blocks of rows that stay in the second-level cache, register tiles) is that
 // of Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", ACM TOMS 34(3),
 // 2008, without their packing of the left operand: our rows are few and padded against conflicts.
 
 #include <algorithm>
-#include <cstring>
 
-#include "backends/cpu/aligned_buffer.hpp"
 #include "backends/cpu/caches.hpp"
 #include "backends/cpu/kernels.hpp"
 #include "backends/cpu/linear.hpp"
 #include "backends/cpu/pages.hpp"
+#include "backends/cpu/panel_weights.hpp"
 #include "backends/cpu/tiles.hpp"
 
 namespace deformer {
@@ -34,64 +33,6 @@ constexpr std::int64_t kBlockPart = 3;
 /// in turns 170 ms, rows kept 160 ms. At 64 rows a thread both took alike, and each thread reads
 /// all weights.
 constexpr std::int64_t kLeastRows = 80;
-
-/// Columns of the result in panels; the last one may be narrower, by whole vectors.
-struct Panels {
-  Panels(const LinearKind& kind, const TileSet& set)
-      : in(kind.in),
-        lanes(set.lanes),
-        full(set.panel_columns()),
-        columns(divide_up(kind.out, lanes) * lanes),
-        count(divide_up(columns, full)) {}
-
-  std::int64_t width(std::int64_t panel) const { return std::min(full, columns - panel * full); }
-  std::int64_t offset(std::int64_t panel) const { return panel * full * in; }
-
-  std::int64_t in;
-  std::int64_t lanes;
-  std::int64_t full;
-  std::int64_t columns;  ///< of the result, up to whole vectors
-  std::int64_t count;
-};
-
-class PanelWeights final : public LinearWeights {
- public:
-  PanelWeights(const LinearKind& kind, const Panels& panels, const Fill& fill_weights,
-               const Fill& fill_bias, Slab& slab)
-      : floats_(panels.columns * (kind.in + 1)),
-        weights_(slab.take_floats(panels.columns * kind.in)),
-        bias_(slab.take_floats(panels.columns)) {
-    const AlignedBuffer plain(kind.in * kind.out * kFloatBytes);
-    fill_weights({plain.floats(), static_cast<std::size_t>(kind.in * kind.out)});
-    fill_bias({bias_, static_cast<std::size_t>(kind.out)});
-    for (std::int64_t panel = 0; panel < panels.count; ++panel) {
-      pack(kind, panels, panel, plain.floats());
-    }
-  }
-
-  std::int64_t bytes() const override { return floats_ * kFloatBytes; }
-  const float* weights() const { return weights_; }
-  const float* bias() const { return bias_; }
-
- private:
-  /// Columns beyond the last are zero, as the memory came.
-  void pack(const LinearKind& kind, const Panels& panels, std::int64_t panel, const float* plain) {
-    const std::int64_t width = panels.width(panel);
-    const std::int64_t first = panel * panels.full;
-    const std::int64_t exist = std::min(width, kind.out - first);
-    float* out = weights_ + panels.offset(panel);
-    for (std::int64_t column = 0; column < exist; ++column) {
-      const float* row = plain + (first + column) * kind.in;
-      for (std::int64_t k = 0; k < kind.in; ++k) {
-        out[k * width + column] = row[k];
-      }
-    }
-  }
-
-  std::int64_t floats_;
-  float* weights_;
-  float* bias_;
-};
 
 class PanelLinear final : public Linear {
  public:
@@ -202,7 +143,8 @@ class PanelLinear final : public Linear {
 
 class PanelEngine final : public LinearEngine {
  public:
-  explicit PanelEngine(const LinearKind& kind) : kind_(kind), panels_(kind, tiles()) {}
+  explicit PanelEngine(const LinearKind& kind)
+      : kind_(kind), panels_(kind, tiles().lanes, tiles().panel_columns()) {}
 
   std::string_view name() const override { return "panels"; }
   const LinearKind& kind() const override { return kind_; }
@@ -211,7 +153,7 @@ class PanelEngine final : public LinearEngine {
     return std::make_unique<PanelWeights>(kind_, panels_, fill_weights, fill_bias, slab);
   }
   std::unique_ptr<Linear> prepare(std::int64_t rows) const override {
-    return std::make_unique<PanelLinear>(kind_, panels_, tiles(), rows);
+    return make_panel_linear(kind_, panels_, rows);
   }
 
  private:
@@ -225,6 +167,11 @@ std::int64_t row_stride(std::int64_t columns) {
   constexpr std::int64_t kConflictingLines = 32;
   const std::int64_t lines = divide_up(columns, kLineFloats);
   return (lines % kConflictingLines == 0 ? lines + 1 : lines) * kLineFloats;
+}
+
+std::unique_ptr<Linear> make_panel_linear(const LinearKind& kind, const Panels& panels,
+                                          std::int64_t rows) {
+  return std::make_unique<PanelLinear>(kind, panels, tiles(), rows);
 }
 
 std::unique_ptr<LinearEngine> make_panel_engine(const LinearKind& kind) {

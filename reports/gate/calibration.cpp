@@ -25,6 +25,8 @@ constexpr const char* kType = "gate-calibration";
 constexpr int kSchema = 1;
 /// What no threshold goes below, see calibrate().
 constexpr double kFinestThreshold = 0.01;
+/// As --threshold: beyond this a gate would pass anything.
+constexpr double kCoarsestThreshold = 10;
 constexpr std::int64_t kFewestPairs = 6;
 /// More than any calibration holds, and little enough to read.
 constexpr std::uintmax_t kLargestFile = 64U << 20U;
@@ -125,6 +127,11 @@ PointCalibration read_point(const std::filesystem::path& path, const Json& json)
                  .ratio_ln = number_of(path, json, "ratio_ln"),
                  .degrees_of_freedom = number_of(path, json, "degrees_of_freedom"),
                  .threshold = number_of(path, json, "threshold")};
+  if (point.noise.threshold > kCoarsestThreshold || point.noise.time_ln > kCoarsestThreshold ||
+      point.noise.ratio_ln > kCoarsestThreshold) {
+    refuse(path, fmt::format("a point whose noise or threshold is above {}, which sees nothing",
+                             kCoarsestThreshold));
+  }
   return point;
 }
 

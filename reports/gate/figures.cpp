@@ -17,7 +17,7 @@ double threshold_of(const ExactFigure& figure, const GateRules& rules) {
     return given->second;
   }
   constexpr double kBinaryThreshold = 0.01;
-  return !figure.counted_as.empty()      ? rules.simulated_threshold
+  return figure.simulated                ? rules.simulated_threshold
          : figure.counted                ? rules.counted_threshold
          : figure.name == "binary_bytes" ? kBinaryThreshold
                                          : 0;
@@ -46,6 +46,11 @@ std::string operation_of_change(const ExactFigure& base, const ExactFigure& head
                                                                                       : most->first;
 }
 
+/// What the processes of a side differ by.
+double spread_of(const ExactFigure& figure) {
+  return figure.value > 0 ? (figure.high - figure.low) / figure.value : 0;
+}
+
 FigureChange change_of(const ExactFigure& base, const ExactFigure& head, const GateRules& rules) {
   FigureChange change;
   change.name = base.name;
@@ -56,17 +61,22 @@ FigureChange change_of(const ExactFigure& base, const ExactFigure& head, const G
   change.threshold = threshold_of(base, rules);
   change.counted_as = base.counted_as;
   change.where = operation_of_change(base, head);
+  change.noise = std::max(spread_of(base), spread_of(head));
   const double allowed = change.threshold * base.value;
-  change.verdict = head.value > base.value + allowed   ? Verdict::regressed
-                   : head.value < base.value - allowed ? Verdict::improved
-                                                       : Verdict::pass;
+  const bool more = head.value > base.value + allowed;
+  const bool less = head.value < base.value - allowed;
+  const bool overlap = change.noise > 0 && head.low <= base.high && base.low <= head.high;
+  change.verdict = (more || less) && overlap ? Verdict::ambiguous
+                   : more                    ? Verdict::regressed
+                   : less                    ? Verdict::improved
+                                             : Verdict::pass;
   return change;
 }
 
 }  // namespace
 
 FiguresCompared compare_figures(const std::vector<ExactFigure>& base,
-                                const std::vector<ExactFigure>& head, bool same_isa,
+                                const std::vector<ExactFigure>& head, const SidesAlike& same,
                                 const GateRules& rules) {
   FiguresCompared result;
   std::int64_t paired = 0;
@@ -83,8 +93,12 @@ FiguresCompared compare_figures(const std::vector<ExactFigure>& base,
                                          figure.name,
                                          figure.counted_as.empty() ? "?" : figure.counted_as,
                                          other->counted_as.empty() ? "?" : other->counted_as));
-    } else if (!same_isa && (figure.depends_on_isa || other->depends_on_isa)) {
+    } else if (!same.isa && (figure.depends_on_isa || other->depends_on_isa)) {
       ++result.not_compared;
+    } else if (figure.counted && !figure.counted_as.empty() && !figure.simulated && !same.machine) {
+      ++result.not_compared;
+      result.notes.push_back(
+          fmt::format("{} not compared: counted by the processors of two machines", figure.name));
     } else if (figure.value == other->value && !figure.counted) {
       ++result.same;
     } else {
@@ -113,7 +127,11 @@ std::string figure_words(const FigureChange& change) {
                                 ? ""
                                 : ", most of it in " + change.where;
   const std::string by = change.counted_as.empty() ? "" : fmt::format(" by {}", change.counted_as);
-  return fmt::format("{} {} -> {}{}{}{}", change.name, before, after, share, where, by);
+  const std::string noise =
+      change.noise > 0 ? fmt::format(", processes differ by {:.2g} %{}", 100 * change.noise,
+                                     change.verdict == Verdict::ambiguous ? ": not told apart" : "")
+                       : "";
+  return fmt::format("{} {} -> {}{}{}{}{}", change.name, before, after, share, where, by, noise);
 }
 
 }  // namespace deformer

@@ -20,8 +20,14 @@ struct FiguresCompared {
   bool any() const { return same > 0 || !changes.empty(); }
 };
 
+/// What both sides have in common.
+struct SidesAlike {
+  bool isa = false;      ///< instructions that the processor offers
+  bool machine = false;  ///< all fields that decide
+};
+
 FiguresCompared compare_figures(const std::vector<ExactFigure>& base,
-                                const std::vector<ExactFigure>& head, bool same_isa,
+                                const std::vector<ExactFigure>& head, const SidesAlike& same,
                                 const GateRules& rules);
 
 /// "flops 1.20e+09 -> 1.32e+09 (+10 %)".

@@ -146,13 +146,14 @@ class Court {
     PointVerdict& verdict = at.verdict;
     const bool same_isa = at.point->base.isa == at.point->head.isa && !at.point->base.isa.empty();
     FiguresCompared compared =
-        compare_figures(at.point->base.figures, at.point->head.figures, same_isa, rules_);
+        compare_figures(at.point->base.figures, at.point->head.figures,
+                        {.isa = same_isa, .machine = same_machine()}, rules_);
     judged_ += rules_.metric == GateMetric::exact && compared.any() ? 1 : 0;
     verdict.figures_same = compared.same;
     verdict.figures_not_compared = compared.not_compared;
     std::string worse;
     for (const FigureChange& change : compared.changes) {
-      if (change.verdict == Verdict::regressed) {
+      if (change.verdict == Verdict::regressed || change.verdict == Verdict::ambiguous) {
         worse += (worse.empty() ? "" : ", ") + figure_words(change);
       }
       verdict.verdict = std::min(verdict.verdict, change.verdict);
@@ -214,7 +215,8 @@ class Court {
 
   void judge_program() {
     FiguresCompared compared =
-        compare_figures(input_.base.figures, input_.head.figures, same_machine(), rules_);
+        compare_figures(input_.base.figures, input_.head.figures,
+                        {.isa = same_machine(), .machine = same_machine()}, rules_);
     result_.figures = std::move(compared.changes);
   }
 

@@ -12,6 +12,7 @@
 #include "model/error.hpp"
 #include "reports/fields.hpp"
 #include "reports/gate/load_side.hpp"
+#include "reports/name_match.hpp"
 
 namespace deformer {
 namespace {
@@ -102,7 +103,7 @@ SideOfFile side_of(const RunFile& file, const std::string& side,
       ++left_out;
       continue;
     }
-    if (filter && !std::regex_search(text_field(*record, "name").value_or(""), *filter)) {
+    if (filter && !name_matches(text_field(*record, "name").value_or(""), *filter)) {
       continue;
     }
     const std::string key = text_field(*record, "key").value_or("");

@@ -21,8 +21,11 @@ void add_figure(GateSide& side, const Json& record, const std::string& path, std
   }
 }
 
-/// Of all phases, where they were counted (`profile`).
+/// Of one forward (`gate measure`), or of all phases, where they were counted (`profile`).
 std::optional<double> allocations_of(const Json& record) {
+  if (const auto of_forward = number_field(record, "memory.allocations")) {
+    return of_forward;
+  }
   const Json* phases = field(record, "phases");
   if (phases == nullptr || !phases->is_array() || phases->empty()) {
     return std::nullopt;
@@ -62,7 +65,7 @@ void add_figures(GateSide& side, const Json& record) {
   }
 }
 
-/// What callgrind counted (harness/gate_count.hpp), of the last record that has it.
+/// What callgrind or counters counted (harness/gate_count.hpp), of the last record that has it.
 void add_counted(GateSide& side, const std::vector<Start>& starts) {
   const auto last = std::ranges::find_if(starts.rbegin(), starts.rend(), [](const Start& start) {
     return field(*start.record, "counted") != nullptr;
@@ -82,10 +85,20 @@ void add_counted(GateSide& side, const std::vector<Start>& starts) {
     return;
   }
   ExactFigure figure{"instructions", "", false, true, *instructions};
+  const std::string by = text_field(record, "counted.by").value_or("?");
+  figure.simulated = by.starts_with("callgrind");
   figure.counted_as =
-      fmt::format("{}, {}, {} thread", text_field(record, "counted.by").value_or("?"),
-                  text_field(record, "counted.isa").value_or("?"),
+      fmt::format("{}, {}, {} thread", by, text_field(record, "counted.isa").value_or("?"),
                   text_field(record, "counted.threads").value_or("?"));
+  if (const auto engines = text_field(record, "counted.engines"); engines && !engines->empty()) {
+    figure.counted_as += ", " + *engines;
+  }
+  const auto low = positive_field(record, "counted.low");
+  const auto high = positive_field(record, "counted.high");
+  if (low && high && *low <= *instructions && *instructions <= *high) {
+    figure.low = *low;
+    figure.high = *high;
+  }
   for (const Json& range : array_field(record, "counted.ranges")) {
     const auto path = text_field(range, "path");
     const auto count = number_field(range, "instructions");

@@ -50,6 +50,10 @@ struct ExactFigure {
   /// only with what was counted alike. Empty: nothing is said of it.
   std::string counted_as = {};
   std::map<std::string, double> of_ranges = {};  ///< of a counted one, by path; empty: unknown
+  /// Least and most that any process counted; 0: counted once.
+  double low = 0, high = 0;
+  bool simulated =
+      false;  ///< no processor counted it: the same on all machines of its instructions
 };
 
 /// One side of a point.

@@ -46,6 +46,7 @@ Json figures_json(const std::vector<FigureChange>& figures) {
                     {"ratio", change.base > 0 ? Json(change.head / change.base) : Json(nullptr)},
                     {"threshold", change.threshold},
                     {"verdict", verdict_name(change.verdict)},
+                    {"noise", change.noise > 0 ? Json(change.noise) : Json(nullptr)},
                     {"counted_as", or_null(change.counted_as)},
                     {"where", or_null(change.where)}});
   }

@@ -45,9 +45,12 @@ struct FigureChange {
   bool counted = false;
   double base = 0, head = 0;
   double threshold = 0;
-  Verdict verdict = Verdict::pass;  ///< regressed, improved, or pass: a change that is allowed
-  std::string counted_as;           ///< as ExactFigure says
-  std::string where;  ///< of a counted one: operation that most of the change comes from
+  /// Regressed, improved, or pass: a change that is allowed; ambiguous: beyond what is allowed, but
+  /// not beyond what the processes of one side differ by.
+  Verdict verdict = Verdict::pass;
+  std::string counted_as;  ///< as ExactFigure says
+  std::string where;       ///< of a counted one: operation that most of the change comes from
+  double noise = 0;  ///< of a counted one: what processes of a side differ by, relative; 0: unknown
 };
 
 struct PointVerdict {

@@ -125,6 +125,7 @@ std::vector<Sum> sums_of(const NarrowTiles& set, const Block<Number>& block, boo
   if (extras) {
     args.prefetch = b.data();
     args.prefetch_lines = 5;
+    args.prefetch_stride = 192;
     args.meanwhile = remember;
     args.context = &steps;
   }

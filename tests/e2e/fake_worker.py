@@ -14,6 +14,12 @@ as a test asks. `write_fake(path, **behaviour)` makes an executable of it.
     round_s      what a round takes
     instructions of a forward, as the fake valgrind (write_fake_valgrind) is told; None: a worker that is too old
     isa          that it says was counted
+    counters     why it has none; None: a worker that is too old for them
+    spread       what its processes' counts by counters differ by, relative
+    engines      that it says were counted
+    patch        {type of an answer: {path, by dots: value}}: what to say instead; a path into a list names its first
+    reproduce    the command in its records
+    raw          {type of an answer: line}: what to say instead of the whole, "ID" in it is the request's
 """
 
 import json
@@ -30,9 +36,10 @@ def write_fake(path, **behaviour):
     if os.path.exists(path + ".starts"):
         os.remove(path + ".starts")
     behaviour.setdefault("build", "build-of-" + os.path.basename(path))
+    size = behaviour.pop("size", 16384)  # the same for all, whatever they do: it is judged
     with open(path, "w", encoding="utf-8") as file:
-        file.write(f"#!{sys.executable} -B\nimport sys\nsys.path.insert(0, {here!r})\n"
-                   f"import fake_worker\nfake_worker.main({path!r}, {behaviour!r})\n")
+        file.write((f"#!{sys.executable} -B\nimport sys\nsys.path.insert(0, {here!r})\n"
+                    f"import fake_worker\nfake_worker.main({path!r}, {behaviour!r})\n").ljust(size, "#"))
     os.chmod(path, 0o755)
     return path
 
@@ -85,7 +92,21 @@ class Fake:
         self.wall_shift = 0
 
     def say(self, **answer):
-        sys.stdout.write(json.dumps(answer) + "\n")
+        for path, value in self.b.get("patch", {}).get(answer["type"], {}).items():
+            at, last = answer, path.split(".")[-1]
+            for step in path.split(".")[:-1]:
+                at = at[step][0] if isinstance(at[step], list) else at[step]
+            if value == "LEFT OUT":
+                del at[last]
+            else:
+                at[last] = value
+        line = json.dumps(answer)
+        if answer["type"] in self.b.get("raw", {}):
+            line = self.b["raw"][answer["type"]].replace("ID", str(answer.get("id")))
+            if line.startswith("REPEAT "):
+                _, times, piece = line.split(" ", 2)
+                line = piece * int(times)
+        sys.stdout.write(line + "\n")
         sys.stdout.flush()
 
     def misbehaves(self, request):
@@ -164,7 +185,21 @@ class Fake:
                  elapsed_ns=elapsed * 100 if what == "liar" else elapsed,
                  rounds=rounds[:-1] if what == "rounds" else rounds)
 
+    def counters(self, request):
+        missing = self.b.get("counters", "")
+        self.say(type="counters", id=request["id"], source=None if missing else "PAPI_TOT_INS", missing=missing or None)
+
+    def count_by_counters(self, request):
+        total = self.b.get("instructions", 1000000) * (1 + self.b.get("spread", 0) * (self.start % 3 - 1))
+        self.say(type="counted", id=request["id"], isa=self.b.get("isa", "avx512f"), by="PAPI_TOT_INS",
+                 engines=self.b.get("engines", "panels"), points=[
+                     {"key": key, "ranges": ["encode/qkv", "encode/ffn1"], "of_ranges": [250000, total - 250000],
+                      "forwards": [total + i for i in range(request["forwards"])]} for _, key, _ in self.points()])
+
     def count(self, request):
+        if request.get("by") == "counters":
+            self.count_by_counters(request)
+            return
         what = os.environ["FAKE_CALLGRIND"]
         text = "version: 1\ncreator: callgrind-fake\n"
         for i, (variant, _, _) in enumerate(self.points()):
@@ -186,15 +221,17 @@ class Fake:
             samples = [ns[i] for r, ns in enumerate(self.rounds) if r not in set(request["discard"])]
             records.append({"type": "record", "schema": 1, "run": request["run"], "key": key,
                             "group": "00112233445566aa", "name": "fake/" + variant, "point": point, "status": "ok",
-                            "reason": None, "set": request["set"], "set_size": 1, "reproduce": "true",
+                            "reason": None, "set": request["set"], "set_size": 1,
+                            "reproduce": self.b.get("reproduce", "true"),
                             "time": {"unit": "ns", "samples": samples, "round": list(range(len(samples)))},
                             "speedup": None, "parity": {"ok": True}})
         self.say(type="records", id=request["id"], records=records)
 
     def serve(self):
         self.misbehave(self.misbehaves("start"))
-        counts = {} if self.b.get("instructions", 1000000) is None else {"counts": ["callgrind"]}
-        self.say(type="hello", **counts, protocol=self.b.get("protocol", 1), version="fake", revision="r",
+        counts = ["callgrind"] if self.b.get("instructions", 1000000) is not None else []
+        counts += ["counters"] if self.b.get("counters", "") is not None else []
+        self.say(type="hello", **({"counts": counts} if counts else {}), protocol=self.b.get("protocol", 1), version="fake", revision="r",
                  build=self.later("build", "b"), flags="", clock=self.clock(),
                  machine={"deciding": self.later("machine", {"cpu_model": "fake", "isa": "none"})})
         for line in sys.stdin:

@@ -244,6 +244,7 @@ def main(**names):
     parser.add_argument("--cmake", default="cmake")
     parser.add_argument("--compiler", default="c++")
     parser.add_argument("--cuda", default="0", help="1: a CUDA toolkit was found when this was built")
+    parser.add_argument("--fake-papi", help="what stands in for libpapi (tests/profilers/fake/papi.cpp)")
     OPTIONS, rest = parser.parse_known_args()
     PROGRAM = os.path.abspath(OPTIONS.program)
     outcome = unittest.main(argv=sys.argv[:1] + rest, verbosity=2, exit=False).result

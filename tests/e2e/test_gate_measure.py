@@ -72,6 +72,12 @@ class Verdicts(GateCase):
         confirming = [r for r in support.records(self.out) if r["gate"]["confirming"]]
         self.assertTrue(confirming, "no pair was measured to confirm")
 
+    def test_the_command_that_shows_a_point_again_is_a_gate_of_it(self):
+        head = self.head(factor=1.2, reproduce="deformer-bench sweep --model bert-tiny")
+        result = self.gate(head)
+        self.assertEqual(self.rows(result)[0]["reproduce"],
+                         f"deformer-bench gate measure --base {self.base} --head {head} --model bert-tiny", str(result))
+
     def test_a_slowdown_that_fresh_processes_do_not_show_is_not_called(self):
         enough = os.path.join(self.folder, "enough")
         head = self.head(factor=1.05, slow_until=enough)
@@ -91,6 +97,15 @@ class Verdicts(GateCase):
 
     def test_ten_percent_less_is_improved(self):
         self.check("10 % faster", self.gate(self.head(factor=0.9)), "IMPROVED", 0)
+
+
+    def test_a_program_that_grew_is_regressed_and_one_percent_is_allowed(self):
+        base = write_fake(self.base, size=100000)
+        self.check("a program of 0.9 % more bytes", self.gate(self.head(size=100900), base=base), "PASS", 0)
+        self.check("a program of 2 % more bytes", self.gate(self.head(size=102000), base=base), "REGRESSED", 1,
+                   "binary_bytes")
+        result = self.gate(self.head(size=102000), "--figure-threshold", "binary_bytes=3%", base=base)
+        self.check("a program of 2 % more bytes, allowed", result, "PASS", 0)
 
 
 class FailsClosed(GateCase):
@@ -208,6 +223,54 @@ class FailsClosed(GateCase):
         TABLE.append(("interrupted", "-", process.returncode))
         self.assertEqual(process.returncode, 130, err)
         self.assertEqual([pid for path in (self.base, head) for pid in starts_of(path) if alive(pid)], [])
+
+
+class Hostile(GateCase):
+    """What a head says is not believed: nonsense is INVALID with a reason, and never ends the gate itself."""
+
+    def hostile(self, words, **behaviour):
+        case = "head says " + json.dumps(behaviour)[:90]
+        with self.subTest(case):
+            self.check(case, self.gate(self.head(**behaviour)), "INVALID", 1, words)
+
+    def test_lines_that_are_no_answer(self):
+        for kind in ("hello", "planned", "prepared", "measured", "records"):
+            self.hostile("expected an answer", raw={kind: "REPEAT 1000000 ["})
+            self.hostile("nested over 64 deep", raw={kind: '{"type":"' + kind + '","x":' + "[" * 100000})
+        self.hostile("longer than", raw={"planned": "REPEAT 10000000 xxxxxxxxxx"})  # 100 MB
+        self.hostile("expected an answer", raw={"measured": '{"type":"measured","id":ID,"type":"measured"}'})
+        self.hostile("expected an answer", raw={"prepared": '{"type":"prepared","id":ID,"round_ns":1e999}'})
+        self.hostile("the answer 'planned'", raw={"planned": '{"type":"planned","id":99,"groups":[]}'})
+
+    def test_a_hello_that_is_none(self):
+        for field, value in (("protocol", 1e30), ("protocol", 2**64 - 1), ("protocol", "1"), ("version", "LEFT OUT"),
+                             ("build", 7), ("machine", []), ("machine", "LEFT OUT"), ("clock", None),
+                             ("clock.monotonic_ns", -(2**63)), ("clock.realtime_ns", 0.5), ("oldest", [])):
+            self.hostile("expected", patch={"hello": {field: value}})
+
+    def test_a_plan_that_is_none(self):
+        for path, value in (("groups", {}), ("groups", [7]), ("groups.points", "x"), ("groups.points", [[]]),
+                            ("groups.points.key", 1), ("groups.points.point", []), ("groups.points.name", "LEFT OUT"),
+                            ("groups.group", None)):
+            self.hostile("expected", patch={"planned": {path: value}})
+
+    def test_numbers_that_are_none(self):
+        for value in (0, -1, 1e300, "1", None, [], "LEFT OUT"):
+            self.hostile("round_ns", patch={"prepared": {"round_ns": value}})
+        for path, value in (("elapsed_ns", -1), ("elapsed_ns", 1e300), ("elapsed_ns", "LEFT OUT"), ("first", 2**63),
+                            ("first", 1), ("rounds", []), ("rounds", [1] * 12), ("rounds.disturbed", "no"),
+                            ("clock.monotonic_ns", 2**63 - 1), ("clock", 4)):
+            self.hostile("", patch={"measured": {path: value}})
+
+    def test_records_that_are_none(self):
+        for path, value in (("records", []), ("records", [7]), ("records", {}), ("records.key", "0" * 16),
+                            ("records.key", 7), ("records.status", 7), ("records.status", "fine"),
+                            ("records.name", "LEFT OUT"), ("records.time", None), ("records.time", [1]),
+                            ("records.time.samples", "x"), ("records.time.samples", ["1"]),
+                            ("records.time.samples", [-1.0]), ("records.time.samples", [1.0] * 5000),
+                            ("records.point", 7), ("records.set", None), ("records.run", "another"),
+                            ("records.parity", 7), ("records.group", [])):
+            self.hostile("expected", patch={"records": {path: value}})
 
 
 class Worker(unittest.TestCase):

@@ -138,7 +138,9 @@ class Shapes(unittest.TestCase):
         for arguments, words in ((["--columns", "speedy"], "expected columns among"),
                                  (["--sort", "speedup:up"], "COLUMN:desc"),
                                  (["--pivot", "k"], "ROWS=COLUMNS"),
-                                 (["--filter", "("], "regular expression")):
+                                 (["--filter", "("], "regular expression"),
+                                 (["--filter", "sped>2"], "expected the name of a column, found 'sped'"),
+                                 (["--filter", "speedup>fast"], "expected a number as in speedup>2, found 'fast'")):
             result = run(["report", run_file()] + arguments)
             self.assertEqual(result.code, 2, str(result))
             self.assertIn(words, result.err)
@@ -268,6 +270,12 @@ class Budget(unittest.TestCase):
         self.assertRegex(result.out, r"cached.*fastest k=\d")
         sets = {r["set"] for r in records(path)}
         self.assertGreater(len(sets), 1)
+
+    def test_a_budget_in_which_nothing_was_measured_is_no_success(self):
+        path = os.path.join(folder(), "spent.jsonl")
+        result = run(["sweep", "--model", "bert-tiny", "--task", "squad", "--budget", "0.001s", "--threads", "1", "-o", path])
+        self.assertEqual(result.code, 4, str(result))
+        self.assertIn("nothing was measured: the budget of 0.001s did not reach", result.err)
 
     def test_bad_budgets(self):
         for budget in ("0", "-1m", "ten", "5x"):

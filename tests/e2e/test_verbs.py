@@ -753,6 +753,17 @@ class Profile(support.TestCase):
             self.assertIn("NOT A MEASUREMENT", self.run_ok(["report", b, "--format", style]).out, style)
         self.assertIn(plant[1], self.run_ok(["report", b, "--format", "csv"]).out)
 
+    def test_a_point_skipped_in_a_planted_sweep_is_marked_too_and_done(self):
+        out = self.path("run.jsonl")
+        sweep = ["sweep", *TINY, "--question", "4", "--passage", "8", "--split", "1,7", "--variant", "full,cached", "--detail",
+                 "op", "--inject", "op=ffn1,slowdown=50%", "-o", out, "--format", "json"]
+        rows = self.json_ok(sweep)
+        self.assertEqual(sorted(row["status"] for row in rows), ["ok", "ok", "skipped"])
+        self.assertTrue(all(row["injected"] == "op=ffn1,slowdown=50%" for row in rows))
+        written = len(support.records(out))
+        self.assertEqual(len(self.json_ok(sweep)), 3)
+        self.assertEqual(len(support.records(out)), written)
+
     def test_what_makes_no_sense_is_refused(self):
         for bad in (["--inject", "op=nothing,slowdown=3%"], ["--inject", "op=ffn1,layer=9,slowdown=3%"],
                     ["--inject", "ffn1"], ["--counters", "nonsense"], ["--batch", "1,2"], ["--detail", "deep"],

@@ -87,6 +87,8 @@ TEST(Calibration, FilesThatAreNoneAreRefused) {
         R"({"type":"gate-calibration","schema":1,"deciding":{"a":1},"points":[]})",
         R"({"type":"gate-calibration","schema":1,"deciding":{"a":"b"},"points":[1]})",
         R"({"type":"gate-calibration","schema":1,"deciding":{"a":"b"},"points":[{"key":"k",)"
+        R"("time_ln":0.01,"ratio_ln":0,"degrees_of_freedom":9,"threshold":1e9}]})",
+        R"({"type":"gate-calibration","schema":1,"deciding":{"a":"b"},"points":[{"key":"k",)"
         R"("time_ln":-1,"ratio_ln":0,"degrees_of_freedom":1,"threshold":0.1}]})"}) {
     EXPECT_THROW(read_calibration(written(text)), BadInput) << text;
   }

@@ -197,10 +197,12 @@ TEST(GateFigures, AnyIncreaseIsARegressionAndItsLimitCanBeSet) {
   EXPECT_EQ(verdict_of(point).verdict, Verdict::improved);
 }
 
+constexpr SidesAlike kAlike{.isa = true, .machine = true};
+
 TEST(GateFigures, OfAnotherInstructionSetOrOfOneSideAreNotCompared) {
-  const auto compared =
-      compare_figures({figure("a", 1, true), figure("b", 2), figure("c", 3)},
-                      {figure("a", 9, true), figure("b", 2), figure("d", 4)}, false, {});
+  const auto compared = compare_figures({figure("a", 1, true), figure("b", 2), figure("c", 3)},
+                                        {figure("a", 9, true), figure("b", 2), figure("d", 4)},
+                                        {.isa = false, .machine = false}, {});
   EXPECT_EQ(compared.same, 1);
   EXPECT_EQ(compared.not_compared, 3);
   EXPECT_THAT(compared.changes, IsEmpty());
@@ -208,8 +210,56 @@ TEST(GateFigures, OfAnotherInstructionSetOrOfOneSideAreNotCompared) {
 
 TEST(GateFigures, CountedOnesMayWaver) {
   const auto compared = compare_figures({{"instructions", "", true, true, 1000}},
-                                        {{"instructions", "", true, true, 1005}}, true, {});
+                                        {{"instructions", "", true, true, 1005}}, kAlike, {});
   EXPECT_EQ(compared.changes.at(0).verdict, Verdict::pass);
+}
+
+ExactFigure counted(double value, double low, double high) {
+  ExactFigure counted{"instructions", "", false, true, value};
+  counted.counted_as = "PAPI_TOT_INS, avx2, 1 thread";
+  counted.low = low;
+  counted.high = high;
+  return counted;
+}
+
+Verdict verdict_of_counts(const ExactFigure& base, const ExactFigure& head,
+                          const GateRules& rules = {}) {
+  return compare_figures({base}, {head}, kAlike, rules).changes.at(0).verdict;
+}
+
+TEST(GateFigures, OfCountersOnePercentIsAllowedAndSettable) {
+  const ExactFigure base = counted(1000, 999, 1001);
+  EXPECT_EQ(verdict_of_counts(base, counted(1009, 1009, 1009)), Verdict::pass);
+  EXPECT_EQ(verdict_of_counts(base, counted(1012, 1012, 1012)), Verdict::regressed);
+  EXPECT_EQ(verdict_of_counts(base, counted(980, 980, 980)), Verdict::improved);
+  GateRules rules;
+  rules.figure_thresholds["instructions"] = 0.001;
+  EXPECT_EQ(verdict_of_counts(base, counted(1005, 1004, 1006), rules), Verdict::regressed);
+}
+
+TEST(GateFigures, CountsThatOverlapAreNotToldApart) {
+  const ExactFigure noisy = counted(1000, 990, 1030);
+  EXPECT_EQ(verdict_of_counts(noisy, counted(1020, 1010, 1040)), Verdict::ambiguous);
+  EXPECT_EQ(verdict_of_counts(noisy, counted(985, 985, 991)), Verdict::ambiguous);
+  EXPECT_EQ(verdict_of_counts(noisy, counted(1050, 1040, 1060)), Verdict::regressed);
+  const auto change =
+      compare_figures({noisy}, {counted(1020, 1010, 1040)}, kAlike, {}).changes.at(0);
+  EXPECT_DOUBLE_EQ(change.noise, 0.04);
+  EXPECT_THAT(figure_words(change), HasSubstr("processes differ by 4 %: not told apart"));
+}
+
+TEST(GateFigures, CountersOfTwoMachinesAreNotCompared) {
+  const SidesAlike other_machine{.isa = true, .machine = false};
+  const auto compared =
+      compare_figures({counted(1000, 0, 0)}, {counted(2000, 0, 0)}, other_machine, {});
+  EXPECT_THAT(compared.changes, IsEmpty());
+  EXPECT_THAT(compared.notes.at(0), HasSubstr("two machines"));
+  ExactFigure simulated = counted(1000, 0, 0);
+  simulated.simulated = true;
+  ExactFigure more = simulated;
+  more.value = 1003;
+  EXPECT_EQ(compare_figures({simulated}, {more}, other_machine, {}).changes.at(0).verdict,
+            Verdict::regressed);
 }
 
 TEST(GateFigures, AloneTheyAreJudgedAcrossMachines) {

@@ -120,6 +120,51 @@ TEST(GateLoad, CountsOfAProfileAreFigures) {
   EXPECT_EQ(value_of("packed_weights_bytes"), -1);  // what a record does not know is no figure
 }
 
+TEST(GateLoad, AllocationsOfAForwardAndTheProgramsSizeAreFigures) {
+  Json record = testing::record_of("run-base", "s", "cached");
+  record["memory"]["allocations"] = 0;
+  RunFile file = file_of({record});
+  file.runs.front()["gate"] = {{"binary_bytes", 4096}};
+  const GateInput input = loaded(file);
+  EXPECT_TRUE(std::ranges::any_of(input.points.at(0).base.figures, [](const ExactFigure& figure) {
+    return figure.name == "allocations" && figure.value == 0;
+  }));
+  ASSERT_EQ(input.base.figures.size(), 1u);
+  EXPECT_EQ(input.base.figures[0].value, 4096);
+}
+
+/// What a gate wrote down of one side's instructions.
+ExactFigure counted(const Json& field) {
+  Json record = testing::record_of("run-base", "s", "cached");
+  record["counted"] = field;
+  const auto figures = loaded(file_of({record})).points.at(0).base.figures;
+  const auto found = std::ranges::find(figures, "instructions", &ExactFigure::name);
+  return found == figures.end() ? ExactFigure{} : *found;
+}
+
+TEST(GateLoad, CountsSayHowTheyWereCounted) {
+  Json field = {
+      {"by", "PAPI_TOT_INS"},   {"isa", "avx2 fma"},   {"engines", "panels"}, {"threads", 1},
+      {"status", "ok"},         {"instructions", 100}, {"low", 99},           {"high", 103},
+      {"ranges", Json::array()}};
+  const ExactFigure figure = counted(field);
+  EXPECT_EQ(figure.counted_as, "PAPI_TOT_INS, avx2 fma, 1 thread, panels");
+  EXPECT_FALSE(figure.simulated);
+  EXPECT_EQ(figure.low, 99);
+  EXPECT_EQ(figure.high, 103);
+  field["low"] = 101;  // above the count itself: not a range of it
+  EXPECT_EQ(counted(field).high, 0);
+  field["by"] = "callgrind-3.19.0";
+  EXPECT_TRUE(counted(field).simulated);
+}
+
+TEST(GateLoad, ANameOfAMillionCharactersIsFilteredAsAnyOther) {
+  Json record = testing::record_of("run-base", "s", "cached");
+  record["name"] = std::string(1'000'000, 'a');
+  EXPECT_EQ(loaded(file_of({record}), "(a|b)*x").points.size(), 0u);
+  EXPECT_EQ(loaded(file_of({record}), "^(a|b)*").points.size(), 1u);
+}
+
 TEST(GateLoad, AMalformedFilterIsBadInput) {
   EXPECT_THROW(loaded(file_of({}), "("), BadInput);
 }

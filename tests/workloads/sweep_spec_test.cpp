@@ -62,7 +62,7 @@ TEST(Expand, TaskValuesMayBeOverridden) {
   SweepSpec spec = spec_of("bert-base", "race");
   spec.r = {1};
   spec.passages = {100};
-  const Point& point = expand(spec).at(0).points.at(0).point;
+  const Point point = expand(spec).at(0).points.at(0).point;
   EXPECT_EQ(point.r, 1);
   EXPECT_EQ(point.passage, 100);
   EXPECT_EQ(point.question, 32);

@@ -1,0 +1,348 @@
+#include "backends/cpu/amx_f32.hpp"
+
+#include <algorithm>
+
+#include "profilers/amx.hpp"
+
+#if defined(__x86_64__)
+
+#include "backends/cpu/three_parts.hpp"
+
+#pragma GCC target("avx512f,avx512bw,avx512vl,amx-tile,amx-bf16")
+
+namespace deformer::amx_f32 {
+namespace {
+
+constexpr int kTileRows = 16;
+constexpr std::int64_t kTileBytes = 1024;
+constexpr std::int64_t kTileRowBytes = 64;
+constexpr std::int64_t kPanelPartBytes = 2 * kTileBytes;  ///< left and right columns, one step
+/// Parts lie in the order in which run_steps reads those of the rows.
+constexpr std::int64_t kLow = 0;
+constexpr std::int64_t kMiddle = 1;
+constexpr std::int64_t kHigh = 2;
+/// Pairs of rows of a panel in one step: a tile's rows.
+constexpr std::int64_t kStepPairs = kStepInner / 2;
+
+thread_local std::int64_t configured_rows = 0;
+
+/// Sums 0 1 / 2 3, left operands 4 / 5, right operands 6 7.
+void configure(std::int64_t rows) {
+  if (rows == configured_rows) {
+    return;
+  }
+  const auto upper = static_cast<std::uint8_t>(rows > kTileRows ? (rows + 1) / 2 : rows);
+  const auto lower = static_cast<std::uint8_t>(rows > kTileRows ? rows / 2 : 1);
+  amx::TileConfig config;
+  const std::uint8_t tile_rows[8] = {upper, upper, lower,     lower,
+                                     upper, lower, kTileRows, kTileRows};
+  std::ranges::copy(tile_rows, config.rows);
+  amx::load(config);
+  configured_rows = rows;
+}
+
+void store(const three_parts::Parts& parts, std::byte* to, std::int64_t part_bytes) {
+  _mm512_store_si512(to + kLow * part_bytes, parts.low);
+  _mm512_store_si512(to + kMiddle * part_bytes, parts.middle);
+  _mm512_store_si512(to + kHigh * part_bytes, parts.high);
+}
+
+/// Splits the next chunk of a panel, a pair of rows at a time, between the multiplications. Each
+/// pair's four cache lines are fetched into the first-level cache kNear floats before they are read
+/// and, with the panel before, into the second, as a line of each of kStreams streams. All misses
+/// share the core's 16 line buffers, and a line from memory keeps one longest: a single far stream
+/// took 17.6 ms for bert-base's products at 27 rows (2 threads, Sapphire Rapids), four 15.7, eight
+/// 16.2, four and the near one 14.5; the near one alone 18.6.
+class Splitter {
+ public:
+  Splitter() = default;
+  /// `steps` from `first` on. `fetched` is what the far streams fetch, as long as `panel` and of
+  /// `panel_steps` steps; may be null.
+  Splitter(const float* panel, std::int64_t first, std::int64_t steps, std::byte* to,
+           const float* fetched, std::int64_t panel_steps)
+      : from_(panel + first * kStepInner * kColumns),
+        fetched_(fetched == nullptr ? nullptr : fetched + first * kStepPairs * kLine),
+        stream_(panel_steps * kStepPairs * kLine),
+        to_(to),
+        pairs_(steps * kStepPairs) {}
+
+  [[gnu::always_inline]] void advance(std::int64_t count) {
+    const std::int64_t last = std::min(pair_ + count, pairs_);
+    for (; pair_ < last; ++pair_) {
+      std::byte* to =
+          to_ + pair_ / kStepPairs * kPanelStepBytes + pair_ % kStepPairs * kTileRowBytes;
+      const float* even = from_ + pair_ * kPairFloats;
+      const float* odd = even + kColumns;
+      store(three_parts::split_pairs(_mm512_load_ps(even), _mm512_load_ps(odd)), to,
+            kPanelPartBytes);
+      store(three_parts::split_pairs(_mm512_load_ps(even + kLine), _mm512_load_ps(odd + kLine)),
+            to + kTileBytes, kPanelPartBytes);
+      for (std::int64_t stream = 0; stream < kStreams; ++stream) {
+        __builtin_prefetch(even + kNear + stream * kLine, 0, 3);
+        if (fetched_ != nullptr) {
+          __builtin_prefetch(fetched_ + stream * stream_ + pair_ * kLine, 0, 2);
+        }
+      }
+    }
+  }
+  void finish() { advance(pairs_); }
+  std::int64_t pairs() const { return pairs_; }
+
+ private:
+  static constexpr std::int64_t kLine = 16;  // floats
+  static constexpr std::int64_t kPairFloats = 2 * kColumns;
+  static constexpr std::int64_t kStreams = kPairFloats / kLine;
+  static constexpr std::int64_t kNear = 1024;
+
+  const float* from_ = nullptr;
+  const float* fetched_ = nullptr;
+  std::int64_t stream_ = 0;  ///< floats of one stream
+  std::byte* to_ = nullptr;
+  std::int64_t pair_ = 0;
+  std::int64_t pairs_ = 0;
+};
+
+// Tiles are numbers in instructions, so these can't be functions of one.
+#define DEFORMER_UPPER(part) _tile_loadd(4, a + (part)*part_bytes, kTileRowBytes)
+#define DEFORMER_LOWER(part)                                              \
+  do {                                                                    \
+    if constexpr (kLower) {                                               \
+      _tile_loadd(5, a + (part)*part_bytes + upper_bytes, kTileRowBytes); \
+    }                                                                     \
+  } while (false)
+#define DEFORMER_LEFT(part) _tile_loadd(6, b + (part)*kPanelPartBytes, kTileRowBytes)
+#define DEFORMER_RIGHT(part) _tile_loadd(7, b + (part)*kPanelPartBytes + kTileBytes, kTileRowBytes)
+#define DEFORMER_UPPER_LEFT() _tile_dpbf16ps(0, 4, 6)
+#define DEFORMER_UPPER_RIGHT() _tile_dpbf16ps(1, 4, 7)
+#define DEFORMER_LOWER_LEFT()  \
+  do {                         \
+    if constexpr (kLower) {    \
+      _tile_dpbf16ps(2, 5, 6); \
+    }                          \
+  } while (false)
+#define DEFORMER_LOWER_RIGHT() \
+  do {                         \
+    if constexpr (kLower) {    \
+      _tile_dpbf16ps(3, 5, 7); \
+    }                          \
+  } while (false)
+/// Four multiplications, after which the rows give way to another part of theirs.
+#define DEFORMER_THEN_ROWS(part) \
+  do {                           \
+    DEFORMER_UPPER_LEFT();       \
+    DEFORMER_UPPER_RIGHT();      \
+    DEFORMER_UPPER(part);        \
+    splitter.advance(share);     \
+    DEFORMER_LOWER_LEFT();       \
+    DEFORMER_LOWER_RIGHT();      \
+    DEFORMER_LOWER(part);        \
+  } while (false)
+/// Or the panel.
+#define DEFORMER_THEN_PANEL(part) \
+  do {                            \
+    DEFORMER_UPPER_LEFT();        \
+    DEFORMER_LOWER_LEFT();        \
+    DEFORMER_LEFT(part);          \
+    splitter.advance(share);      \
+    DEFORMER_UPPER_RIGHT();       \
+    DEFORMER_LOWER_RIGHT();       \
+    DEFORMER_RIGHT(part);         \
+  } while (false)
+
+/// `steps` of a chunk for one group of rows.
+template <bool kLower>
+[[gnu::always_inline]] inline void run_steps(const std::byte* a, std::int64_t rows,
+                                             const std::byte* b, std::int64_t steps,
+                                             Splitter& splitter, std::int64_t share) {
+  const std::int64_t part_bytes = rows * kTileRowBytes;
+  const std::int64_t upper_bytes = (rows + 1) / 2 * kTileRowBytes;
+  for (std::int64_t step = 0; step < steps; ++step) {
+    DEFORMER_LEFT(kHigh);
+    DEFORMER_UPPER(kLow);
+    DEFORMER_RIGHT(kHigh);
+    DEFORMER_LOWER(kLow);
+    DEFORMER_THEN_ROWS(kMiddle);
+    DEFORMER_THEN_PANEL(kMiddle);
+    DEFORMER_THEN_ROWS(kHigh);
+    DEFORMER_THEN_PANEL(kHigh);
+    DEFORMER_THEN_PANEL(kLow);
+    DEFORMER_UPPER_LEFT();
+    DEFORMER_UPPER_RIGHT();
+    splitter.advance(share);
+    DEFORMER_LOWER_LEFT();
+    DEFORMER_LOWER_RIGHT();
+    a += kParts * part_bytes;
+    b += kPanelStepBytes;
+  }
+}
+
+#undef DEFORMER_UPPER
+#undef DEFORMER_LOWER
+#undef DEFORMER_LEFT
+#undef DEFORMER_RIGHT
+#undef DEFORMER_UPPER_LEFT
+#undef DEFORMER_UPPER_RIGHT
+#undef DEFORMER_LOWER_LEFT
+#undef DEFORMER_LOWER_RIGHT
+#undef DEFORMER_THEN_ROWS
+#undef DEFORMER_THEN_PANEL
+
+constexpr std::int64_t kSumRowBytes = kColumns * 4;
+
+template <bool kLower>
+[[gnu::always_inline]] inline void load_sums(const float* sums, std::int64_t upper, bool zero) {
+  if (zero) {
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    return;
+  }
+  _tile_loadd(0, sums, kSumRowBytes);
+  _tile_loadd(1, sums + 16, kSumRowBytes);
+  if constexpr (kLower) {
+    _tile_loadd(2, sums + upper * kColumns, kSumRowBytes);
+    _tile_loadd(3, sums + upper * kColumns + 16, kSumRowBytes);
+  }
+}
+
+template <bool kLower>
+[[gnu::always_inline]] inline void store_sums(float* sums, std::int64_t upper) {
+  _tile_stored(0, sums, kSumRowBytes);
+  _tile_stored(1, sums + 16, kSumRowBytes);
+  if constexpr (kLower) {
+    _tile_stored(2, sums + upper * kColumns, kSumRowBytes);
+    _tile_stored(3, sums + upper * kColumns + 16, kSumRowBytes);
+  }
+}
+
+struct Chunk {
+  std::int64_t first;
+  std::int64_t steps;
+  const std::byte* parts;
+};
+
+template <bool kLower>
+void run_group(const Product& product, std::int64_t group, std::int64_t rows, const Chunk& chunk,
+               Splitter& splitter, std::int64_t share) {
+  configure(rows);
+  const Rows& all = product.rows;
+  const std::int64_t first_row = group * all.group_rows();
+  const std::byte* a =
+      all.parts + first_row * all.steps * kRowStepBytes + chunk.first * rows * kRowStepBytes;
+  float* sums = product.sums + first_row * kColumns;
+  const std::int64_t upper = kLower ? (rows + 1) / 2 : rows;
+  const bool alone = all.groups() == 1;
+  if (chunk.first == 0 || !alone) {
+    load_sums<kLower>(sums, upper, chunk.first == 0);
+  }
+  run_steps<kLower>(a, rows, chunk.parts, chunk.steps, splitter, share);
+  if (!alone || chunk.first + chunk.steps == all.steps) {
+    store_sums<kLower>(sums, upper);
+  }
+}
+
+}  // namespace
+
+bool usable() {
+  __builtin_cpu_init();
+  return amx::usable() && __builtin_cpu_supports("amx-bf16") &&
+         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+}
+
+void begin() {
+  configured_rows = 0;
+}
+
+void end() {
+  _tile_release();
+  configured_rows = 0;
+}
+
+void split_rows(const float* from, std::int64_t stride, const Rows& to) {
+  const std::int64_t groups = to.groups();
+  for (std::int64_t group = 0; group < groups; ++group) {
+    const std::int64_t first = group * to.group_rows();
+    const std::int64_t rows = std::min(to.group_rows(), to.count - first);
+    const std::int64_t part_bytes = rows * kTileRowBytes;
+    for (std::int64_t row = 0; row < rows; ++row) {
+      const float* x = from + (first + row) * stride;
+      std::byte* out = to.parts + first * to.steps * kRowStepBytes + row * kTileRowBytes;
+      for (std::int64_t step = 0; step < to.steps; ++step) {
+        const float* numbers = x + step * kStepInner;
+        store(three_parts::split_row(_mm512_loadu_ps(numbers), _mm512_loadu_ps(numbers + 16)), out,
+              part_bytes);
+        out += kParts * part_bytes;
+      }
+    }
+  }
+}
+
+void multiply(const Product& product, Ahead& ahead) {
+  const Rows& rows = product.rows;
+  const std::int64_t groups = rows.groups();
+  const std::int64_t chunk_steps = groups == 1 ? kFewRowsChunkSteps : kChunkSteps;
+  const auto buffer = [&] { return product.chunks + ahead.buffer * kChunkSteps * kPanelStepBytes; };
+  const auto split = [&](const float* panel, std::int64_t first, const float* fetched) {
+    ahead.buffer ^= 1;
+    return Splitter(panel, first, std::min(chunk_steps, rows.steps - first), buffer(), fetched,
+                    rows.steps);
+  };
+  if (ahead.panel != product.panel) {
+    split(product.panel, 0, product.next).finish();
+  }
+  ahead.panel = product.next;
+  for (std::int64_t first = 0; first < rows.steps; first += chunk_steps) {
+    const Chunk chunk{first, std::min(chunk_steps, rows.steps - first), buffer()};
+    const std::int64_t following = first + chunk.steps;
+    Splitter splitter;
+    if (following < rows.steps) {
+      splitter = split(product.panel, following, product.next);
+    } else if (product.next != nullptr) {
+      splitter = split(product.next, 0, nullptr);
+    }
+    const std::int64_t slots = chunk.steps * groups * three_parts::kPartProducts;
+    const std::int64_t share = (splitter.pairs() + slots - 1) / slots;
+    for (std::int64_t group = 0; group < groups; ++group) {
+      const std::int64_t count =
+          std::min(rows.group_rows(), rows.count - group * rows.group_rows());
+      count > kTileRows ? run_group<true>(product, group, count, chunk, splitter, share)
+                        : run_group<false>(product, group, count, chunk, splitter, share);
+    }
+    splitter.finish();
+  }
+}
+
+void finish(const Finish& args) {
+  for (std::int64_t column = 0; column < args.columns; column += 16) {
+    const __m512 bias =
+        args.bias == nullptr ? _mm512_setzero_ps() : _mm512_loadu_ps(args.bias + column);
+    for (std::int64_t row = 0; row < args.rows; ++row) {
+      float* out = args.result + row * args.stride + column;
+      __m512 value = _mm512_add_ps(_mm512_load_ps(args.sums + row * kColumns + column), bias);
+      if (args.add) {
+        value = _mm512_add_ps(value, _mm512_loadu_ps(out));
+      }
+      _mm512_storeu_ps(out, value);
+    }
+  }
+}
+
+}  // namespace deformer::amx_f32
+
+#else
+
+namespace deformer::amx_f32 {
+
+bool usable() {
+  return false;
+}
+void begin() {}
+void end() {}
+void split_rows(const float*, std::int64_t, const Rows&) {}
+void multiply(const Product&, Ahead&) {}
+void finish(const Finish&) {}
+
+}  // namespace deformer::amx_f32
+
+#endif
