@@ -5,6 +5,7 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "backends/cpu/gemm_candidates.hpp"
 #include "harness/interrupt.hpp"
@@ -42,8 +43,18 @@ std::vector<std::string> loops_for(const Point& point) {
   return dtypes;
 }
 
-/// As little of a disturbance as a measurement of 60 ms can have. More tries find a quieter moment.
+/// What disturbs a measurement of 60 ms has often gone at the next.
 constexpr int kTries = 3;
+
+void warn_if_disturbed(const Roofs& roofs, const MachineStore::Warn& warn) {
+  if (!roofs.disturbed.empty()) {
+    warn(
+        fmt::format("the roofs of this machine may be too low, it was disturbed while they were "
+                    "measured ({}); when it is quiet, `deformer-bench machine --fresh --threads "
+                    "{}` measures them again",
+                    fmt::join(roofs.disturbed, "; "), roofs.threads));
+  }
+}
 
 }  // namespace
 
@@ -75,7 +86,8 @@ TeamRoofs team_roofs(const Machine& machine, const std::string& build, int threa
                      const std::function<void(const std::string&)>& progress) {
   const MachineStore store = roofs_store(machine, build, threads, warn);
   auto stored = load_roofs(store, warn);
-  if (stored && !fresh && stored->roofs.disturbed.empty()) {
+  if (stored && !fresh) {
+    warn_if_disturbed(stored->roofs, warn);
     return {std::move(stored->roofs), std::move(stored->saved)};
   }
   Roofs roofs =
@@ -87,6 +99,7 @@ TeamRoofs team_roofs(const Machine& machine, const std::string& build, int threa
     raise(roofs, stored->roofs);
   }
   store.save(kRoofsName, to_json(roofs));
+  warn_if_disturbed(roofs, warn);
   return {std::move(roofs), ""};
 }
 

@@ -37,9 +37,10 @@ struct StoredRoofs {
 /// nullopt when there are none, or (after a warning) when they are not what this build writes.
 std::optional<StoredRoofs> load_roofs(const MachineStore& store, const MachineStore::Warn& warn);
 
-/// Everything `deformer-bench machine` measures, from the store, or measured now and left there. It
-/// is measured again where `fresh` asks for it and where what is stored was disturbed. A disturbed
-/// measurement never lowers what is stored, and of two disturbed ones the higher figures stay.
+/// Everything `deformer-bench machine` measures, from the store, or measured now and left there.
+/// Only `fresh` measures again what is stored: on a machine that is never quiet, each profile would
+/// pay for it. Of disturbed figures `warn` is told each time. A disturbed measurement never lowers
+/// what is stored, and of two disturbed ones the higher figures stay.
 struct TeamRoofs {
   Roofs roofs;
   std::string saved;  ///< when the store got them; empty when they were measured now

@@ -24,6 +24,9 @@ constexpr std::int64_t kLevelNs = 125'000'000;
 constexpr std::int64_t kGemmNs = 100'000'000;
 constexpr std::int64_t kTeamNs = 50'000'000;
 constexpr int kMostRounds = 5;
+/// No third round starts later: on a loaded machine, where none may ever be quiet, two take this
+/// long, and that is what a CI pays.
+constexpr std::int64_t kRoundsLimitNs = 12'000'000'000;
 
 // Between two undisturbed rounds (2-core Sapphire Rapids under KVM) the best burst of a loop moved
 // by under 1 %, ...
@@ -243,8 +246,9 @@ Roofs measure_roofs(const Machine& machine, int threads,
   add_bandwidths(figures, machine, roofs);
   add_gemms(figures, candidates, roofs);
   figures.push_back(team_figure(machine, roofs));
-  RoundsTaken taken = measure_in_rounds(figures, {.threads = roofs.threads, .most = kMostRounds},
-                                        this_moment, progress, keep_on);
+  RoundsTaken taken = measure_in_rounds(
+      figures, {.threads = roofs.threads, .most = kMostRounds, .limit_ns = kRoundsLimitNs},
+      this_moment, progress, keep_on);
   derive_arithmetic(roofs);
   roofs.rounds = taken.rounds;
   roofs.disturbed = std::move(taken.disturbed);

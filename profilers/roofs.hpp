@@ -103,7 +103,7 @@ struct Roofs {
 };
 
 /// Everything: in two rounds of a few seconds on a quiet machine, in up to five beside somebody who
-/// disturbs them (at most about 25 s, then it is `disturbed`). `progress` is told what comes next;
+/// disturbs them (at most about 20 s, then it is `disturbed`). `progress` is told what comes next;
 /// `keep_on` is asked between steps, and what is left out once it says no is `missing`. Never takes
 /// more than a quarter of the available memory.
 Roofs measure_roofs(const Machine& machine, int threads,

@@ -91,8 +91,8 @@ Table arithmetic_table(const Roofs& roofs, const std::string& origin) {
   }
   if (!roofs.disturbed.empty()) {
     table.notes.emplace_back(
-        "figures may be too low: nothing is held against them, and the next `machine` measures "
-        "again");
+        "figures may be too low: sweeps hold nothing against them; `machine --fresh` measures "
+        "again, when the machine is quiet");
   }
   return table;
 }

@@ -537,7 +537,7 @@ class Machine(support.TestCase):
         self.assertEqual([row["kind"] for row in first], ["machine", "roofs"])
         self.assertEqual((first[1]["origin"], second[1]["origin"]), ("measured", "store"))
         self.assertRegex(second[1]["saved"], r"^20\d\d-\d\d-\d\dT")
-        same = ("threads", "arithmetic", "bandwidth", "gemm", "team")
+        same = ("threads", "arithmetic", "bandwidth", "gemm", "team", "rounds", "disturbed")
         self.assertEqual({k: first[1][k] for k in same}, {k: second[1][k] for k in same})
         for name in ("cpu_model", "isa", "caches", "threads_per_core", "numa_nodes", "governor", "compiler", "flags", "deciding"):
             self.assertIn(name, first[0])
@@ -574,7 +574,8 @@ class Machine(support.TestCase):
         for record in rest[:-1]:
             achieved = record["achieved"]
             self.assertEqual(set(achieved), self.ACHIEVED)
-            self.assertEqual(achieved["best_gemm_gflops"], best)
+            # Nothing is held against what was measured beside somebody else.
+            self.assertEqual(achieved["best_gemm_gflops"], None if roofs["disturbed"] else best)
             self.assertAlmostEqual(achieved["roof_fraction"], achieved["gflops"] / achieved["roof_gflops"])
             self.assertLessEqual(achieved["roof_gflops"], achieved["arithmetic_gflops"])
             self.assertLessEqual(achieved["fma_peak_gflops"], achieved["arithmetic_gflops"])

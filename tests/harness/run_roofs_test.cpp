@@ -14,6 +14,7 @@ namespace deformer {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -193,6 +194,20 @@ TEST_F(RunRoofsTest, WhatWasDisturbedIsShownAndHeldAgainstNothing) {
   on.measure({&point_});
   EXPECT_TRUE(on.achieved_json(point_, decomposed_cost(), 0, 1.0)["best_gemm_gflops"].is_null());
   EXPECT_EQ(on.run_json()["teams"][0]["stored"]["roofs"]["disturbed"][0], "somebody");
+}
+
+TEST_F(RunRoofsTest, WhatWasDisturbedIsWarnedOfAndNotMeasuredAgainUnasked) {
+  Roofs stored;
+  stored.threads = 1;
+  stored.disturbed = {"somebody"};
+  roofs_store(machine_, "build-1", 1, warn()).save(kRoofsName, to_json(stored));
+  int steps = 0;
+  const TeamRoofs team =
+      team_roofs(machine_, "build-1", 1, false, warn(), [&steps](const std::string&) { ++steps; });
+  EXPECT_EQ(steps, 0);
+  EXPECT_NE(team.saved, "");
+  EXPECT_THAT(
+      told_, ElementsAre(AllOf(HasSubstr("(somebody)"), HasSubstr("machine --fresh --threads 1"))));
 }
 
 TEST_F(RunRoofsTest, StoredRoofsOfAnotherFormAreReportedAndNotUsed) {
