@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "backends/cpu/amx_f32.hpp"
 #include "backends/cpu/attention_amx.hpp"
 #include "backends/cpu/kernels.hpp"
 #include "backends/cpu/linear.hpp"
@@ -31,7 +32,7 @@ Attention::Attention(std::span<const std::int64_t> cumulative,
       columns_(round_up(d_head, set_.lanes)),
       qkv_stride_(row_stride(3 * heads * d_head)),
       context_stride_(row_stride(heads * d_head)),
-      has_amx_(first_texts.empty() && attention::use_amx()),
+      has_amx_(first_texts.empty() && amx_f32::use()),
       threads_(threads) {
   const auto sequences = static_cast<std::int64_t>(cumulative.size()) - 1;
   const std::int64_t parts =

@@ -1,18 +1,5 @@
 #include "backends/cpu/attention_amx.hpp"
 
-namespace deformer::attention {
-namespace {
-
-bool amx_allowed = true;
-
-}  // namespace
-
-void allow_amx(bool allowed) {
-  amx_allowed = allowed;
-}
-
-}  // namespace deformer::attention
-
 #if defined(__x86_64__)
 
 #include <immintrin.h>
@@ -240,16 +227,6 @@ class Walk {
 
 }  // namespace
 
-bool use_amx() {
-  static const bool has = [] {
-    __builtin_cpu_init();
-    return amx::usable() && __builtin_cpu_supports("amx-bf16") &&
-           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-           __builtin_cpu_supports("avx512vl");
-  }();
-  return amx_allowed && has;
-}
-
 std::int64_t amx_scratch_bytes(std::int64_t tokens, std::int64_t d_head) {
   return Scratch(tokens, d_head, nullptr).bytes;
 }
@@ -266,9 +243,6 @@ void attend_by_amx(const HeadArgs& args, std::byte* scratch) {
 
 namespace deformer::attention {
 
-bool use_amx() {
-  return false;
-}
 std::int64_t amx_scratch_bytes(std::int64_t, std::int64_t) {
   return 0;
 }

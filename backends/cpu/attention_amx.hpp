@@ -17,11 +17,6 @@
 
 namespace deformer::attention {
 
-/// Whether attend_by_amx runs here, and no test has forbidden it.
-bool use_amx();
-/// For tests, while no other thread computes: `false` makes use_amx() false everywhere.
-void allow_amx(bool allowed);
-
 /// One head of one sequence, or some of its queries.
 struct HeadArgs {
   const float* queries = nullptr;  ///< rows of d_head, of the whole sequence
@@ -41,6 +36,7 @@ std::int64_t amx_scratch_bytes(std::int64_t tokens, std::int64_t d_head);
 
 /// context = softmax(queries keys^T) values for the `count` queries. A row's bits depend on nothing
 /// but that row, keys and values. Releases the thread's tiles.
+/// Only where amx_f32::use().
 void attend_by_amx(const HeadArgs& args, std::byte* scratch);
 
 }  // namespace deformer::attention

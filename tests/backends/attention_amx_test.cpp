@@ -1,6 +1,7 @@
 /// f32 attention by AMX against softmax attention in float64, beside the path without tiles.
 
 #include "backends/cpu/attention_amx.hpp"
+#include "backends/cpu/amx_f32.hpp"
 
 #include <gtest/gtest.h>
 
@@ -51,7 +52,7 @@ class Qkv {
 
 /// Rows of d contexts, row_stride(d) apart, as a session asks for them.
 std::vector<float> attend(const Case& c, const Qkv& qkv, bool allow_amx, int threads) {
-  attention::allow_amx(allow_amx);
+  amx_f32::allow(allow_amx);
   const Attention attention(c.cumulative, {}, c.heads, c.d_head, threads);
   std::vector<float> context(static_cast<std::size_t>(c.rows() * row_stride(c.d())));
   std::vector<float> scratch(static_cast<std::size_t>(attention.scratch_bytes()) / sizeof(float),
@@ -60,7 +61,7 @@ std::vector<float> attend(const Case& c, const Qkv& qkv, bool allow_amx, int thr
   team.run([&](const Worker& worker) {
     attention.work(qkv.data(), context.data(), scratch.data(), nullptr, worker);
   });
-  attention::allow_amx(true);
+  amx_f32::allow(true);
   return context;
 }
 
@@ -183,7 +184,7 @@ class Errors {
 class AmxAttention : public testing::Test {
  protected:
   void SetUp() override {
-    if (!attention::use_amx()) {
+    if (!amx_f32::use()) {
       GTEST_SKIP() << "SKIPPED: this processor has no AMX";
     }
   }
