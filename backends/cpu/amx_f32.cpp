@@ -4,6 +4,35 @@
 
 #include "profilers/amx.hpp"
 
+namespace deformer::amx_f32 {
+namespace {
+
+bool is_allowed = true;
+
+bool usable() {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  return amx::usable() && __builtin_cpu_supports("amx-bf16") &&
+         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512vl");
+#else
+  return false;
+#endif
+}
+
+}  // namespace
+
+bool use() {
+  static const bool found = usable();
+  return found && is_allowed;
+}
+
+void allow(bool allowed) {
+  is_allowed = allowed;
+}
+
+}  // namespace deformer::amx_f32
+
 #if defined(__x86_64__)
 
 #include "backends/cpu/three_parts.hpp"
@@ -244,12 +273,6 @@ void run_group(const Product& product, std::int64_t group, std::int64_t rows, co
 
 }  // namespace
 
-bool usable() {
-  __builtin_cpu_init();
-  return amx::usable() && __builtin_cpu_supports("amx-bf16") &&
-         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
-}
-
 void begin() {
   configured_rows = 0;
 }
@@ -334,9 +357,6 @@ void finish(const Finish& args) {
 
 namespace deformer::amx_f32 {
 
-bool usable() {
-  return false;
-}
 void begin() {}
 void end() {}
 void split_rows(const float*, std::int64_t, const Rows&) {}

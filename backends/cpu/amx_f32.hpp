@@ -12,8 +12,10 @@
 
 namespace deformer::amx_f32 {
 
-/// Whether this processor can; everything else below needs it.
-bool usable();
+/// Whether this processor can, and no test has forbidden it; everything else below needs it.
+bool use();
+/// For tests, while no other thread computes: `false` makes use() false everywhere.
+void allow(bool allowed);
 
 inline constexpr std::int64_t kColumns = 32;    ///< of a panel: two tiles
 inline constexpr std::int64_t kGroupRows = 32;  ///< most rows of a group: two tiles

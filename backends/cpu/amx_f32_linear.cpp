@@ -223,7 +223,7 @@ class AmxEngine final : public LinearEngine {
 
 std::unique_ptr<LinearEngine> make_amx_engine(const LinearKind& kind) {
   const bool whole = kind.in % kStepInner == 0 && kind.out % kColumns == 0;
-  return whole && amx_f32::usable() ? std::make_unique<AmxEngine>(kind) : nullptr;
+  return whole && amx_f32::use() ? std::make_unique<AmxEngine>(kind) : nullptr;
 }
 
 }  // namespace deformer

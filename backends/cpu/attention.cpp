@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "backends/cpu/amx_f32.hpp"
+#include "backends/cpu/attention_amx.hpp"
 #include "backends/cpu/kernels.hpp"
 #include "backends/cpu/linear.hpp"
 #include "backends/cpu/pages.hpp"
@@ -15,6 +17,9 @@ namespace {
 constexpr std::int64_t kTasksAThread = 4;
 /// Keys whose exponentials and values, 2 x 24 KB for heads of 64, are at hand at a time.
 constexpr std::int64_t kChunkKeys = 96;
+/// Tokens from which on AMX is faster: 12 layers of 12 heads of 64, two cores of a Sapphire Rapids,
+/// 0.21 against 0.27 ms at 27 tokens, 2.2 against 1.9 at 128, 11.5 against 7.1 at 320.
+constexpr std::int64_t kLeastTokensByAmx = 96;
 
 }  // namespace
 
@@ -27,19 +32,26 @@ Attention::Attention(std::span<const std::int64_t> cumulative,
       columns_(round_up(d_head, set_.lanes)),
       qkv_stride_(row_stride(3 * heads * d_head)),
       context_stride_(row_stride(heads * d_head)),
+      has_amx_(first_texts.empty() && amx_f32::use()),
       threads_(threads) {
   const auto sequences = static_cast<std::int64_t>(cumulative.size()) - 1;
   const std::int64_t parts =
       divide_up(kTasksAThread * threads, std::max<std::int64_t>(1, sequences) * heads);
   for (std::size_t sequence = 0; sequence + 1 < cumulative.size(); ++sequence) {
     const std::int64_t tokens = cumulative[sequence + 1] - cumulative[sequence];
-    longest_ = std::max(longest_, tokens);
+    std::int64_t& longest = by_amx(tokens) ? longest_by_amx_ : longest_;
+    longest = std::max(longest, tokens);
     add_sequence(cumulative[sequence], tokens, first_texts.empty() ? tokens : first_texts[sequence],
                  parts);
   }
   if (!first_texts.empty()) {
     relative_.emplace(set_, d_head, longest_, attention::most_query_vectors(set_) * set_.lanes);
   }
+}
+
+/// A question of the sequence alone, so that its bits are the same in every batch.
+bool Attention::by_amx(std::int64_t tokens) const {
+  return has_amx_ && tokens >= kLeastTokensByAmx;
 }
 
 void Attention::add_sequence(std::int64_t row, std::int64_t tokens, std::int64_t first_text,
@@ -70,7 +82,11 @@ Attention::Block Attention::block(std::int64_t tokens, std::int64_t index) const
 std::int64_t Attention::scratch_floats() const {
   const std::int64_t widest = attention::most_query_vectors(set_) * set_.lanes;
   const std::int64_t relative = relative_ ? relative_->scratch_floats() : 0;
-  return round_up(longest_ * (columns_ * 2 + widest) + widest * (4 + columns_ * 2) + relative, 16);
+  const std::int64_t by_amx =
+      longest_by_amx_ == 0 ? 0 : attention::amx_scratch_bytes(longest_by_amx_, d_head_);
+  return std::max(
+      round_up(longest_ * (columns_ * 2 + widest) + widest * (4 + columns_ * 2) + relative, 16),
+      by_amx / static_cast<std::int64_t>(sizeof(float)));
 }
 
 std::int64_t Attention::scratch_bytes() const {
@@ -100,15 +116,43 @@ Attention::Scratch Attention::cut(float* own) const {
 
 void Attention::work(const float* qkv, float* context, float* scratch, const RelativeKeys* relative,
                      const Worker& worker) const {
-  const Scratch buffers = cut(scratch + worker.index() * scratch_floats());
+  float* own = scratch + worker.index() * scratch_floats();
+  const Scratch buffers = cut(own);
   const auto count = static_cast<std::int64_t>(tasks_.size());
-  for (std::int64_t task = worker.next(); task < count; task = worker.next()) {
-    // While all keep pace, what this thread draws next.
-    const std::int64_t next = task + worker.count();
-    run_task(tasks_[static_cast<std::size_t>(task)],
-             next < count ? &tasks_[static_cast<std::size_t>(next)] : nullptr, qkv, context,
-             relative, buffers);
+  // Heads side by side share pages, and sequences the core that has just written them.
+  for (std::int64_t task = worker.next_near(count); task < count; task = worker.next_near(count)) {
+    const std::int64_t later = task + 1;  // what this thread draws next, but for the last ones
+    const Task& now = tasks_[static_cast<std::size_t>(task)];
+    const Task* next = later < count ? &tasks_[static_cast<std::size_t>(later)] : nullptr;
+    if (by_amx(now.tokens)) {
+      run_by_amx(now, next, qkv, context, own);
+    } else {
+      run_task(now, next, qkv, context, relative, buffers);
+    }
   }
+}
+
+void Attention::run_by_amx(const Task& task, const Task* next, const float* qkv, float* context,
+                           float* scratch) const {
+  const Block last = block(task.tokens, task.last_block - 1);
+  attention::HeadArgs args;
+  args.queries = qkv + task.sequence_row * qkv_stride_ + task.head * d_head_;
+  args.stride = qkv_stride_;
+  args.apart = heads_ * d_head_;
+  args.tokens = task.tokens;
+  args.d_head = d_head_;
+  args.first_query = block(task.tokens, task.first_block).first_query;
+  args.count = last.first_query + last.queries - args.first_query;
+  args.context = context + task.sequence_row * context_stride_ + task.head * d_head_;
+  args.context_stride = context_stride_;
+  if (next != nullptr) {
+    args.fetch = {.queries = qkv + next->sequence_row * qkv_stride_ + next->head * d_head_,
+                  .count = next->tokens,
+                  .stride = qkv_stride_,
+                  .apart = heads_ * d_head_,
+                  .d_head = d_head_};
+  }
+  attention::attend_by_amx(args, reinterpret_cast<std::byte*>(scratch));
 }
 
 void Attention::run_task(const Task& task, const Task* next, const float* qkv, float* context,

@@ -9,7 +9,8 @@
 /// operation. Exponentials are taken of a chunk of keys at a time, just before it is multiplied
 /// with their values; the division by their sum happens as the context is stored.
 ///
-/// XLNet's attention differs in its scores only: relative_scores.hpp.
+/// XLNet's attention differs in its scores only: relative_scores.hpp. Where there is AMX,
+/// sequences that are long enough for it are attention_amx.hpp's otherwise.
 
 #include <cstdint>
 #include <optional>
@@ -71,10 +72,13 @@ class Attention {
   Scratch cut(float* own) const;
   void add_sequence(std::int64_t row, std::int64_t tokens, std::int64_t first_text,
                     std::int64_t parts);
+  bool by_amx(std::int64_t tokens) const;
   std::int64_t blocks(std::int64_t tokens) const;
   Block block(std::int64_t tokens, std::int64_t index) const;
   void run_task(const Task& task, const Task* next, const float* qkv, float* context,
                 const RelativeKeys* relative, const Scratch& scratch) const;
+  void run_by_amx(const Task& task, const Task* next, const float* qkv, float* context,
+                  float* scratch) const;
   attention::Fetch fetch(const Task& task, std::int64_t index, const Task& next,
                          const float* qkv) const;
   void score_relative(const Task& task, const Block& block, const RelativeKeys& relative,
@@ -89,8 +93,10 @@ class Attention {
   std::int64_t columns_;  ///< d_head up to whole vectors
   std::int64_t qkv_stride_;
   std::int64_t context_stride_;
+  bool has_amx_;  ///< and no relative positions
   int threads_;
-  std::int64_t longest_ = 0;
+  std::int64_t longest_ = 0;  ///< of the sequences that AMX does not serve
+  std::int64_t longest_by_amx_ = 0;
   std::optional<RelativeScores> relative_;
   std::vector<Task> tasks_;
 };

@@ -7,14 +7,23 @@
 #include <cstdio>
 #include <functional>
 
+#include "backends/cpu/amx_f32.hpp"
 #include "backends/cpu/narrow_widen_avx512.hpp"
 #include "backends/cpu/tiles.hpp"
 
 namespace deformer {
 
-/// Runs `check` with the processor reduced to each instruction set the tiles are compiled for.
+/// Runs `check` with the processor reduced to each instruction set the tiles are compiled for, and
+/// before that, where f32 has AMX, with that.
 inline void on_every_target(const std::function<void()>& check) {
   int run = 0;
+  if (amx_f32::use()) {
+    SCOPED_TRACE("AMX");
+    check();
+  } else {
+    std::printf("SKIPPED: this processor has no AMX\n");
+  }
+  amx_f32::allow(false);
   for (const auto target : {HWY_EMU128, HWY_AVX2, HWY_AVX3}) {
     if ((hwy::SupportedTargets() & target) == 0) {
       std::printf("SKIPPED: this processor has no %s\n", hwy::TargetName(target));
@@ -29,6 +38,7 @@ inline void on_every_target(const std::function<void()>& check) {
     ++run;
     hwy::SetSupportedTargetsForTest(0);
   }
+  amx_f32::allow(true);
   EXPECT_GT(run, 0);
 }
 
