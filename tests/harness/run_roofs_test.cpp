@@ -127,7 +127,8 @@ TEST_F(RunRoofsTest, F32StandsUnderItsHigherPeakAndSaysWhichAndItsShareOfFma) {
   EXPECT_DOUBLE_EQ(achieved["fma_fraction"].get<double>(), 100 / fma);
   EXPECT_LE(achieved["roof_gflops"].get<double>(), peak);
   double bf16_by_tiles = 0;
-  for (const auto& loop : on.run_json()["teams"][0]["arithmetic"]) {
+  const auto run = on.run_json();
+  for (const auto& loop : run["teams"][0]["arithmetic"]) {
     if (loop["isa"] == "amx_bf16" && loop["dtype"] == "bf16") bf16_by_tiles = loop["best_gflops"];
   }
   EXPECT_DOUBLE_EQ(peak, std::max(fma, bf16_by_tiles / 6));
