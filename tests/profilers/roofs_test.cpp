@@ -129,6 +129,11 @@ TEST(Raise, KeepsTheHigherOfEachFigure) {
   EXPECT_EQ(lower.gemm[2].best_gflops, 60);  // was not measured in the other
   EXPECT_EQ(lower.team.region.median_ns, 550);
   EXPECT_TRUE(lower.disturbed.empty());  // as good as the undisturbed one at least
+  Roofs lowest = made_up();
+  lowest.bandwidth[0].rate = {1, 1, 1, 1};
+  raise(lower, lowest);
+  EXPECT_EQ(lower.bandwidth[0].rate.read_gb_per_s, 500);
+  EXPECT_EQ(lower.bandwidth[0].rate.copy_gb_per_s, 470);
   Roofs undisturbed = made_up();
   undisturbed.disturbed.clear();
   raise(undisturbed, made_up());
