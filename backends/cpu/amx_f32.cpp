@@ -288,15 +288,15 @@ void split_rows(const float* from, std::int64_t stride, const Rows& to) {
     const std::int64_t first = group * to.group_rows();
     const std::int64_t rows = std::min(to.group_rows(), to.count - first);
     const std::int64_t part_bytes = rows * kTileRowBytes;
-    for (std::int64_t row = 0; row < rows; ++row) {
-      const float* x = from + (first + row) * stride;
-      std::byte* out = to.parts + first * to.steps * kRowStepBytes + row * kTileRowBytes;
-      for (std::int64_t step = 0; step < to.steps; ++step) {
-        const float* numbers = x + step * kStepInner;
-        store(three_parts::split_row(_mm512_loadu_ps(numbers), _mm512_loadu_ps(numbers + 16)), out,
-              part_bytes);
-        out += kParts * part_bytes;
+    std::byte* out = to.parts + first * to.steps * kRowStepBytes;
+    for (std::int64_t step = 0; step < to.steps; ++step) {
+      const float* x = from + first * stride + step * kStepInner;
+      for (std::int64_t row = 0; row < rows; ++row) {
+        store(three_parts::split_row(_mm512_loadu_ps(x), _mm512_loadu_ps(x + 16)),
+              out + row * kTileRowBytes, part_bytes);
+        x += stride;
       }
+      out += kParts * part_bytes;
     }
   }
 }

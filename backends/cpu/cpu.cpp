@@ -9,6 +9,7 @@
 #include <hwy/base.h>
 #include <hwy/highway.h>
 
+#include "backends/cpu/amx_f32.hpp"
 #include "backends/cpu/onednn_compat.hpp"
 #include "backends/cpu/session.hpp"
 #include "backends/cpu/tiles.hpp"
@@ -75,10 +76,11 @@ std::unique_ptr<Session> CpuModel::prepare(const Plan& plan, const Shape& shape,
 }
 
 BackendInfo CpuBackend::info() const {
-  return {"cpu",
-          fmt::format("panels of our own ({}), oneDNN {} ({}), OpenMP", tiles().isa,
-                      onednn::version(), onednn::effective_isa()),
-          ""};
+  return {
+      "cpu",
+      fmt::format("products of our own ({}{}), oneDNN {} ({}), OpenMP", tiles().isa,
+                  amx_f32::use() ? ", f32 by AMX" : "", onednn::version(), onednn::effective_isa()),
+      ""};
 }
 
 std::optional<std::string> CpuBackend::why_not(const ModelConfig& /*config*/, DType dtype,

@@ -19,6 +19,7 @@
 #include <oneapi/dnnl/dnnl.hpp>
 
 #include "backends/cpu/aligned_buffer.hpp"
+#include "backends/cpu/amx_f32.hpp"
 #include "backends/cpu/linear.hpp"
 #include "backends/cpu/onednn_compat.hpp"
 #include "backends/cpu/tiles.hpp"
@@ -225,21 +226,22 @@ Run prepare_xsmm(const GemmShape& shape, int threads, const float* a, const floa
   return [product] { product->run(); };
 }
 
-// ---- our own panels, which keep rows further apart (row_stride) than the given matrices may
+// ---- our own, which keep rows further apart (row_stride) than the given matrices may
 
-class PanelProduct {
+class OwnProduct {
  public:
-  PanelProduct(const GemmShape& shape, int threads, const float* a, const float* w, float* c)
+  OwnProduct(const LinearEngine& engine, const GemmShape& shape, int threads, const float* a,
+             const float* w, float* c)
       : shape_(shape),
         c_(c),
         team_(threads, {}),
         source_(shape.m * row_stride(shape.k) * kFloatBytes),
         result_(shape.m * row_stride(shape.n) * kFloatBytes) {
-    const auto engine = make_panel_engine({shape.k, shape.n, Epilogue::bias});
-    weights_ = engine->pack([&](std::span<float> out) { std::copy_n(w, out.size(), out.data()); },
-                            [](std::span<float> out) { std::ranges::fill(out, 0.0F); }, slab_);
-    linear_ = engine->prepare(shape.m);
-    linear_->bind({source_.floats(), result_.floats(), nullptr});
+    weights_ = engine.pack([&](std::span<float> out) { std::copy_n(w, out.size(), out.data()); },
+                           [](std::span<float> out) { std::ranges::fill(out, 0.0F); }, slab_);
+    linear_ = engine.prepare(shape.m);
+    scratchpad_ = AlignedBuffer(linear_->scratchpad_bytes(threads));
+    linear_->bind({source_.floats(), result_.floats(), scratchpad_.data()});
     for (std::int64_t row = 0; row < shape.m; ++row) {
       std::copy_n(a + row * shape.k, shape.k, source_.floats() + row * row_stride(shape.k));
     }
@@ -261,6 +263,7 @@ class PanelProduct {
   Team team_;
   AlignedBuffer source_;
   AlignedBuffer result_;
+  AlignedBuffer scratchpad_;
   Slab slab_;
   std::unique_ptr<LinearWeights> weights_;
   std::unique_ptr<Linear> linear_;
@@ -268,7 +271,17 @@ class PanelProduct {
 };
 
 Run prepare_panels(const GemmShape& shape, int threads, const float* a, const float* w, float* c) {
-  const auto product = std::make_shared<PanelProduct>(shape, threads, a, w, c);
+  const auto product = std::make_shared<OwnProduct>(
+      *make_panel_engine({shape.k, shape.n, Epilogue::bias}), shape, threads, a, w, c);
+  return [product] { product->run(); };
+}
+
+Run prepare_amx(const GemmShape& shape, int threads, const float* a, const float* w, float* c) {
+  const auto engine = make_amx_engine({shape.k, shape.n, Epilogue::bias});
+  if (engine == nullptr) {
+    throw std::invalid_argument("k and n: expected multiples of 32");
+  }
+  const auto product = std::make_shared<OwnProduct>(*engine, shape, threads, a, w, c);
   return [product] { product->run(); };
 }
 
@@ -281,11 +294,16 @@ std::string openblas_name() {
 }  // namespace
 
 std::vector<GemmCandidate> gemm_candidates() {
-  return {{fmt::format("own panels ({})", tiles().isa), prepare_panels},
-          {fmt::format("oneDNN {} matmul", onednn::version()), prepare_matmul},
-          {fmt::format("oneDNN {} inner product", onednn::version()), prepare_inner_product},
-          {fmt::format("libxsmm {}", LIBXSMM_CONFIG_VERSION), prepare_xsmm},
-          {openblas_name(), prepare_openblas}};
+  std::vector<GemmCandidate> candidates{
+      {fmt::format("own panels ({})", tiles().isa), prepare_panels},
+      {fmt::format("oneDNN {} matmul", onednn::version()), prepare_matmul},
+      {fmt::format("oneDNN {} inner product", onednn::version()), prepare_inner_product},
+      {fmt::format("libxsmm {}", LIBXSMM_CONFIG_VERSION), prepare_xsmm},
+      {openblas_name(), prepare_openblas}};
+  if (amx_f32::use()) {
+    candidates.insert(candidates.begin(), {"own, AMX, three bf16 parts", prepare_amx});
+  }
+  return candidates;
 }
 
 }  // namespace deformer
