@@ -159,13 +159,13 @@ Table gemm_table(const Roofs& roofs) {
     }
   }
   if (const GemmRoof* best = roofs.best_gemm()) {
-    const ArithmeticRoof* fma = roofs.vector_peak("f32");
+    const ArithmeticRoof* peak = roofs.peak("f32");
     table.notes.push_back(fmt::format(
         "best: {:.1f} GFLOP/s, {} at {}{}", best->best_gflops, best->library,
         shape_text(best->shape),
-        fma == nullptr ? ""
-                       : fmt::format(", {} of the f32 FMA peak",
-                                     human_percent(best->best_gflops / fma->best_gflops))));
+        peak == nullptr ? ""
+                        : fmt::format(", {} of the roof of f32",
+                                      human_percent(best->best_gflops / peak->best_gflops))));
   }
   return table;
 }
