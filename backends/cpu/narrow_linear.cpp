@@ -2,13 +2,9 @@
 // a block of rows; a pass over part of the inner dimension keeps that part of the panel in the
 // first-level cache while all rows of the block meet it.
 
-#include <sched.h>
-
 #include <algorithm>
-#include <atomic>
 #include <limits>
 #include <stdexcept>
-#include <vector>
 
 #include <fmt/format.h>
 
@@ -16,6 +12,7 @@
 #include "backends/cpu/linear.hpp"
 #include "backends/cpu/narrow_weights.hpp"
 #include "backends/cpu/pages.hpp"
+#include "backends/cpu/pass_order.hpp"
 
 namespace deformer {
 namespace {
@@ -57,7 +54,7 @@ class NarrowLinear final : public Linear {
         source_row_bytes_(layout.source_row_bytes(kind)),
         result_row_bytes_(narrow_row_bytes(kind.out, 2)),
         result_stride_(row_stride(kind.out)),
-        chunks_done_(static_cast<std::size_t>(chunks_ > 1 ? most_blocks() * layout.panels : 0)) {}
+        order_(most_blocks() * layout.panels, chunks_) {}
 
   void bind(const LinearOperands& operands) override { operands_ = operands; }
   bool shared() const override { return true; }
@@ -142,7 +139,7 @@ class NarrowLinear final : public Linear {
     }
     void finished() {
       if (rows > 0 && last) {
-        self->mark_done(job);
+        self->order_.done(self->tile_of(job), job.chunk);
       }
       rows = 0;
     }
@@ -163,9 +160,9 @@ class NarrowLinear final : public Linear {
     const std::int64_t tiles = divide_up(rows, kNarrowRows);
     const std::int64_t passes = passes_ / chunks_;
     const std::byte* panel = weights.panel(job.panel);
-    if (job.chunk > 0 && !earlier_done(job)) {
+    if (!order_.ready(tile_of(job), job.chunk)) {
       pending.finish_all();  // another may wait for this one's
-      wait_for_earlier(job);
+      order_.wait_before(tile_of(job), job.chunk);
     }
     for (std::int64_t pass = 0; pass < passes; ++pass) {
       const Groups groups = part_of(all, pass, passes);
@@ -212,27 +209,8 @@ class NarrowLinear final : public Linear {
     pending.finished();
   }
 
-  /// Chunks of one panel and block add to the same results, in their order. Waiting ends: a chunk
-  /// waits for tickets below its own only, and workers draw their own ranges from the lowest ticket
-  /// on before any other's, so the lowest unfinished one is being worked on or drawn next.
-  std::atomic<std::int32_t>& chunks_done(const Job& job) const {
-    return chunks_done_[static_cast<std::size_t>(job.block * layout_.panels + job.panel)];
-  }
-  bool earlier_done(const Job& job) const {
-    return chunks_done(job).load(std::memory_order_acquire) == job.chunk;
-  }
-  void wait_for_earlier(const Job& job) const {
-    while (!earlier_done(job)) {
-      sched_yield();
-    }
-  }
-  void mark_done(const Job& job) const {
-    if (chunks_ > 1) {
-      const bool last = job.chunk + 1 == chunks_;
-      chunks_done(job).store(last ? 0 : static_cast<std::int32_t>(job.chunk + 1),
-                             std::memory_order_release);
-    }
-  }
+  /// Of a job's results, for order_.
+  std::int64_t tile_of(const Job& job) const { return job.block * layout_.panels + job.panel; }
 
   const std::byte* results_of(const Job& job, std::int64_t row) const {
     const std::int64_t column = job.panel * kNarrowColumns;
@@ -305,8 +283,7 @@ class NarrowLinear final : public Linear {
   std::int64_t result_row_bytes_;
   std::int64_t result_stride_;
   LinearOperands operands_;
-  /// By block and panel: chunks added to the results. All 0 outside `work`.
-  mutable std::vector<std::atomic<std::int32_t>> chunks_done_;
+  PassOrder order_;  ///< of chunks, by block and panel
 };
 
 class NarrowEngine final : public LinearEngine {

@@ -22,8 +22,12 @@ class PassOrder {
   PassOrder(std::int64_t tiles, std::int64_t passes)
       : passes_(passes), done_(static_cast<std::size_t>(passes > 1 ? tiles : 0)) {}
 
+  /// Whether the passes before this one are done.
+  bool ready(std::int64_t tile, std::int64_t pass) const {
+    return pass == 0 || at(tile).load(std::memory_order_acquire) == pass;
+  }
   void wait_before(std::int64_t tile, std::int64_t pass) const {
-    while (pass > 0 && at(tile).load(std::memory_order_acquire) != pass) {
+    while (!ready(tile, pass)) {
       sched_yield();
     }
   }
