@@ -162,7 +162,8 @@ in int8 the products are, and what is left is as each engine likes it, named in 
 hidden state. `max_abs` is that state's largest distance from torch-eager's in f32, `cosine` the smallest between a row
 of it and theirs; INVALID where f32 is more than 1e-4 away, or the cosine below 0.999 in bf16, 0.99 in int8. Settings
 are the quickest of those tried (at batch 8 for larger ones). GFLOP/s counts GEMM + attention, n b (24 d^2 L + 4 d L^2),
-int8's too; a peak is the best rate of a register-only loop of that dtype on all threads in the same run.
+int8's too; a peak is the best rate of a register-only loop of that dtype on all threads in the same run. f32 by AMX (each
+factor exactly as three bf16 numbers, `amx_f32` among our settings) may exceed f32's: its roof is a sixth of bf16's.
 """
 
 
