@@ -39,6 +39,8 @@ std::vector<Json> full_records() {
       point["cache_dtype"] = "bf16";
     }
     record["injected"] = "op=ffn1,slowdown=5%";
+    record["achieved"]["arithmetic_by"] = "fma";
+    record["achieved"]["fma_fraction"] = 0.5;
     record["time"]["p90"] = 1e6;
     record["time"]["p99"] = 1e6;
     record["time"]["round"] = {0, 1, 2};
