@@ -58,10 +58,10 @@ void Encoder::plan_rows(ArenaPlan& plan, std::int64_t first_tick) {
     ffn_slot_ = plan.add(bytes(model_.config().d_ff), first_tick + 3, first_tick + 3);
   }
   attention_scratch_slot_ = plan.add(attention_scratch_bytes(), first_tick + 1, first_tick + 1);
-  product_scratch_slot_ =
-      plan.add(std::max({qkv_->scratchpad_bytes(threads_), attention_out_->scratchpad_bytes(threads_),
-                         ffn1_->scratchpad_bytes(threads_), ffn2_->scratchpad_bytes(threads_)}),
-               first_tick, first_tick + kTicks - 1);
+  product_scratch_slot_ = plan.add(
+      std::max({qkv_->scratchpad_bytes(threads_), attention_out_->scratchpad_bytes(threads_),
+                ffn1_->scratchpad_bytes(threads_), ffn2_->scratchpad_bytes(threads_)}),
+      first_tick, first_tick + kTicks - 1);
 }
 
 void Encoder::bind(std::byte* base, const ArenaPlan& plan) {
@@ -193,7 +193,8 @@ std::int64_t Encoder::requested_bytes_per_layer() const {
   const std::int64_t d = model_.config().d_model;
   // Both projections onto the residual and both norms.
   std::int64_t bytes = rows_ * 4 * d * kFloatBytes + attention_scratch_bytes() +
-                       qkv_->scratchpad_bytes(threads_) + attention_out_->scratchpad_bytes(threads_) +
+                       qkv_->scratchpad_bytes(threads_) +
+                       attention_out_->scratchpad_bytes(threads_) +
                        ffn1_->scratchpad_bytes(threads_) + ffn2_->scratchpad_bytes(threads_);
   if (!narrow_attention_) {
     bytes += rows_ * 4 * d * kFloatBytes;  // QKV and context

@@ -105,8 +105,8 @@ class LinearEngine {
 
 /// Panels of weights and tiles of our own, f32 only; every processor has it.
 std::unique_ptr<LinearEngine> make_panel_engine(const LinearKind& kind);
-/// f32 by AMX (amx_f32.hpp) where rows are many, by multiply-adds where they are few; null where the
-/// processor has no AMX or a dimension is not a multiple of 32.
+/// f32 by AMX (amx_f32.hpp) where rows are many, by multiply-adds where they are few; null where
+/// the processor has no AMX or a dimension is not a multiple of 32.
 std::unique_ptr<LinearEngine> make_amx_engine(const LinearKind& kind);
 /// oneDNN's matmul, f32 only.
 std::unique_ptr<LinearEngine> make_onednn_engine(const LinearKind& kind);

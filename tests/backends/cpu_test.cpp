@@ -238,8 +238,9 @@ TEST(CpuBackend, SaysWhatItCannotDo) {
 }
 
 TEST(CpuBackend, NamesItsLibraries) {
-  EXPECT_THAT(make_cpu_backend()->info().description,
-              testing::MatchesRegex("products of our own [(].+[)], oneDNN [0-9.]+ [(].+[)], OpenMP"));
+  EXPECT_THAT(
+      make_cpu_backend()->info().description,
+      testing::MatchesRegex("products of our own [(].+[)], oneDNN [0-9.]+ [(].+[)], OpenMP"));
   EXPECT_EQ(make_cpu_backend()->info().unavailable, "");
   EXPECT_EQ(cpu_libraries().size(), 4U);
 }
