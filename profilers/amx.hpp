@@ -22,4 +22,9 @@ struct alignas(64) TileConfig {
 /// Makes it the calling thread's. Only where usable().
 void load(const TileConfig& config);
 
+/// GCC knows of no memory that the tile instructions read: what was written before has to be there.
+inline void finish_writes() {
+  asm volatile("" : : : "memory");
+}
+
 }  // namespace deformer::amx

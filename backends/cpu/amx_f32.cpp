@@ -114,7 +114,10 @@ class Splitter {
       }
     }
   }
-  void finish() { advance(pairs_); }
+  void finish() {
+    advance(pairs_);
+    amx::finish_writes();
+  }
   std::int64_t pairs() const { return pairs_; }
 
  private:
@@ -299,6 +302,7 @@ void split_rows(const float* from, std::int64_t stride, const Rows& to) {
       out += kParts * part_bytes;
     }
   }
+  amx::finish_writes();
 }
 
 void multiply(const Product& product, Ahead& ahead) {
@@ -337,7 +341,7 @@ void multiply(const Product& product, Ahead& ahead) {
 }
 
 void finish(const Finish& args) {
-  for (std::int64_t column = 0; column < args.columns; column += 16) {
+  for (std::int64_t column = 0; column < kColumns; column += 16) {
     const __m512 bias =
         args.bias == nullptr ? _mm512_setzero_ps() : _mm512_loadu_ps(args.bias + column);
     for (std::int64_t row = 0; row < args.rows; ++row) {

@@ -72,8 +72,7 @@ void multiply(const Product& product, Ahead& ahead);
 struct Finish {
   const float* sums = nullptr;  ///< [rows][kColumns]
   std::int64_t rows = 0;
-  std::int64_t columns = kColumns;  ///< written; a multiple of 16
-  const float* bias = nullptr;      ///< [kColumns]; may be null
+  const float* bias = nullptr;  ///< [kColumns]; may be null
   bool add = false;
   float* result = nullptr;
   std::int64_t stride = 0;  ///< floats from one row of the result to the next

@@ -173,16 +173,15 @@ class AmxLinear final : public Linear {
     amx_f32::Finish finish;
     finish.sums = sums;
     finish.rows = rows;
-    finish.columns = std::min(kColumns, result_stride_ - job.panel * kColumns);
     finish.bias = last ? weights.bias() + job.panel * kColumns : nullptr;
     finish.add = job.pass > 0 || kind_.epilogue == Epilogue::residual;
     finish.result = operands_.result + row * result_stride_ + job.panel * kColumns;
     finish.stride = result_stride_;
     amx_f32::finish(finish);
     if (last && kind_.epilogue == Epilogue::bias_gelu_erf) {
-      kernels::gelu_erf(finish.result, rows, finish.columns, result_stride_);
+      kernels::gelu_erf(finish.result, rows, kColumns, result_stride_);
     } else if (last && kind_.epilogue == Epilogue::bias_gelu_tanh) {
-      kernels::gelu_tanh(finish.result, rows, finish.columns, result_stride_);
+      kernels::gelu_tanh(finish.result, rows, kColumns, result_stride_);
     }
   }
 

@@ -170,7 +170,7 @@ class Walk {
   [[gnu::always_inline]] inline void score_panel(std::int64_t block, std::int64_t panel,
                                                  const Meanwhile& meanwhile) {
     fetch(block * panels_ + panel);
-    finish_writes();
+    amx::finish_writes();
     zero_sums();
     for (std::int64_t chunk = 0; chunk < chunks_; ++chunk) {
       multiply(scratch_.queries[block % 2] + chunk * kOperandBytes, upper_rows_ * kTileRowBytes,
@@ -195,7 +195,7 @@ class Walk {
 
   template <class Meanwhile>
   void mix(std::int64_t block, const Meanwhile& meanwhile) {
-    finish_writes();
+    amx::finish_writes();
     for (std::int64_t chunk = 0; chunk < chunks_; ++chunk) {
       zero_sums();
       for (std::int64_t panel = 0; panel < panels_; ++panel) {

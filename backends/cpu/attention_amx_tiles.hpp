@@ -104,11 +104,6 @@ inline void store_sums(float* at, std::int64_t row_bytes, std::int64_t upper_row
   _tile_stored(3, lower + kLanes, row_bytes);
 }
 
-/// GCC knows of no memory that the instructions read: what was written before has to be there.
-inline void finish_writes() {
-  asm volatile("" : : : "memory");
-}
-
 }  // namespace deformer::attention
 
 #pragma GCC pop_options
