@@ -264,14 +264,9 @@ void run_group(const Product& product, std::int64_t group, std::int64_t rows, co
       all.parts + first_row * all.steps * kRowStepBytes + chunk.first * rows * kRowStepBytes;
   float* sums = product.sums + first_row * kColumns;
   const std::int64_t upper = kLower ? (rows + 1) / 2 : rows;
-  const bool alone = all.groups() == 1;
-  if (chunk.first == 0 || !alone) {
-    load_sums<kLower>(sums, upper, chunk.first == 0);
-  }
+  load_sums<kLower>(sums, upper, chunk.first == 0);
   run_steps<kLower>(a, rows, chunk.parts, chunk.steps, splitter, share);
-  if (!alone || chunk.first + chunk.steps == all.steps) {
-    store_sums<kLower>(sums, upper);
-  }
+  store_sums<kLower>(sums, upper);
 }
 
 }  // namespace
@@ -308,19 +303,18 @@ void split_rows(const float* from, std::int64_t stride, const Rows& to) {
 void multiply(const Product& product, Ahead& ahead) {
   const Rows& rows = product.rows;
   const std::int64_t groups = rows.groups();
-  const std::int64_t chunk_steps = groups == 1 ? kFewRowsChunkSteps : kChunkSteps;
   const auto buffer = [&] { return product.chunks + ahead.buffer * kChunkSteps * kPanelStepBytes; };
   const auto split = [&](const float* panel, std::int64_t first, const float* fetched) {
     ahead.buffer ^= 1;
-    return Splitter(panel, first, std::min(chunk_steps, rows.steps - first), buffer(), fetched,
+    return Splitter(panel, first, std::min(kChunkSteps, rows.steps - first), buffer(), fetched,
                     rows.steps);
   };
   if (ahead.panel != product.panel) {
     split(product.panel, 0, product.next).finish();
   }
   ahead.panel = product.next;
-  for (std::int64_t first = 0; first < rows.steps; first += chunk_steps) {
-    const Chunk chunk{first, std::min(chunk_steps, rows.steps - first), buffer()};
+  for (std::int64_t first = 0; first < rows.steps; first += kChunkSteps) {
+    const Chunk chunk{first, std::min(kChunkSteps, rows.steps - first), buffer()};
     const std::int64_t following = first + chunk.steps;
     Splitter splitter;
     if (following < rows.steps) {

@@ -28,8 +28,6 @@ inline constexpr std::int64_t kPanelStepBytes = kColumns * kRowStepBytes;
 /// Steps of a panel that are split at a time and stay in the first-level cache while all groups of
 /// rows meet them.
 inline constexpr std::int64_t kChunkSteps = 4;
-/// The same where one group is all there is, whose sums stay in tiles from chunk to chunk.
-inline constexpr std::int64_t kFewRowsChunkSteps = 1;
 /// Two chunks: one that is multiplied, one that is being split.
 inline constexpr std::int64_t kChunksBytes = 2 * kChunkSteps * kPanelStepBytes;
 
@@ -59,8 +57,8 @@ struct Product {
   float* sums = nullptr;        ///< [rows][kColumns], overwritten; 64-byte aligned
 };
 
-/// What a thread has split already: the beginning of this panel, in this half of the chunks. A
-/// change of the number of steps or of the rows' groups from 1 to more, or back, begins anew.
+/// What a thread has split already: the beginning of this panel, in this half of the chunks. The
+/// number of steps is that of the product that named it as its next.
 struct Ahead {
   const float* panel = nullptr;
   std::int64_t buffer = 0;

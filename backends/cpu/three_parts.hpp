@@ -27,7 +27,7 @@
 namespace deformer::three_parts {
 
 inline constexpr std::int64_t kParts = 3;
-/// The part products that count, largest last; (left part, right part).
+/// Part products that count.
 inline constexpr std::int64_t kPartProducts = 6;
 
 /// A vector of the high, middle and low parts, two bf16 in each 32 bits.
