@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "backends/cpu/amx_block.hpp"
 #include "profilers/amx.hpp"
 
 namespace deformer::amx_f32 {
@@ -42,7 +43,7 @@ void allow(bool allowed) {
 namespace deformer::amx_f32 {
 namespace {
 
-constexpr int kTileRows = 16;
+using amx::kTileRows;
 constexpr std::int64_t kTileBytes = 1024;
 constexpr std::int64_t kTileRowBytes = 64;
 constexpr std::int64_t kPanelPartBytes = 2 * kTileBytes;  ///< left and right columns, one step
@@ -52,23 +53,6 @@ constexpr std::int64_t kMiddle = 1;
 constexpr std::int64_t kHigh = 2;
 /// Pairs of rows of a panel in one step: a tile's rows.
 constexpr std::int64_t kStepPairs = kStepInner / 2;
-
-thread_local std::int64_t configured_rows = 0;
-
-/// Sums 0 1 / 2 3, left operands 4 / 5, right operands 6 7.
-void configure(std::int64_t rows) {
-  if (rows == configured_rows) {
-    return;
-  }
-  const auto upper = static_cast<std::uint8_t>(rows > kTileRows ? (rows + 1) / 2 : rows);
-  const auto lower = static_cast<std::uint8_t>(rows > kTileRows ? rows / 2 : 1);
-  amx::TileConfig config;
-  const std::uint8_t tile_rows[8] = {upper, upper, lower,     lower,
-                                     upper, lower, kTileRows, kTileRows};
-  std::ranges::copy(tile_rows, config.rows);
-  amx::load(config);
-  configured_rows = rows;
-}
 
 void store(const three_parts::Parts& parts, std::byte* to, std::int64_t part_bytes) {
   _mm512_store_si512(to + kLow * part_bytes, parts.low);
@@ -257,7 +241,7 @@ struct Chunk {
 template <bool kLower>
 void run_group(const Product& product, std::int64_t group, std::int64_t rows, const Chunk& chunk,
                Splitter& splitter, std::int64_t share) {
-  configure(rows);
+  amx::configure_block(rows);
   const Rows& all = product.rows;
   const std::int64_t first_row = group * all.group_rows();
   const std::byte* a =
@@ -272,12 +256,12 @@ void run_group(const Product& product, std::int64_t group, std::int64_t rows, co
 }  // namespace
 
 void begin() {
-  configured_rows = 0;
+  amx::configured_rows = 0;
 }
 
 void end() {
   _tile_release();
-  configured_rows = 0;
+  amx::configured_rows = 0;
 }
 
 void split_rows(const float* from, std::int64_t stride, const Rows& to) {

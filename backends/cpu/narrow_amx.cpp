@@ -11,6 +11,7 @@
 
 #include <algorithm>
 
+#include "backends/cpu/amx_block.hpp"
 #include "profilers/amx.hpp"
 
 #pragma GCC target("amx-tile,amx-bf16,amx-int8,prfchw")
@@ -18,35 +19,17 @@
 namespace deformer::narrow {
 namespace {
 
-constexpr int kTileRows = 16;
+using amx::kTileRows;
 constexpr std::int64_t kTileBytes = 64;  // across
 constexpr std::int64_t kMostGroups = 24 * kLineGroups;
 
-/// Rows the tiles of this thread are configured for; 0 when they are not.
-thread_local std::int64_t configured_rows = 0;
-
-/// Sums 0 1 / 2 3, left operands 4 / 5, right operands 6 7. Fewer rows take less time.
-void configure(std::int64_t rows) {
-  if (rows == configured_rows) {
-    return;
-  }
-  const auto upper = static_cast<std::uint8_t>(rows > kTileRows ? (rows + 1) / 2 : rows);
-  const auto lower = static_cast<std::uint8_t>(rows > kTileRows ? rows / 2 : 1);
-  amx::TileConfig config;
-  const std::uint8_t tile_rows[8] = {upper, upper, lower,     lower,
-                                     upper, lower, kTileRows, kTileRows};
-  std::ranges::copy(tile_rows, config.rows);
-  amx::load(config);
-  configured_rows = rows;
-}
-
 void begin() {
-  configured_rows = 0;
+  amx::configured_rows = 0;
 }
 
 void end() {
   _tile_release();
-  configured_rows = 0;
+  amx::configured_rows = 0;
 }
 
 template <bool kBf16>
@@ -157,7 +140,7 @@ template <bool kBf16, bool kLower>
 
 template <bool kBf16>
 void multiply(const NarrowArgs& args) {
-  configure(args.rows);
+  amx::configure_block(args.rows);
   const bool lower = args.rows > kTileRows;
   const std::int64_t upper_rows = lower ? (args.rows + 1) / 2 : args.rows;
   auto* sums = static_cast<std::byte*>(args.sums);
