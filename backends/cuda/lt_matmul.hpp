@@ -22,8 +22,8 @@ inline constexpr std::int64_t kLtWorkspaceBytes = std::int64_t{32} << 20;
 
 class LtMatmul {
  public:
-  /// `memory` outlives this. @throws Unavailable without the library.
-  explicit LtMatmul(AlgorithmMemory& memory);
+  /// `memory` outlives this. cache_bytes: the device's L2. @throws Unavailable without the library.
+  LtMatmul(AlgorithmMemory& memory, std::int64_t cache_bytes);
   ~LtMatmul();
   LtMatmul(const LtMatmul&) = delete;
   LtMatmul& operator=(const LtMatmul&) = delete;
@@ -47,6 +47,7 @@ class LtMatmul {
               void* workspace, cudaStream_t stream);
 
   AlgorithmMemory& memory_;
+  std::int64_t cache_bytes_;
   cublasLtHandle_t handle_ = nullptr;
   std::map<std::string, std::unique_ptr<Prepared>> prepared_;
 };

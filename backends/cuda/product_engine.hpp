@@ -20,7 +20,7 @@ class ProductEngine {
  public:
   /// Both outlive this.
   ProductEngine(AlgorithmMemory& memory, const Device& device)
-      : memory_(memory), device_(device), lt_(memory) {}
+      : memory_(memory), device_(device), lt_(memory, device.cache_bytes) {}
 
   /// Whether this product, with erf GELU after its bias, is better asked for as one. Measured once,
   /// with operands of its own, and remembered; false where there is no memory for that

@@ -3,32 +3,59 @@
 
 #include <algorithm>
 #include <array>
+#include <stdexcept>
 
+#include "backends/cuda/capture.hpp"
 #include "backends/cuda/resources.hpp"
 
 namespace deformer::cuda {
 
-/// Median of five, each the mean of four in a row, after one that warms up. Waits for the device.
-template <class Queue>
-double time_us(cudaStream_t stream, const Queue& queue) {
-  constexpr int kInARow = 4;
+/// How often something is queued in a row; each time it is told which time this is, so that it can
+/// take other operands.
+inline constexpr int kInARow = 8;
+
+/// Median of five of what `run` queues, after one that warms up. Waits for the device.
+template <class Run>
+double median_us(cudaStream_t stream, const Run& run) {
   const Event begin = make_event();
   const Event end = make_event();
-  queue();
+  run();
   std::array<double, 5> times{};
   for (double& time : times) {
     check(cudaEventRecord(begin.get(), stream), "timing a choice");
-    for (int i = 0; i < kInARow; ++i) {
-      queue();
-    }
+    run();
     check(cudaEventRecord(end.get(), stream), "timing a choice");
     check(cudaEventSynchronize(end.get()), "timing a choice");
     float milliseconds = 0.0F;
     check(cudaEventElapsedTime(&milliseconds, begin.get(), end.get()), "timing a choice");
-    time = 1000.0 * static_cast<double>(milliseconds) / kInARow;
+    time = 1000.0 * static_cast<double>(milliseconds);
   }
   std::ranges::sort(times);
   return times[times.size() / 2];
+}
+
+/// Microseconds of one queue(i) of `count` in a row, i from 0, from a graph as they will run:
+/// queued one by one, small kernels would be timed by how long the host takes to launch them. What
+/// can't be captured is timed without a graph.
+template <class Queue>
+double time_us(cudaStream_t stream, int count, const Queue& queue) {
+  queue(0);  // brings its code to the device, which a capture may not
+  check(cudaStreamSynchronize(stream), "timing a choice");
+  const auto all = [&] {
+    for (int i = 0; i < count; ++i) {
+      queue(i);
+    }
+  };
+  GraphExec graph;
+  try {
+    graph = captured(stream, all);
+  } catch (const std::runtime_error&) {
+    forget(cudaGetLastError());
+    return median_us(stream, all) / count;
+  }
+  return median_us(stream,
+                   [&] { check(cudaGraphLaunch(graph.get(), stream), "timing a choice"); }) /
+         count;
 }
 
 }  // namespace deformer::cuda

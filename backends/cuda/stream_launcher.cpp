@@ -3,6 +3,8 @@
 #include <optional>
 #include <stdexcept>
 
+#include "backends/cuda/capture.hpp"
+
 namespace deformer::cuda {
 
 StreamLauncher::StreamLauncher(Engines& engines, const BranchPlaces& places,
@@ -92,44 +94,10 @@ class Preparer final : public Launcher {
   const BranchPlaces& places_;
 };
 
-/// A capture that ends, whatever happens in it.
-class Capture {
- public:
-  explicit Capture(cudaStream_t stream) : stream_(stream) {
-    check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "beginning a capture");
-  }
-  ~Capture() {
-    if (stream_ != nullptr) {
-      cudaGraph_t graph = nullptr;
-      forget(cudaStreamEndCapture(stream_, &graph));
-      const Graph dropped(graph);
-    }
-  }
-  Capture(const Capture&) = delete;
-  Capture& operator=(const Capture&) = delete;
-
-  Graph end() {
-    cudaGraph_t graph = nullptr;
-    check(cudaStreamEndCapture(std::exchange(stream_, nullptr), &graph), "ending a capture");
-    return Graph(graph);
-  }
-
- private:
-  cudaStream_t stream_;
-};
-
 GraphExec capture_once(std::span<const Step> steps, Engines& engines, const BranchPlaces& places,
                        std::span<const Event> marks, bool early) {
   StreamLauncher launcher(engines, places, marks, early);
-  Capture recording(places[0].stream);
-  issue(steps, launcher);
-  const Graph graph = recording.end();
-  cudaGraphExec_t exec = nullptr;
-  check(cudaGraphInstantiate(&exec, graph.get(), 0), "making a graph ready");
-  GraphExec ready(exec);
-  check(cudaGraphUpload(ready.get(), places[0].stream), "uploading a graph");
-  check(cudaStreamSynchronize(places[0].stream), "uploading a graph");
-  return ready;
+  return captured(places[0].stream, [&] { issue(steps, launcher); });
 }
 
 }  // namespace
