@@ -1,71 +1,120 @@
-// The row kernels on the device: which warp does which row. Their work is in kernels/rows.cuh.
+// The row kernels on the device: which warp does which row. Their work is in kernels/rows.cuh,
+// copies.cuh and elements.cuh.
 
 #include <cuda_runtime.h>
 
 #include <algorithm>
 
+#include "backends/cuda/kernels/copies.cuh"
 #include "backends/cuda/kernels/device_launch.cuh"
 #include "backends/cuda/kernels/dispatch.hpp"
-#include "backends/cuda/kernels/rows.cuh"
+#include "backends/cuda/kernels/elements.cuh"
 
 namespace deformer::cuda {
 namespace {
 
-/// Four rows a block: at 27 rows still seven multiprocessors, at 12 288 no shortage of warps.
+/// Warps of a block, where there are rows for them.
 constexpr int kWarps = 4;
 constexpr int kThreads = kWarps * kLanes;
-/// Packs a thread of the element-wise kernels works on.
-constexpr int kPacksEach = 4;
 
+/// Blocks that copy at once on a multiprocessor: 64 KB under way in each of them.
+constexpr int kCopyBlocks = 8;
+
+/// Blocks of a norm that a multiprocessor has room for: a lane holds a row's values, the next row
+/// and what is added to it, and about 40 registers more.
+template <class Shape>
+constexpr int norm_blocks() {
+  constexpr int kValues = Shape::kPacks * Shape::kWide;
+  constexpr int kRegisters =
+      kValues + 2 * kValues * static_cast<int>(sizeof(typename Shape::T)) / 4;
+  return kRegisters <= 48 ? 5 : kRegisters <= 64 ? 4 : kRegisters <= 96 ? 3 : 2;
+}
+
+/// This warp among all of the grid, in x.
 __device__ __forceinline__ std::int64_t warp_index() {
-  return std::int64_t{blockIdx.x} * kWarps + threadIdx.x / kLanes;
+  return (std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x) / kLanes;
+}
+__device__ __forceinline__ std::int64_t warp_count() {
+  return std::int64_t{gridDim.x} * blockDim.x / kLanes;
 }
 
-template <class T, int kChunks>
+/// A norm's parameters on their way into a block's shared memory, while rows are on theirs.
+class SharedParameters {
+ public:
+  /// Asks for them; they are constants. Null parameters: of nothing.
+  __device__ __forceinline__ SharedParameters(float* shared, const float* parameters,
+                                              std::int64_t d)
+      : shared_(shared) {
+    constexpr int kFloats = 4;  // 16 bytes a copy
+    if (parameters == nullptr) {
+      return;
+    }
+    for (std::int64_t at = std::int64_t{threadIdx.x} * kFloats; at < 2 * d;
+         at += std::int64_t{blockDim.x} * kFloats) {
+      asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(
+                       static_cast<unsigned>(__cvta_generic_to_shared(shared + at))),
+                   "l"(parameters + at));
+    }
+  }
+  /// When all threads of the block have come here, they lie there.
+  __device__ __forceinline__ const float* wait() const {
+    asm volatile("cp.async.wait_all;" ::: "memory");
+    __syncthreads();
+    return shared_;
+  }
+
+ private:
+  const float* shared_;
+};
+
+template <class Shape>
 __global__ void __launch_bounds__(kThreads) embed_kernel(const __grid_constant__ EmbedArgs args) {
-  begin_kernel();
+  __shared__ __align__(16) float shared[2 * Shape::kElements];
+  let_next_start();
+  const SharedParameters parameters(shared, args.norm.parameters, args.d);
   DeviceWarp warp;
-  if (const std::int64_t row = warp_index(); row < args.rows) {
-    embed_row<T, kChunks>(warp, args, row);
-  }
+  embed_row<Shape>(
+      warp, args, warp_index(), [] { wait_for_previous(); }, [&] { return parameters.wait(); });
 }
 
-template <class T, int kChunks>
-__global__ void __launch_bounds__(kThreads) norm_kernel(const __grid_constant__ NormArgs args) {
-  begin_kernel();
+template <class Shape>
+__global__ void __launch_bounds__(kThreads, norm_blocks<Shape>())
+    norm_kernel(const __grid_constant__ NormArgs args) {
+  __shared__ __align__(16) float shared[2 * Shape::kElements];
+  let_next_start();
+  const SharedParameters parameters(shared, args.norm.parameters, args.d);
   DeviceWarp warp;
-  if (const std::int64_t row = warp_index(); row < args.rows) {
-    norm_row<T, kChunks>(warp, args, row);
-  }
+  norm_rows<Shape>(
+      warp, args, warp_index(), warp_count(), [] { wait_for_previous(); },
+      [&] { return parameters.wait(); });
 }
 
-/// The first row of a run that this warp has, and how far its next one is: a run's blocks (y) and
-/// their warps take rows in turn.
-__device__ __forceinline__ std::int64_t first_of_run() {
+/// The share of a run that this warp has, and of how many: blocks of a run lie in y.
+__device__ __forceinline__ std::int64_t part_of_run() {
   return std::int64_t{blockIdx.y} * kWarps + threadIdx.x / kLanes;
 }
-__device__ __forceinline__ std::int64_t next_of_run() {
+__device__ __forceinline__ std::int64_t parts_of_run() {
   return std::int64_t{gridDim.y} * kWarps;
 }
 
 template <class T>
-__global__ void __launch_bounds__(kThreads) decode_kernel(const __grid_constant__ DecodeArgs args) {
-  begin_kernel();
+__global__ void __launch_bounds__(kThreads, kCopyBlocks)
+    decode_kernel(const __grid_constant__ DecodeArgs args) {
+  let_next_start();
   DeviceWarp warp;
   const RowRun run = args.run[blockIdx.x];
-  for (std::int64_t row = first_of_run(); row < run.rows; row += next_of_run()) {
-    decode_row<T>(warp, args, run, row);
-  }
+  wait_for_previous();
+  decode_part<T>(warp, args, run, part_of_run(), parts_of_run());
 }
 
 template <class T>
-__global__ void __launch_bounds__(kThreads) join_kernel(const __grid_constant__ JoinArgs args) {
-  begin_kernel();
+__global__ void __launch_bounds__(kThreads, kCopyBlocks)
+    join_kernel(const __grid_constant__ JoinArgs args) {
+  let_next_start();
   DeviceWarp warp;
   const RowRun run = args.run[blockIdx.x];
-  for (std::int64_t row = first_of_run(); row < run.rows; row += next_of_run()) {
-    join_row<T>(warp, args, run, row);
-  }
+  wait_for_previous();
+  join_part<T>(warp, args, run, part_of_run(), parts_of_run());
 }
 
 template <class T>
@@ -77,89 +126,108 @@ __global__ void __launch_bounds__(kThreads) dense_kernel(const __grid_constant__
   }
 }
 
-/// f(pack) for every pack of the grid's share.
-template <class F>
-__device__ __forceinline__ void each_pack(std::int64_t count, const F& f) {
-  const std::int64_t first = std::int64_t{blockIdx.x} * kThreads * kPacksEach + threadIdx.x;
-  DEFORMER_UNROLL
-  for (int i = 0; i < kPacksEach; ++i) {
-    const std::int64_t pack = first + std::int64_t{i} * kThreads;
-    if (pack * kPack < count) {
-      f(pack);
-    }
-  }
+/// The first word of this thread; its next is kThreads further. Blocks begin at the end: what the
+/// kernel before wrote last is what a cache still holds, and what this one writes last, the first
+/// rows, is what the next one reads first.
+__device__ __forceinline__ std::int64_t first_word() {
+  return std::int64_t{gridDim.x - 1 - blockIdx.x} * kThreads * kElementWords + threadIdx.x;
 }
 
 template <class T>
 __global__ void __launch_bounds__(kThreads) gelu_kernel(const __grid_constant__ GeluArgs args) {
   begin_kernel();
-  each_pack(args.count, [&](std::int64_t pack) { gelu_pack<T>(args, pack); });
+  gelu_words<T>(args, first_word(), kThreads);
 }
 
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     quantise_kernel(const __grid_constant__ QuantiseArgs args) {
   begin_kernel();
-  each_pack(args.count, [&](std::int64_t pack) { quantise_pack<T>(args, pack); });
+  quantise_words<T>(args, first_word(), kThreads);
 }
 
 template <class T>
 __global__ void __launch_bounds__(kThreads) widen_kernel(const __grid_constant__ WidenArgs args) {
   begin_kernel();
-  each_pack(args.count, [&](std::int64_t pack) { widen_pack<T>(args, pack); });
+  widen_words<T>(args, first_word(), kThreads);
+}
+
+std::int64_t processors() {
+  static const std::int64_t count = [] {
+    int device = 0;
+    int found = 0;
+    check(cudaGetDevice(&device), "reading the device");
+    check(cudaDeviceGetAttribute(&found, cudaDevAttrMultiProcessorCount, device),
+          "reading the device");
+    return std::int64_t{found};
+  }();
+  return count;
+}
+
+struct RowGrid {
+  unsigned blocks;
+  int threads;
+};
+
+/// A warp a row, in blocks so small that few rows reach all multiprocessors.
+RowGrid row_grid(std::int64_t rows) {
+  const int warps = rows <= 8 * processors() ? 1 : kWarps;
+  return {divide_up(rows, warps), warps * kLanes};
 }
 
 /// Blocks for these runs: one each where there are many, else enough of them to fill a device with
 /// the rows of a few (a batch of one has a single passage).
 dim3 run_blocks(std::int64_t runs) {
-  constexpr std::int64_t kEnough = 512;
+  constexpr std::int64_t kEnough = 1024;
   constexpr std::int64_t kMostEach = 64;
   return {static_cast<unsigned>(runs),
           static_cast<unsigned>(std::clamp<std::int64_t>(kEnough / runs, 1, kMostEach))};
 }
 
+template <class T>
 unsigned element_blocks(std::int64_t count) {
-  return divide_up(count, std::int64_t{kPack} * kPacksEach * kThreads);
+  return divide_up(count, std::int64_t{kWidest<T>} * kElementWords * kThreads);
 }
 
 }  // namespace
 
 void launch_kernel(const EmbedArgs& args, const LaunchPlace& place) {
-  with_element(args.element, [&](auto type) {
-    with_chunks(args.d, [&](auto chunks) {
-      queue(embed_kernel<decltype(type), decltype(chunks)::value>, divide_up(args.rows, kWarps),
-            kThreads, 0, args, place, "embed");
-    });
+  with_row_shape(args.element, args.d, [&](auto shape) {
+    const RowGrid grid = row_grid(args.rows);
+    queue(embed_kernel<decltype(shape)>, grid.blocks, grid.threads, 0, args, place, "embed");
   });
 }
 
 void launch_kernel(const NormArgs& args, const LaunchPlace& place) {
-  with_element(args.element, [&](auto type) {
-    with_chunks(args.d, [&](auto chunks) {
-      queue(norm_kernel<decltype(type), decltype(chunks)::value>, divide_up(args.rows, kWarps),
-            kThreads, 0, args, place, "norm");
-    });
+  with_row_shape(args.element, args.d, [&](auto shape) {
+    using Shape = decltype(shape);
+    RowGrid grid = row_grid(args.rows);
+    if (grid.threads == kThreads) {  // no more than there is room for: a warp takes several rows
+      grid.blocks =
+          std::min(grid.blocks, static_cast<unsigned>(norm_blocks<Shape>() * processors()));
+    }
+    queue(norm_kernel<Shape>, grid.blocks, grid.threads, 0, args, place, "norm");
   });
 }
 
 void launch_kernel(const GeluArgs& args, const LaunchPlace& place) {
   with_element(args.element, [&](auto type) {
-    queue(gelu_kernel<decltype(type)>, element_blocks(args.count), kThreads, 0, args, place,
-          "gelu");
+    using T = decltype(type);
+    queue(gelu_kernel<T>, element_blocks<T>(args.count), kThreads, 0, args, place, "gelu");
   });
 }
 
 void launch_kernel(const QuantiseArgs& args, const LaunchPlace& place) {
   with_element(args.element, [&](auto type) {
-    queue(quantise_kernel<decltype(type)>, element_blocks(args.count), kThreads, 0, args, place,
-          "quantise");
+    using T = decltype(type);
+    queue(quantise_kernel<T>, element_blocks<T>(args.count), kThreads, 0, args, place, "quantise");
   });
 }
 
 void launch_kernel(const WidenArgs& args, const LaunchPlace& place) {
   with_element(args.element, [&](auto type) {
-    queue(widen_kernel<decltype(type)>, element_blocks(args.count), kThreads, 0, args, place,
-          "widen");
+    using T = decltype(type);
+    queue(widen_kernel<T>, element_blocks<T>(args.count), kThreads, 0, args, place, "widen");
   });
 }
 

@@ -12,8 +12,9 @@
 #include "backends/cuda/host/encode.hpp"
 #include "backends/cuda/host/launcher.hpp"
 #include "backends/cuda/kernels/attention.cuh"
+#include "backends/cuda/kernels/copies.cuh"
 #include "backends/cuda/kernels/dispatch.hpp"
-#include "backends/cuda/kernels/rows.cuh"
+#include "backends/cuda/kernels/elements.cuh"
 
 namespace deformer::cuda {
 
@@ -47,21 +48,21 @@ inline float tf32(float value) {
 class HostLauncher final : public Launcher {
  public:
   void launch(const EmbedArgs& args, Branch) override {
-    with_element(args.element, [&](auto type) {
-      with_chunks(args.d, [&](auto chunks) {
-        for (std::int64_t row = 0; row < args.rows; ++row) {
-          embed_row<decltype(type), chunks.value>(warp_, args, row);
-        }
-      });
+    with_row_shape(args.element, args.d, [&](auto shape) {
+      for (std::int64_t row = 0; row < args.rows + 1; ++row) {  // a warp may have no row
+        embed_row<decltype(shape)>(
+            warp_, args, row, [] {}, [&] { return args.norm.parameters; });
+      }
     });
   }
+  /// kWarps warps, of which some may have one row less than others, or none.
   void launch(const NormArgs& args, Branch) override {
-    with_element(args.element, [&](auto type) {
-      with_chunks(args.d, [&](auto chunks) {
-        for (std::int64_t row = 0; row < args.rows; ++row) {
-          norm_row<decltype(type), chunks.value>(warp_, args, row);
-        }
-      });
+    constexpr std::int64_t kWarps = 5;
+    with_row_shape(args.element, args.d, [&](auto shape) {
+      for (std::int64_t warp = 0; warp < kWarps; ++warp) {
+        norm_rows<decltype(shape)>(
+            warp_, args, warp, kWarps, [] {}, [&] { return args.norm.parameters; });
+      }
     });
   }
   void launch(const ProductArgs& args, Branch) override;
@@ -77,38 +78,28 @@ class HostLauncher final : public Launcher {
     });
   }
   void launch(const GeluArgs& args, Branch) override {
-    with_element(args.element, [&](auto type) {
-      for (std::int64_t pack = 0; pack < args.count / kPack; ++pack) {
-        gelu_pack<decltype(type)>(args, pack);
-      }
+    each_thread(args, [&](auto type, std::int64_t first, std::int64_t step) {
+      gelu_words<decltype(type)>(args, first, step);
     });
   }
   void launch(const QuantiseArgs& args, Branch) override {
-    with_element(args.element, [&](auto type) {
-      for (std::int64_t pack = 0; pack < args.count / kPack; ++pack) {
-        quantise_pack<decltype(type)>(args, pack);
-      }
-    });
-  }
-  void launch(const DecodeArgs& args, Branch) override {
-    with_element(args.element, [&](auto type) {
-      each_row(args.run, args.runs, [&](const RowRun& run, std::int64_t row) {
-        decode_row<decltype(type)>(warp_, args, run, row);
-      });
-    });
-  }
-  void launch(const JoinArgs& args, Branch) override {
-    with_element(args.element, [&](auto type) {
-      each_row(args.run, args.runs, [&](const RowRun& run, std::int64_t row) {
-        join_row<decltype(type)>(warp_, args, run, row);
-      });
+    each_thread(args, [&](auto type, std::int64_t first, std::int64_t step) {
+      quantise_words<decltype(type)>(args, first, step);
     });
   }
   void launch(const WidenArgs& args, Branch) override {
-    with_element(args.element, [&](auto type) {
-      for (std::int64_t pack = 0; pack < args.count / kPack; ++pack) {
-        widen_pack<decltype(type)>(args, pack);
-      }
+    each_thread(args, [&](auto type, std::int64_t first, std::int64_t step) {
+      widen_words<decltype(type)>(args, first, step);
+    });
+  }
+  void launch(const DecodeArgs& args, Branch) override {
+    each_part(args, [&](auto type, const RowRun& run, std::int64_t part, std::int64_t parts) {
+      decode_part<decltype(type)>(warp_, args, run, part, parts);
+    });
+  }
+  void launch(const JoinArgs& args, Branch) override {
+    each_part(args, [&](auto type, const RowRun& run, std::int64_t part, std::int64_t parts) {
+      join_part<decltype(type)>(warp_, args, run, part, parts);
     });
   }
   void launch(const DenseArgs& args, Branch) override {
@@ -128,13 +119,31 @@ class HostLauncher final : public Launcher {
   void launch(const Mark&, Branch) override {}
 
  private:
-  template <class F>
-  static void each_row(const RowRun* runs, std::int64_t count, const F& f) {
-    for (std::int64_t i = 0; i < count; ++i) {
-      for (std::int64_t row = 0; row < runs[i].rows; ++row) {
-        f(runs[i], row);
+  /// f(type, first word, step) for the threads of as many blocks as the elements need.
+  template <class Args, class F>
+  static void each_thread(const Args& args, const F& f) {
+    constexpr std::int64_t kThreads = 3;
+    with_element(args.element, [&](auto type) {
+      constexpr std::int64_t kWords = kThreads * kElementWords;
+      const std::int64_t words = args.count / kWidest<decltype(type)> + 1;
+      for (std::int64_t block = 0; block * kWords < words; ++block) {
+        for (std::int64_t thread = 0; thread < kThreads; ++thread) {
+          f(type, block * kWords + thread, kThreads);
+        }
       }
-    }
+    });
+  }
+  /// f(type, run, part, parts) for every warp of every run.
+  template <class Args, class F>
+  static void each_part(const Args& args, const F& f) {
+    constexpr std::int64_t kParts = 3;
+    with_element(args.element, [&](auto type) {
+      for (std::int64_t run = 0; run < args.runs; ++run) {
+        for (std::int64_t part = 0; part < kParts; ++part) {
+          f(type, args.run[run], part, kParts);
+        }
+      }
+    });
   }
 
   template <class T, int kWide, bool kRelative>

@@ -1,6 +1,5 @@
 #include "backends/cuda/host/program.hpp"
 
-#include <array>
 #include <utility>
 
 #include "backends/cuda/host/offset.hpp"
@@ -42,9 +41,11 @@ class Builder {
   void encode(std::size_t index);
   void layer(const Phase& phase, const LayerSlots& slots, std::int64_t layer);
   void product(LayerProduct which, const LayerPlaces& places, const void* source, void* result,
-               Finish finish);
+               Finish finish, bool residual = false);
+  void add_and_norm(LayerProduct which, const LayerPlaces& places, const void* source, int delta,
+                    NormArgs norm);
   void attention(const Part& part, const LayerPlaces& places, const LayerSlots& slots);
-  void norm(const Part& part, std::int64_t parameters, const void* quantised, const float* scale);
+  NormArgs norm(const Part& part, std::int64_t parameters, void* quantised, const float* scale);
   void feed_forward(const Part& part, const LayerPlaces& places, const LayerSlots& slots);
   bool erf_in_product(std::int64_t rows) const;
   void decode();
@@ -191,32 +192,37 @@ void Builder::layer(const Phase& phase, const LayerSlots& slots, std::int64_t nu
                      source_scale(places, LayerProduct::out)});
   }
   ++operation_;
-  product(LayerProduct::out, places, address(scaled ? slots.context8 : slots.context), hidden,
-          Finish::bias);
-  ++operation_;
-  norm(target, places.attention_norm, scaled ? address(slots.hidden8) : nullptr,
-       source_scale(places, LayerProduct::ffn1));
+  add_and_norm(LayerProduct::out, places, address(scaled ? slots.context8 : slots.context),
+               slots.out_delta,
+               norm(target, places.attention_norm, scaled ? address(slots.hidden8) : nullptr,
+                    source_scale(places, LayerProduct::ffn1)));
   ++operation_;
   feed_forward(target, places, slots);
   ++operation_;
-  product(LayerProduct::ffn2, places, address(scaled ? slots.ffn8 : slots.ffn), hidden,
-          Finish::bias);
-  ++operation_;
   const bool more = scaled && number + 1 < phase.last_layer;
-  norm(target, places.ffn_norm, more ? address(slots.hidden8) : nullptr,
-       more ? source_scale(places_of(number + 1), LayerProduct::qkv) : nullptr);
+  add_and_norm(LayerProduct::ffn2, places, address(scaled ? slots.ffn8 : slots.ffn),
+               slots.ffn2_delta,
+               norm(target, places.ffn_norm, more ? address(slots.hidden8) : nullptr,
+                    more ? source_scale(places_of(number + 1), LayerProduct::qkv) : nullptr));
+}
+
+/// LayerNorm(hidden + product): the product goes onto the hidden states, or to rows of its own
+/// which the norm adds.
+void Builder::add_and_norm(LayerProduct which, const LayerPlaces& places, const void* source,
+                           int delta, NormArgs norm) {
+  void* result = delta >= 0 ? address(delta) : norm.hidden;
+  product(which, places, source, result, Finish::bias, delta < 0);
+  ++operation_;
+  norm.delta = delta >= 0 ? result : nullptr;
+  add(norm);
 }
 
 void Builder::product(LayerProduct which, const LayerPlaces& places, const void* source,
-                      void* result, Finish finish) {
+                      void* result, Finish finish, bool residual) {
   const auto index = static_cast<std::size_t>(which);
-  const std::array<std::int64_t, kLayerProducts> in{d_, d_, d_, config_.d_ff};
-  const std::array<std::int64_t, kLayerProducts> out{3 * d_, d_, config_.d_ff, d_};
-  const bool residual = which == LayerProduct::out || which == LayerProduct::ffn2;
-  const bool biased = places.bias[index] >= 0;
   ProductArgs args{};
-  args.problem = lt_problem(request_.numbers, part(plan_.phases[phase_].segment).rows, in[index],
-                            out[index], biased ? finish : Finish::none, residual);
+  args.problem =
+      layer_problem(request_, which, part(plan_.phases[phase_].segment).rows, finish, residual);
   args.weights = weights(places.weight[index]);
   args.source = source;
   args.result = result;
@@ -245,10 +251,10 @@ void Builder::attention(const Part& part, const LayerPlaces& places, const Layer
   add(args);
 }
 
-void Builder::norm(const Part& part, std::int64_t parameters, const void* quantised,
-                   const float* scale) {
-  add(NormArgs{element_, part.rows, d_, norm_at(parameters), address(part.hidden),
-               const_cast<void*>(quantised), scale});
+NormArgs Builder::norm(const Part& part, std::int64_t parameters, void* quantised,
+                       const float* scale) {
+  return {element_,  part.rows, d_,     norm_at(parameters), address(part.hidden),
+          quantised, scale,     nullptr};
 }
 
 void Builder::feed_forward(const Part& part, const LayerPlaces& places, const LayerSlots& slots) {
@@ -267,7 +273,7 @@ void Builder::feed_forward(const Part& part, const LayerPlaces& places, const La
 bool Builder::erf_in_product(std::int64_t rows) const {
   return request_.gelu_erf_in_product &&
          request_.gelu_erf_in_product(
-             lt_problem(request_.numbers, rows, d_, config_.d_ff, Finish::bias, false));
+             layer_problem(request_, LayerProduct::ffn1, rows, Finish::bias, false));
 }
 
 void Builder::decode() {

@@ -20,6 +20,17 @@ std::int64_t rows_of(const Shape& shape, Segment segment) {
 
 }  // namespace
 
+LtProblem layer_problem(const ProgramRequest& request, LayerProduct which, std::int64_t rows,
+                        Finish finish, bool residual) {
+  const std::int64_t d = request.config.d_model;
+  const auto index = static_cast<std::size_t>(which);
+  const std::array<std::int64_t, kLayerProducts> in{d, d, d, request.config.d_ff};
+  const std::array<std::int64_t, kLayerProducts> out{3 * d, d, request.config.d_ff, d};
+  const bool biased = request.places.layers.front().bias[index] >= 0;
+  return lt_problem(request.numbers, rows, in[index], out[index], biased ? finish : Finish::none,
+                    residual);
+}
+
 std::int64_t first_tick(std::size_t phase) {
   return static_cast<std::int64_t>(phase) * kTicks;
 }
@@ -169,11 +180,25 @@ LayerSlots ProgramLayout::plan_layers(std::size_t index, const Part& part) {
     slots.context8 = slot(part.rows * d_, first + 1, first + 2);
     slots.ffn8 = slot(part.rows * config_.d_ff, first + 3, first + 3);
   }
-  // Of each layer: these, both projections onto the residual and both norms.
+  std::int64_t in_place = 4;  // both projections onto the residual and both norms
+  if (added_by_norm(LayerProduct::out, part.rows)) {
+    slots.out_delta = slot(bytes(d_), first + 2, first + 2);
+    --in_place;
+  }
+  if (added_by_norm(LayerProduct::ffn2, part.rows)) {
+    slots.ffn2_delta = slot(bytes(d_), first + 3, first + 3);
+    --in_place;
+  }
   const Phase& phase = plan_.phases[index];
-  const std::int64_t a_layer = program_.requested_bytes - before + bytes(4 * d_);
+  const std::int64_t a_layer = program_.requested_bytes - before + bytes(in_place * d_);
   program_.requested_bytes = before + (phase.last_layer - phase.first_layer) * a_layer;
   return slots;
+}
+
+bool ProgramLayout::added_by_norm(LayerProduct which, std::int64_t rows) const {
+  return request_.numbers.scaled() ||
+         (request_.residual_in_norm &&
+          request_.residual_in_norm(layer_problem(request_, which, rows, Finish::bias, true)));
 }
 
 void ProgramLayout::plan_kept(std::size_t index) {

@@ -17,10 +17,12 @@ struct Part {
   std::int64_t rows = 0;
 };
 
-/// Slots of the layers of one phase; those that end in 8 hold e4m3, and are -1 without fp8.
+/// Slots of the layers of one phase; those that end in 8 hold e4m3, and are -1 without fp8. Deltas
+/// are what a product leaves for the norm behind it to add; -1 where it adds to the hidden states.
 struct LayerSlots {
   int qkv, context, ffn;
   int hidden8 = -1, context8 = -1, ffn8 = -1;
+  int out_delta = -1, ffn2_delta = -1;
 };
 
 /// Hidden states that are kept for whoever asks.
@@ -29,6 +31,10 @@ struct KeptSlot {
   std::int64_t layers;  ///< after so many
   int slot;
 };
+
+/// One of the products of a layer, with this finish where it has a bias, and none where not.
+LtProblem layer_problem(const ProgramRequest& request, LayerProduct which, std::int64_t rows,
+                        Finish finish, bool residual);
 
 /// First moment of a phase in the memory plan; the next phase begins where its last one ends.
 std::int64_t first_tick(std::size_t phase);
@@ -63,6 +69,7 @@ class ProgramLayout {
   void plan_parts();
   void plan_phases();
   LayerSlots plan_layers(std::size_t index, const Part& part);
+  bool added_by_norm(LayerProduct which, std::int64_t rows) const;
   void plan_kept(std::size_t index);
   void plan_head(std::size_t index);
 

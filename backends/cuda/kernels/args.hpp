@@ -53,7 +53,7 @@ struct EmbedArgs {
   void* out;
 };
 
-/// LayerNorm in place; with `quantised`, also to e4m3, times `inverse_scale`.
+/// hidden = LayerNorm(hidden + delta); with `quantised`, also to e4m3, divided by `scale`.
 struct NormArgs {
   Element element;
   std::int64_t rows;
@@ -62,6 +62,7 @@ struct NormArgs {
   void* hidden;
   void* quantised;
   const float* scale;  ///< of `quantised`, what its values are to be multiplied by to come back
+  const void* delta = nullptr;  ///< rows as hidden's; null: a product added onto them before
 };
 
 /// Activation of `count` elements (a multiple of 4): in place, or to e4m3.

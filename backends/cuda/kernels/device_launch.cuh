@@ -10,12 +10,27 @@
 
 namespace deformer::cuda {
 
-/// First thing in every kernel: lets the next one be set up, and waits for the one before.
-__device__ __forceinline__ void begin_kernel() {
+// Every kernel does both, at once or with what needs no other kernel's results in between: reading
+// constants, which are weights and a session's tables, written before the first kernel was queued.
+// In a kernel that was not launched early both do nothing.
+
+/// The kernel behind this one may be set up as soon as all blocks have come here.
+__device__ __forceinline__ void let_next_start() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.launch_dependents;");
+#endif
+}
+
+/// What the kernels before this one wrote is there, and nothing of theirs is still to be read.
+__device__ __forceinline__ void wait_for_previous() {
+#if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.wait;" ::: "memory");
 #endif
+}
+
+__device__ __forceinline__ void begin_kernel() {
+  let_next_start();
+  wait_for_previous();
 }
 
 template <class Kernel, class Args>

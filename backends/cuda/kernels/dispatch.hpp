@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "backends/cuda/kernels/numbers.cuh"
+#include "backends/cuda/kernels/rows.cuh"
 
 namespace deformer::cuda {
 
@@ -21,22 +21,26 @@ void with_element(Element element, const F& f) {
   }
 }
 
-/// f(integral_constant) with the fewest packs a lane that hold a row of d <= kWidestRow elements:
-/// 3 for 384, 6 for 768, 8 for 1024.
+/// f(RowShape{}) with the fewest registers a lane that hold a row of d <= kWidestRow elements:
+/// words of 16 bytes where rows are whole ones, in as many sizes as models have (384, 768, 1024,
+/// more).
 template <class F>
-void with_chunks(std::int64_t d, const F& f) {
-  const std::int64_t chunks = (d + 127) / 128;
-  if (chunks <= 1) {
-    f(std::integral_constant<int, 1>{});
-  } else if (chunks <= 3) {
-    f(std::integral_constant<int, 3>{});
-  } else if (chunks <= 6) {
-    f(std::integral_constant<int, 6>{});
-  } else if (chunks <= 8) {
-    f(std::integral_constant<int, 8>{});
-  } else {
-    f(std::integral_constant<int, 16>{});
-  }
+void with_row_shape(Element element, std::int64_t d, const F& f) {
+  with_element(element, [&](auto type) {
+    using T = decltype(type);
+    constexpr int kWide = 16 / static_cast<int>(sizeof(T));
+    if (d % kWide != 0) {  // 2-byte elements, d = 8 n + 4
+      f(RowShape<T, kPack, kWidestRow / (kLanes * kPack)>{});
+    } else if (d <= 384 || (kWide == 8 && d <= 512)) {
+      f(RowShape < T, kWide, kWide == 8 ? 2 : 3 > {});
+    } else if (d <= 768) {
+      f(RowShape<T, kWide, 24 / kWide>{});
+    } else if (d <= 1024) {
+      f(RowShape<T, kWide, 32 / kWide>{});
+    } else {
+      f(RowShape<T, kWide, 64 / kWide>{});
+    }
+  });
 }
 
 /// f(integral_constant) with the padded width of a head: 32, 64 or 128.
