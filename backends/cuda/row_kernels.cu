@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "backends/cuda/kernels/async_copy.cuh"
 #include "backends/cuda/kernels/copies.cuh"
 #include "backends/cuda/kernels/device_launch.cuh"
 #include "backends/cuda/kernels/dispatch.hpp"
@@ -45,20 +46,16 @@ class SharedParameters {
   __device__ __forceinline__ SharedParameters(float* shared, const float* parameters,
                                               std::int64_t d)
       : shared_(shared) {
-    constexpr int kFloats = 4;  // 16 bytes a copy
-    if (parameters == nullptr) {
-      return;
-    }
-    for (std::int64_t at = std::int64_t{threadIdx.x} * kFloats; at < 2 * d;
+    constexpr int kFloats = sizeof(Words) / sizeof(float);
+    const std::int64_t count = parameters != nullptr ? 2 * d : 0;
+    for (std::int64_t at = std::int64_t{threadIdx.x} * kFloats; at < count;
          at += std::int64_t{blockDim.x} * kFloats) {
-      asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(
-                       static_cast<unsigned>(__cvta_generic_to_shared(shared + at))),
-                   "l"(parameters + at));
+      copy_async(reinterpret_cast<Words*>(shared + at), parameters + at, true);
     }
   }
   /// When all threads of the block have come here, they lie there.
   __device__ __forceinline__ const float* wait() const {
-    asm volatile("cp.async.wait_all;" ::: "memory");
+    wait_for_copies();
     __syncthreads();
     return shared_;
   }

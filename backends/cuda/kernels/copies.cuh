@@ -22,25 +22,24 @@ inline constexpr int kDecodedPacks = 4;
 template <int kBytes, class Warp>
 DEFORMER_PORTABLE void copy_words(Warp& warp, const std::byte* from, std::byte* to,
                                   std::int64_t bytes, std::int64_t part, std::int64_t parts) {
-  constexpr int kCount = kBytes / static_cast<int>(sizeof(float));
-  using Word = std::conditional_t<kBytes == 16, Words<float, 4>, Words<Bf16, 4>>;
-  static_assert(sizeof(Word) == kBytes && kCount > 0);
+  using Copied = std::conditional_t<kBytes == 16, Word<float, 4>, Word<Bf16, 4>>;
+  static_assert(sizeof(Copied) == kBytes);
   constexpr std::int64_t kPiece = std::int64_t{kLanes} * kCopiedWords * kBytes;
   for (std::int64_t piece = part * kPiece; piece < bytes; piece += parts * kPiece) {
     warp.each([&](int lane) {
-      Word words[kCopiedWords];
+      Copied words[kCopiedWords];
       DEFORMER_UNROLL
       for (int i = 0; i < kCopiedWords; ++i) {
         const std::int64_t at = piece + std::int64_t{i * kLanes + lane} * kBytes;
         if (at < bytes) {
-          words[i] = *reinterpret_cast<const Word*>(from + at);
+          words[i] = *reinterpret_cast<const Copied*>(from + at);
         }
       }
       DEFORMER_UNROLL
       for (int i = 0; i < kCopiedWords; ++i) {
         const std::int64_t at = piece + std::int64_t{i * kLanes + lane} * kBytes;
         if (at < bytes) {
-          *reinterpret_cast<Word*>(to + at) = words[i];
+          *reinterpret_cast<Copied*>(to + at) = words[i];
         }
       }
     });
@@ -125,7 +124,7 @@ DEFORMER_PORTABLE void convert_row(Warp& warp, std::int64_t d, const std::byte* 
                                    std::int64_t to) {
   walk_row(
       warp, d, [&](std::int64_t at) { return load_words<Stored, 4>(from, at); },
-      [&](const Words<Stored, 4>& words, std::int64_t at) {
+      [&](const Word<Stored, 4>& words, std::int64_t at) {
         store_words(out, to + at, narrowed<T>(widened(words)));
       });
 }
@@ -144,9 +143,9 @@ DEFORMER_PORTABLE void decode_row(Warp& warp, const DecodeArgs& args, const std:
       return walk_row(
           warp, args.d,
           [&](std::int64_t at) {
-            return *reinterpret_cast<const Words<E4m3, 4>*>(from + sizeof scale + at);
+            return *reinterpret_cast<const Word<E4m3, 4>*>(from + sizeof scale + at);
           },
-          [&](const Words<E4m3, 4>& steps, std::int64_t at) {
+          [&](const Word<E4m3, 4>& steps, std::int64_t at) {
             store_words(args.out, to + at, narrowed<T>(of_int8(steps.at[0], scale)));
           });
     }

@@ -28,6 +28,7 @@ __device__ __forceinline__ void wait_for_previous() {
 #endif
 }
 
+/// First thing in kernels that have nothing to do before the one before has ended.
 __device__ __forceinline__ void begin_kernel() {
   let_next_start();
   wait_for_previous();

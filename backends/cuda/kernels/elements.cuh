@@ -89,7 +89,7 @@ template <class T, class F>
 DEFORMER_PORTABLE void each_word(const void* from, std::int64_t count, std::int64_t first,
                                  std::int64_t step, const F& f) {
   constexpr int kWide = kWidest<T>;
-  Words<T, kWide> words[kElementWords];
+  Word<T, kWide> words[kElementWords];
   DEFORMER_UNROLL
   for (int i = 0; i < kElementWords; ++i) {
     const std::int64_t at = (first + i * step) * kWide;

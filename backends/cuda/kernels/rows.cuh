@@ -32,7 +32,7 @@ struct RowShape {
   static constexpr int kPacks = packs;
   static constexpr int kElements = kLanes * wide * packs;
   struct Stored {
-    Words<T, kWide> pack[kPacks];
+    Word<T, kWide> pack[kPacks];
   };
   struct Computed {
     Values<kWide> pack[kPacks];

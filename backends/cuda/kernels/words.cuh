@@ -17,20 +17,20 @@ namespace deformer::cuda {
 
 /// kCount elements of T as they lie in memory.
 template <class T, int kCount>
-struct DEFORMER_ANY_OBJECT alignas(sizeof(T) * kCount) Words {
+struct DEFORMER_ANY_OBJECT alignas(sizeof(T) * kCount) Word {
   static_assert(sizeof(T) * kCount % sizeof(std::uint32_t) == 0 && sizeof(T) * kCount <= 16);
   std::uint32_t at[sizeof(T) * kCount / sizeof(std::uint32_t)];
 };
 
 /// `at` counts elements and is a multiple of kCount.
 template <class T, int kCount>
-DEFORMER_PORTABLE Words<T, kCount> load_words(const void* values, std::int64_t at) {
-  return reinterpret_cast<const Words<T, kCount>*>(values)[at / kCount];
+DEFORMER_PORTABLE Word<T, kCount> load_words(const void* values, std::int64_t at) {
+  return reinterpret_cast<const Word<T, kCount>*>(values)[at / kCount];
 }
 
 template <class T, int kCount>
-DEFORMER_PORTABLE void store_words(void* values, std::int64_t at, const Words<T, kCount>& words) {
-  reinterpret_cast<Words<T, kCount>*>(values)[at / kCount] = words;
+DEFORMER_PORTABLE void store_words(void* values, std::int64_t at, const Word<T, kCount>& words) {
+  reinterpret_cast<Word<T, kCount>*>(values)[at / kCount] = words;
 }
 
 // Of one word: the elements in it, the first in the lowest bits.
@@ -94,7 +94,7 @@ struct Values {
 };
 
 template <class T, int kCount>
-DEFORMER_PORTABLE Values<kCount> widened(const Words<T, kCount>& words) {
+DEFORMER_PORTABLE Values<kCount> widened(const Word<T, kCount>& words) {
   constexpr int kEach = sizeof(std::uint32_t) / sizeof(T);
   Values<kCount> values;
   DEFORMER_UNROLL
@@ -105,9 +105,9 @@ DEFORMER_PORTABLE Values<kCount> widened(const Words<T, kCount>& words) {
 }
 
 template <class T, int kCount>
-DEFORMER_PORTABLE Words<T, kCount> narrowed(const Values<kCount>& values) {
+DEFORMER_PORTABLE Word<T, kCount> narrowed(const Values<kCount>& values) {
   constexpr int kEach = sizeof(std::uint32_t) / sizeof(T);
-  Words<T, kCount> words;
+  Word<T, kCount> words;
   DEFORMER_UNROLL
   for (int i = 0; i < kCount / kEach; ++i) {
     words.at[i] = narrow_word(values.at + i * kEach, T{});
