@@ -11,6 +11,7 @@ Engines::Engines(const MachineStore* store)
       memory(fmt::format("{} {} driver {}", device.name, device.capability, device.driver_version),
              fmt::format("{}, {}", LtLibrary::describe(), CudnnAttention::describe()), store),
       products(memory, device),
+      residual(memory, products, device),
       attention(memory, device) {}
 
 }  // namespace deformer::cuda

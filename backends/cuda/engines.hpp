@@ -7,6 +7,7 @@
 #include "backends/cuda/device.hpp"
 #include "backends/cuda/host/algorithm_memory.hpp"
 #include "backends/cuda/product_engine.hpp"
+#include "backends/cuda/residual_choice.hpp"
 
 namespace deformer::cuda {
 
@@ -17,6 +18,7 @@ struct Engines {
   Device device;
   AlgorithmMemory memory;
   ProductEngine products;
+  ResidualChoice residual;
   AttentionEngine attention;
 };
 

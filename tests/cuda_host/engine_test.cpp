@@ -148,6 +148,25 @@ TEST(CudaEngine, AgreesWithTheReferenceWithTanhGeluAndWithErfInTheProduct) {
   fused.expect_parity(Order::question_first, Batch(ragged_shape()));
 }
 
+TEST(CudaEngine, AgreesWithTheReferenceWithResidualsAddedByTheNorm) {
+  for (const DType dtype : {DType::f32, DType::tf32, DType::bf16, DType::f16}) {
+    Trial bert(small_bert(), dtype);
+    bert.engine().residual_in_norms();
+    bert.expect_parity(Order::question_first, Batch(ragged_shape()));
+    Trial xlnet(small_xlnet(), dtype);
+    xlnet.engine().residual_in_norms();
+    xlnet.expect_parity(Order::passage_first, Batch(ragged_shape()));
+  }
+}
+
+/// Ids of so many rows are copied, those of the other shapes read where they were staged.
+TEST(CudaEngine, AgreesWithTheReferenceOnManyRows) {
+  Trial trial(odd_config(16, 2, 16), DType::f32);
+  for (const Variant variant : {Variant::full, Variant::decomposed, Variant::cached}) {
+    trial.expect_parity(variant, 1, Order::question_first, Batch(uniform_shape(130, 8, 3)));
+  }
+}
+
 TEST(CudaEngine, AgreesWithTheReferenceOnItsHeads) {
   for (ModelConfig config : {small_bert(), small_xlnet()}) {
     for (const HeadKind head : {HeadKind::span, HeadKind::classes}) {

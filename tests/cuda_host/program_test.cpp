@@ -21,18 +21,23 @@ using testing::HasSubstr;
 
 constexpr Variant kAll[] = {Variant::full, Variant::decomposed, Variant::cached};
 
+/// Where no buffer's address is null.
+std::byte* const kSomewhere = reinterpret_cast<std::byte*>(kMemoryAlignment);
+
 struct Made {
   Made(const ModelConfig& given, Variant variant, std::int64_t split, DType dtype,
-       SessionOptions asked = {}, bool gelu_erf_in_product = false)
+       SessionOptions asked = {}, bool gelu_erf_in_product = false,
+       Shape of = uniform_shape(8, 27, 293), bool residual_in_norm = false)
       : config(given),
         options(std::move(asked)),
         order(given.family == Family::bert ? Order::question_first : Order::passage_first),
-        shape(uniform_shape(8, 27, 293)),
+        shape(std::move(of)),
         plan(make_plan(config, variant, split, order)),
         places(weight_places(config, numbers_of(dtype), 512)),
         program(make_program({config, places, numbers_of(dtype), plan, shape, options,
-                              [=](const LtProblem&) { return gelu_erf_in_product; }},
-                             {})) {}
+                              [=](const LtProblem&) { return gelu_erf_in_product; },
+                              [=](const LtProblem&) { return residual_in_norm; }},
+                             {.activations = kSomewhere})) {}
 
   std::unique_ptr<LaunchRecorder> record() const {
     auto recorder = std::make_unique<LaunchRecorder>();
@@ -109,15 +114,64 @@ TEST(LaunchCount, BesideItsLayersAForwardIsAFewKernels) {
   EXPECT_EQ(beside(Variant::cached), 3);      // embed, decode, join
 }
 
-TEST(LaunchCount, OneUploadAndMarksOnlyWhereTimesAreWanted) {
+TEST(LaunchCount, MarksOnlyWhereTimesAreWanted) {
   SessionOptions options;
   options.detail = Detail::none;
-  const auto none =
-      Made(bert(Activation::gelu_tanh), Variant::full, 0, DType::bf16, options).record();
-  EXPECT_EQ(none->copies(), 1);
-  EXPECT_EQ(none->marks(), 0);
-  const auto phases = Made(bert(Activation::gelu_tanh), Variant::full, 0, DType::bf16).record();
-  EXPECT_EQ(phases->marks(), 3);
+  EXPECT_EQ(
+      Made(bert(Activation::gelu_tanh), Variant::full, 0, DType::bf16, options).record()->marks(),
+      0);
+  EXPECT_EQ(Made(bert(Activation::gelu_tanh), Variant::full, 0, DType::bf16).record()->marks(), 3);
+}
+
+TEST(Staging, ManyIdsAreCopiedOnceAndFewAreReadWhereTheyWereStaged) {
+  for (const Variant variant : kAll) {
+    for (const std::int64_t batch : {1, 60}) {
+      const Made made(bert(Activation::gelu_tanh), variant, 9, DType::bf16, {}, false,
+                      uniform_shape(batch, 27, 293));
+      EXPECT_EQ(made.record()->copies(), batch == 60 ? 1 : 0) << batch;
+      EXPECT_EQ(made.program.head_at > 4096, batch == 60);
+    }
+  }
+}
+
+/// The fp8 products cuBLASLt has: none goes onto what is there. Others as they are asked for.
+TEST(Residual, IsAddedByTheNormInFp8AndWhereThatIsWanted) {
+  const auto added_by_norms = [](DType dtype, bool wanted) {
+    std::int64_t norms = 0;
+    const Made made(bert(Activation::gelu_erf), Variant::decomposed, 9, dtype, {}, false,
+                    uniform_shape(8, 27, 293), wanted);
+    const ProductArgs* product = nullptr;
+    for (const Step& step : made.program.steps) {
+      if (const auto* args = std::get_if<ProductArgs>(&step.work)) {
+        product = args;
+      } else if (const auto* norm = std::get_if<NormArgs>(&step.work)) {
+        norms += norm->delta != nullptr;
+        EXPECT_EQ(product->result, norm->delta != nullptr ? norm->delta : norm->hidden);
+        EXPECT_EQ(product->problem.beta, norm->delta != nullptr ? 0.0F : 1.0F);
+      }
+    }
+    return norms;
+  };
+  EXPECT_EQ(added_by_norms(DType::fp8, false), 2 * (9 + 9 + 3));
+  EXPECT_EQ(added_by_norms(DType::bf16, true), 2 * (9 + 9 + 3));
+  EXPECT_EQ(added_by_norms(DType::bf16, false), 0);
+}
+
+/// As many results as before: what is asked for grows by nothing, only its place.
+TEST(Residual, RowsOfItsOwnAreTheCostModelsSecondState) {
+  SessionOptions options;
+  options.detail = Detail::layer;
+  const auto made = [&](bool wanted) {
+    return Made(bert(Activation::gelu_tanh), Variant::full, 0, DType::bf16, options, false,
+                uniform_shape(8, 27, 293), wanted);
+  };
+  const Made apart = made(true);
+  const PlanCost cost = cost_of(apart.config, apart.plan, apart.shape,
+                                {.dtype = DType::bf16, .cache_dtype = DType::f32});
+  EXPECT_EQ(apart.program.requested_bytes, made(false).program.requested_bytes);
+  EXPECT_GE(apart.program.memory.peak_bytes(), cost.activation_peak_bytes);
+  EXPECT_LE(apart.program.memory.peak_bytes(),
+            cost.activation_peak_bytes + apart.program.memory.slots() * kMemoryAlignment);
 }
 
 TEST(Branches, WhatNeedsNoQuestionRunsBesideIt) {

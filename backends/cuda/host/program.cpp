@@ -69,7 +69,8 @@ class Builder {
   }
   template <class T>
   const T* staged(std::int64_t at) const {
-    return reinterpret_cast<const T*>(offset(bases_.session, at));
+    return reinterpret_cast<const T*>(
+        offset(layout_.in_place() ? bases_.staging : bases_.session, at));
   }
   Norm norm_at(std::int64_t parameters) const {
     return {weight_floats(parameters), static_cast<float>(config_.layer_norm_eps)};
@@ -103,7 +104,9 @@ class Builder {
 void Builder::add_steps() {
   branch_ = Branch::main;
   program_.landing.clear();
-  add(CopyArgs{bases_.staging, bases_.session, program_.head_at, true});
+  if (!layout_.in_place()) {
+    add(CopyArgs{bases_.staging, bases_.session, program_.head_at, true});
+  }
   if (layout_.beside()) {
     add(Fork{});
   }

@@ -2,7 +2,7 @@
 /// A plan at a shape as a list of steps with every address in them: what is captured into a CUDA
 /// graph. Made from the plan's phases alone; a variant is never asked for.
 ///
-///   upload · [fork] · embed(q) encode(q) · embed(p) encode(p) | load(p) · [meet] · join · ... ·
+///   [upload] · [fork] · embed(q) encode(q) · embed(p) encode(p) | load(p) · [meet] · join · ... ·
 ///   head
 ///
 /// What does not need the questions (the passages' own layers, decoding) is on the side branch.

@@ -36,6 +36,11 @@ struct KeptSlot {
 LtProblem layer_problem(const ProgramRequest& request, LayerProduct which, std::int64_t rows,
                         Finish finish, bool residual);
 
+/// Bytes of ids and pointers up to which kernels read them from pinned memory: one trip over the
+/// bus that all rows make together, where a copy would be one more node of the graph on another
+/// engine. Many rows would have to queue for it.
+inline constexpr std::int64_t kReadInPlace = 4096;
+
 /// First moment of a phase in the memory plan; the next phase begins where its last one ends.
 std::int64_t first_tick(std::size_t phase);
 
@@ -59,6 +64,9 @@ class ProgramLayout {
   Branch branch_of(const Phase& phase) const {
     return beside_ && phase.segment == Segment::passage ? Branch::side : Branch::main;
   }
+  /// Whether the kernels that need what is staged read it where it was staged, in the host's
+  /// memory.
+  bool in_place() const { return program_.head_at <= kReadInPlace; }
   /// Whether cached passages are copied from the host's memory.
   bool copies() const;
 
