@@ -54,6 +54,7 @@ struct Trial {
             .hidden = hidden.data(),
             .quantised = nullptr,
             .scale = nullptr,
+            .ahead = {},
             .delta = added};
   }
 

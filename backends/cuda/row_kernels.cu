@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "backends/cuda/kernels/ahead.cuh"
 #include "backends/cuda/kernels/async_copy.cuh"
 #include "backends/cuda/kernels/copies.cuh"
 #include "backends/cuda/kernels/device_launch.cuh"
@@ -69,6 +70,7 @@ __global__ void __launch_bounds__(kThreads) embed_kernel(const __grid_constant__
   __shared__ __align__(16) float shared[2 * Shape::kElements];
   let_next_start();
   const SharedParameters parameters(shared, args.norm.parameters, args.d);
+  ask_ahead(args.ahead);
   DeviceWarp warp;
   embed_row<Shape>(
       warp, args, warp_index(), [] { wait_for_previous(); }, [&] { return parameters.wait(); });
@@ -80,6 +82,7 @@ __global__ void __launch_bounds__(kThreads, norm_blocks<Shape>())
   __shared__ __align__(16) float shared[2 * Shape::kElements];
   let_next_start();
   const SharedParameters parameters(shared, args.norm.parameters, args.d);
+  ask_ahead(args.ahead);
   DeviceWarp warp;
   norm_rows<Shape>(
       warp, args, warp_index(), warp_count(), [] { wait_for_previous(); },

@@ -67,6 +67,7 @@ TEST(Norm, IsTheReferencesAtEveryWidthAndAddsWhatItIsGiven) {
                                        .hidden = rows.data(),
                                        .quantised = nullptr,
                                        .scale = nullptr,
+                                       .ahead = {},
                                        .delta = added ? more.data() : nullptr},
                               Branch::main);
         std::vector<float> sum = hidden;
@@ -96,6 +97,7 @@ TEST(Norm, LeavesTheSameRowsInE4m3) {
                                  .hidden = rows.data(),
                                  .quantised = quantised.data(),
                                  .scale = &scale,
+                                 .ahead = {},
                                  .delta = delta.data()},
                         Branch::main);
   const auto left = decode(Element::bf16, rows.data(), kRows * kD);
@@ -120,8 +122,8 @@ TEST(Embed, SumsItsTablesAndNormalisesAtEveryWidth) {
       const auto t = encode(element, types);
       std::vector<std::byte> out(3 * width * static_cast<std::size_t>(bytes_of(element)));
       EmbedArgs args{
-          element,   3, d, ids, tokens, w.data(), p.data(), t.data(), {parameters.data(), 1e-12F},
-          out.data()};
+          element,    3, d, ids, tokens, w.data(), p.data(), t.data(), {parameters.data(), 1e-12F},
+          out.data(), {}};
       HostLauncher().launch(args, Branch::main);
       std::vector<float> sums;
       std::vector<float> alone;
