@@ -26,6 +26,7 @@ struct Setting {
   std::int64_t heads;
   std::int64_t d_head;
   bool relative;
+  AttentionForm form = AttentionForm::tall;
 };
 
 class Trial {
@@ -63,10 +64,12 @@ class Trial {
   static std::size_t size(std::int64_t count) { return static_cast<std::size_t>(count); }
 
   std::vector<float> run() {
-    std::vector<QueryBlock> blocks;
-    for (std::size_t text = 0; text < kTokens.size(); ++text) {
-      for (std::int32_t query = 0; query < kTokens[text]; query += kQueryBlock) {
-        blocks.push_back({kFirst[text], kTokens[text], kFirstText[text], query});
+    std::array<std::vector<QueryBlock>, kBlockTables> blocks;
+    for (std::size_t table = 0; table < blocks.size(); ++table) {
+      for (std::size_t text = 0; text < kTokens.size(); ++text) {
+        for (std::int32_t query = 0; query < kTokens[text]; query += kBlockQueries[table]) {
+          blocks[table].push_back({kFirst[text], kTokens[text], kFirstText[text], query});
+        }
       }
     }
     std::vector<std::byte> context(size(kRows * d_ * bytes_of(setting_.element)));
@@ -76,8 +79,11 @@ class Trial {
     args.d_head = setting_.d_head;
     args.qkv = qkv_.bytes.data();
     args.context = context.data();
-    args.blocks = blocks.data();
-    args.block_count = static_cast<std::int64_t>(blocks.size());
+    for (std::size_t table = 0; table < blocks.size(); ++table) {
+      args.blocks[table] = {blocks[table].data(), static_cast<std::int64_t>(blocks[table].size())};
+    }
+    args.longest = std::ranges::max(kTokens);
+    args.form = setting_.form;
     if (setting_.relative) {
       args.relative = {kReach, keys_.bytes.data(), key_bias_.data(), segments_.data(),
                        segment_bias_.data()};
@@ -145,6 +151,16 @@ TEST(AttentionKernel, IsTheSoftmaxOfItsScoresInEveryElement) {
       EXPECT_LE(Trial({Element::f32, 2, d_head, relative}).largest_error(), 2e-5);
       EXPECT_LE(Trial({Element::f16, 2, d_head, relative}).largest_error(), 2e-3);
       EXPECT_LE(Trial({Element::bf16, 2, d_head, relative}).largest_error(), 1.5e-2);
+    }
+  }
+}
+
+TEST(AttentionKernel, IsTheSameHoweverItsWarpsShareTheWork) {
+  for (const AttentionForm form : {AttentionForm::tall, AttentionForm::split}) {
+    for (const std::int64_t d_head : {4, 20, 32, 40, 64, 72, 128}) {
+      SCOPED_TRACE(testing::Message() << d_head << (form == AttentionForm::tall ? "" : " split"));
+      EXPECT_LE(Trial({Element::f16, 3, d_head, false, form}).largest_error(), 2e-3);
+      EXPECT_LE(Trial({Element::bf16, 3, d_head, false, form}).largest_error(), 1.5e-2);
     }
   }
 }
