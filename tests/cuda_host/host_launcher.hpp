@@ -139,9 +139,9 @@ class HostLauncher final : public Launcher {
         HostBlock threads;
         // What a block finds in shared memory: NaN, to be noticed. Of its own size, for sanitizers.
         std::vector<float> shared(bytes / sizeof(float), NAN);
-        const auto kernel = std::make_unique<Kernel>(
-            threads, args, blocks.block[block], static_cast<int>(head),
-            reinterpret_cast<unsigned char*>(shared.data()));
+        const auto kernel =
+            std::make_unique<Kernel>(threads, args, blocks.block[block], static_cast<int>(head),
+                                     reinterpret_cast<unsigned char*>(shared.data()));
         kernel->run();
         EXPECT_EQ(threads.conflicts(), 0);
         EXPECT_FALSE(threads.owes_copies());

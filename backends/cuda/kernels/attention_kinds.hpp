@@ -16,7 +16,7 @@ namespace deformer::cuda {
 template <class T, int kWide, bool kRelative>
 struct SimpleAttention {
   static constexpr int kQueries = kQueryBlock;
-  static constexpr int kBlocksAtOnce = 1;
+  static constexpr int kBlocksAtOnce = 0;
   static constexpr int bytes(std::int64_t) { return AttentionShape<T, kWide, kRelative>::kBytes; }
   template <class Block>
   using Work = AttentionBlock<T, kWide, kRelative, Block>;
@@ -33,12 +33,8 @@ struct SharedAttention {
   using Work = TiledAttention<T, kWide, Sharing, Block>;
 };
 
-/// Whether both forms serve these arguments.
-inline bool has_forms(const AttentionArgs& args) {
-  return args.relative.keys == nullptr && bytes_of(args.element) == 2;
-}
-
-/// f(Kind{}). Wide heads have registers for 16 queries a warp only.
+/// f(Kind{}), by args.form where bf16 and f16 have no relative terms. Wide heads have registers for
+/// 16 queries a warp only.
 template <class F>
 void with_attention(const AttentionArgs& args, const F& f) {
   with_element(args.element, [&](auto type) {
@@ -53,7 +49,7 @@ void with_attention(const AttentionArgs& args, const F& f) {
         f(SharedAttention<T, kWide, WarpSharing<4, kWide <= 64 ? 2 : 1, 4>, 2>{});
       } else {
         using Sharing = std::conditional_t<kWide <= 64, WarpSharing<1, 2, 2>, WarpSharing<2, 1, 2>>;
-        f(SharedAttention<T, kWide, Sharing, kWide <= 64 ? 3 : 2>{});
+        f(SharedAttention < T, kWide, Sharing, kWide <= 64 ? 2 : 2 > {});
       }
     });
   });

@@ -10,9 +10,9 @@
 ///   multiply(a, b, c)  c(thread) += fragments a(thread) times b(thread): 16 x 16 by 16 x 8 a warp
 ///   over_quad(f, op)   f(thread), a float&, becomes op over the 4 threads that share its rows
 ///   load_matrices<kTransposed>(from, to)
-///                      four matrices of 8 x 8 elements of 16 bits: matrix i's row r is the 16 bytes
-///                      at from(thread 8 i + r of the warp); to(thread).word[i] becomes row g's
-///                      columns 2t and 2t + 1, or transposed column g's rows 2t and 2t + 1
+///                      four matrices of 8 x 8 elements of 16 bits: matrix i's row r is the 16
+///                      bytes at from(thread 8 i + r of the warp); to(thread).word[i] becomes row
+///                      g's columns 2t and 2t + 1, or transposed column g's rows 2t and 2t + 1
 ///   copy<kBytes>(to, from, there)
 ///                      a thread's: begins to copy 8 or 16 bytes to shared memory, or as many zeros
 ///   commit()           all threads': what was begun since the last one is a group

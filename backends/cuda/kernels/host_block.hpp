@@ -131,8 +131,8 @@ class HostBlock {
     aligned(to, kBytes);
     aligned(from, kBytes);
     std::memset(to, 0xFF, kBytes);
-    begun_.push_back({static_cast<std::byte*>(to), there ? static_cast<const std::byte*>(from) : nullptr,
-                      kBytes});
+    begun_.push_back({static_cast<std::byte*>(to),
+                      there ? static_cast<const std::byte*>(from) : nullptr, kBytes});
   }
   void commit() {
     groups_.push_back(std::move(begun_));
@@ -157,7 +157,8 @@ class HostBlock {
   int conflicts() const { return conflicts_; }
   /// Copies that were begun and never awaited.
   bool owes_copies() const {
-    return !begun_.empty() || std::ranges::any_of(groups_, [](const auto& group) { return !group.empty(); });
+    return !begun_.empty() ||
+           std::ranges::any_of(groups_, [](const auto& group) { return !group.empty(); });
   }
 
  private:

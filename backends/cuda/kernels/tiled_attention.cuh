@@ -1,9 +1,9 @@
 #pragma once
 /// Attention of bf16 and f16 without relative terms. Keys and values pass by in tiles that are
-/// copied to shared memory while the tile before is worked on, and each warp keeps a running softmax
-/// (Milakov and Gimelshein, "Online normalizer calculation for softmax", 2018). Queries stay in
-/// registers as fragments, a warp having as many 16s of them as fit (Dao, "FlashAttention-2", 2023):
-/// each fragment of keys and values that is read serves all of them.
+/// copied to shared memory while the tile before is worked on, and each warp keeps a running
+/// softmax (Milakov and Gimelshein, "Online normalizer calculation for softmax", 2018). Queries
+/// stay in registers as fragments, a warp having as many 16s of them as fit (Dao,
+/// "FlashAttention-2", 2023): each fragment of keys and values that is read serves all of them.
 ///
 /// The four warps of a block are kRowWarps by kKeyWarps. Warps of one row have the same queries and
 /// every kKeyWarps-th 16 keys of each tile; their sums meet in shared memory at the end.
@@ -137,8 +137,8 @@ class TiledAttention {
   template <class Body>
   DEFORMER_PORTABLE void with_group(int first_key, int group, const Body& body) {
     if constexpr (kKeyWarps > 1) {
-      block_.when(
-          [&](int thread) { return first_key + key_of(thread, group) < place_.tokens; }, body);
+      block_.when([&](int thread) { return first_key + key_of(thread, group) < place_.tokens; },
+                  body);
     } else {
       body();
     }
@@ -179,17 +179,20 @@ class TiledAttention {
   template <int kPack, int kRows>
   DEFORMER_PORTABLE void copy_rows(int thread, const T* source, int count, int limit, T* tile) {
     constexpr int kPacks = kWide / kPack;
-    static_assert(kRows * kPacks % kBlockThreads == 0);
+    constexpr int kRowsAtOnce = kBlockThreads / kPacks;
+    static_assert(kRows % kRowsAtOnce == 0);
     const std::int64_t stride = 3 * args_.heads * args_.d_head;
+    const int first = thread / kPacks;
+    const int at = thread % kPacks * kPack;
+    const T* from = source + first * stride + at;
+    T* to = tile + first * kPitch + at;
     DEFORMER_UNROLL
-    for (int step = 0; step < kRows * kPacks / kBlockThreads; ++step) {
-      const int row = (step * kBlockThreads + thread) / kPacks;
-      const int at = (step * kBlockThreads + thread) % kPacks * kPack;
-      if (row < limit) {
-        const bool there = row < count && at < args_.d_head;
-        block_.template copy<kPack * 2>(tile + row * kPitch + at,
-                                        there ? source + row * stride + at : source, there);
+    for (int row = 0; row < kRows; row += kRowsAtOnce) {
+      if (first + row < limit) {
+        const bool there = first + row < count && at < args_.d_head;
+        block_.template copy<kPack * 2>(to + row * kPitch, there ? from : source, there);
       }
+      from += kRowsAtOnce * stride;
     }
   }
 
@@ -292,11 +295,15 @@ class TiledAttention {
   DEFORMER_PORTABLE void multiply(Loaded& loaded, const A& a, const C& c) {
     block_.template multiply<T>(
         a,
-        [&](int thread) { return FragmentB{{loaded[thread].word[0], loaded[thread].word[1]}}; },
+        [&](int thread) {
+          return FragmentB{{loaded[thread].word[0], loaded[thread].word[1]}};
+        },
         [&](int thread) -> FragmentC& { return c(thread)[0]; });
     block_.template multiply<T>(
         a,
-        [&](int thread) { return FragmentB{{loaded[thread].word[2], loaded[thread].word[3]}}; },
+        [&](int thread) {
+          return FragmentB{{loaded[thread].word[2], loaded[thread].word[3]}};
+        },
         [&](int thread) -> FragmentC& { return c(thread)[1]; });
   }
 
@@ -417,9 +424,8 @@ class TiledAttention {
     } else {
       block_.each([&](int thread) { stage_parts(thread); });
     }
-    with_pack([&](auto pack) {
-      block_.each_alone([&](int thread) { store<pack.value>(thread); });
-    });
+    with_pack(
+        [&](auto pack) { block_.each_alone([&](int thread) { store<pack.value>(thread); }); });
   }
 
   /// f(row of the block, row tile, half) for the thread's rows.
@@ -455,8 +461,8 @@ class TiledAttention {
     const State& state = state_[thread];
     each_row(thread, [&](int row, int row_tile, int half) {
       const int at = key_warp(thread) * kQueries + row;
-      auto* to = reinterpret_cast<Pack<float, 2>*>(parts() + at * Shape::kPartPitch +
-                                                   column_of(thread));
+      auto* to =
+          reinterpret_cast<Pack<float, 2>*>(parts() + at * Shape::kPartPitch + column_of(thread));
       DEFORMER_UNROLL
       for (int tile = 0; tile < kOutTiles; ++tile) {
         const float* out = state.out[row_tile][tile].at + 2 * half;
