@@ -6,6 +6,7 @@
 ///   Work<Block>(block, args, place, head, shared).run()
 
 #include <cstdint>
+#include <type_traits>
 
 #include "backends/cuda/kernels/attention.cuh"
 #include "backends/cuda/kernels/dispatch.hpp"
@@ -46,10 +47,12 @@ void with_attention(const AttentionArgs& args, const F& f) {
       } else if constexpr (sizeof(T) != 2) {
         f(SimpleAttention<T, kWide, false>{});
       } else if (args.form == AttentionForm::tall) {
-        f(SharedAttention<T, kWide, WarpSharing<4, kWide <= 64 ? 2 : 1, 4>, 2>{});
+        using Sharing = WarpSharing<4, kWide <= 64 ? 2 : 1, 4>;
+        f(SharedAttention<T, kWide, Sharing, 2>{});
       } else {
         using Sharing = std::conditional_t<kWide <= 64, WarpSharing<1, 2, 2>, WarpSharing<2, 1, 2>>;
-        f(SharedAttention < T, kWide, Sharing, kWide <= 64 ? 2 : 2 > {});
+        constexpr int kAtOnce = kWide <= 64 ? 3 : 2;
+        f(SharedAttention<T, kWide, Sharing, kAtOnce>{});
       }
     });
   });
