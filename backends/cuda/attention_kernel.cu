@@ -5,6 +5,7 @@
 
 #include <limits>
 
+#include "backends/cuda/kernels/ahead.cuh"
 #include "backends/cuda/kernels/attention_kinds.hpp"
 #include "backends/cuda/kernels/device_launch.cuh"
 
@@ -15,9 +16,11 @@ template <class Kind>
 __global__ void __launch_bounds__(kBlockThreads, Kind::kBlocksAtOnce)
     attention_kernel(const __grid_constant__ AttentionArgs args) {
   extern __shared__ __align__(16) unsigned char shared[];
+  let_next_start();
   // No kernel writes the tables: read while the one before still runs.
   const QueryBlock place = args.blocks[kBlockTable<Kind::kQueries>].block[blockIdx.x];
-  begin_kernel();
+  ask_ahead(args.ahead);
+  wait_for_previous();
   DeviceBlock block;
   typename Kind::template Work<DeviceBlock> work(block, args, place, static_cast<int>(blockIdx.y),
                                                  shared);

@@ -39,6 +39,14 @@ struct QueryBlocks {
   std::int64_t count;
 };
 
+/// Weights that a product soon to come will read: where there are few rows, most of its time is
+/// bringing them from the device's memory. A kernel that does something else meanwhile asks for
+/// them to be brought to the L2. Begins and ends at multiples of 16 bytes; none: 0 bytes.
+struct Ahead {
+  const void* from;
+  std::int64_t bytes;
+};
+
 /// LayerNorm parameters [weight; bias], 2 d floats.
 struct Norm {
   const float* parameters;
@@ -57,6 +65,7 @@ struct EmbedArgs {
   const void* types;
   Norm norm;
   void* out;
+  Ahead ahead;
 };
 
 /// LayerNorm in place; with `quantised`, also to e4m3, times `inverse_scale`.
@@ -68,6 +77,7 @@ struct NormArgs {
   void* hidden;
   void* quantised;
   const float* scale;  ///< of `quantised`, what its values are to be multiplied by to come back
+  Ahead ahead;
 };
 
 /// Activation of `count` elements (a multiple of 4): in place, or to e4m3.
@@ -159,6 +169,7 @@ struct AttentionArgs {
   bool uniform;            ///< all sequences are `longest`
   RelativeTerms relative;  ///< keys null for BERT
   AttentionForm form;      ///< of the kernel, where it has them
+  Ahead ahead;
 };
 
 }  // namespace deformer::cuda

@@ -1,5 +1,5 @@
 #pragma once
-/// The block of block.cuh on the host, where one thread walks through the 128 of the device: what
+/// The block of block.cuh on the host, where one thread walks through those of the device: what
 /// tensor cores and copies do is done from the same fragments and addresses. It throws logic_error
 /// where a device would fault or hang; what a device would find too early it finds as NaN.
 
@@ -16,7 +16,8 @@
 
 namespace deformer::cuda {
 
-class HostBlock {
+template <int kThreads>
+class HostBlockOf {
  public:
   template <class T>
   class PerThread {
@@ -24,7 +25,7 @@ class HostBlock {
     T& operator[](int thread) { return values_[thread]; }
 
    private:
-    T values_[kBlockThreads];
+    T values_[kThreads];
   };
 
   template <class F>
@@ -36,7 +37,7 @@ class HostBlock {
   }
   template <class F>
   void each_alone(const F& f) {
-    for (int thread = 0; thread < kBlockThreads; ++thread) {
+    for (int thread = 0; thread < kThreads; ++thread) {
       if (is_active(thread)) {
         f(thread);
       }
@@ -45,7 +46,7 @@ class HostBlock {
   template <class Holds, class Body>
   void when(const Holds& holds, const Body& body) {
     const std::uint32_t before = active_;
-    for (int thread = 0; thread < kBlockThreads; ++thread) {
+    for (int thread = 0; thread < kThreads; ++thread) {
       if (holds(thread) != holds(thread / 32 * 32)) {
         throw std::logic_error("threads of a warp part");
       }
@@ -58,7 +59,7 @@ class HostBlock {
   }
   template <class T, class A, class B, class C>
   void multiply(const A& a, const B& b, const C& c) {
-    for (int first = 0; first < kBlockThreads; first += 32) {
+    for (int first = 0; first < kThreads; first += 32) {
       if (!is_active(first)) {
         continue;
       }
@@ -90,7 +91,7 @@ class HostBlock {
   }
   template <class F, class Op>
   void over_quad(const F& f, const Op& op) {
-    for (int thread = 0; thread < kBlockThreads; thread += 4) {
+    for (int thread = 0; thread < kThreads; thread += 4) {
       if (!is_active(thread)) {
         continue;
       }
@@ -102,7 +103,7 @@ class HostBlock {
   }
   template <bool kTransposed, class From, class To>
   void load_matrices(const From& from, const To& to) {
-    for (int first = 0; first < kBlockThreads; first += 32) {
+    for (int first = 0; first < kThreads; first += 32) {
       if (!is_active(first)) {
         continue;
       }
@@ -167,7 +168,7 @@ class HostBlock {
     const std::byte* from;  ///< null: zeros
     std::size_t bytes;
   };
-  static constexpr std::uint32_t kAll = (1U << (kBlockThreads / 32)) - 1;
+  static constexpr std::uint32_t kAll = (1U << (kThreads / 32)) - 1;
 
   bool is_active(int thread) const { return (active_ >> (thread / 32) & 1U) != 0; }
   static std::uintptr_t aligned(const void* address, std::uintptr_t to) {
@@ -188,5 +189,7 @@ class HostBlock {
   std::deque<std::vector<Copy>> groups_;
   int conflicts_ = 0;
 };
+
+using HostBlock = HostBlockOf<kBlockThreads>;
 
 }  // namespace deformer::cuda
