@@ -2,18 +2,30 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <exception>
+#include <limits>
 #include <set>
 
+#include "backends/cuda/kernels/attention_forms.hpp"
 #include "backends/cuda/stopwatch.hpp"
 
 namespace deformer::cuda {
 namespace {
 
-/// All that a cuDNN graph depends on but the addresses of its operands.
+/// First byte of what is remembered: one of AttentionForm, or this.
+constexpr std::byte kByLibrary{0xFF};
+constexpr std::byte kUnknown{0xFE};
+
+const char* name_of(AttentionForm form) {
+  return form == AttentionForm::tall ? " (tall)" : " (split)";
+}
+
+/// All that a cuDNN graph depends on but the addresses of its operands, and the version of our
+/// kernels that it was compared with.
 std::string key_of(const AttentionArgs& args) {
-  return fmt::format("attention{} element {} heads {} of {} sequences {}{} longest {} rows {}",
-                     args.relative.keys != nullptr ? " relative" : "",
+  return fmt::format("attention {}{} element {} heads {} of {} sequences {}{} longest {} rows {}",
+                     kAttentionVersion, args.relative.keys != nullptr ? " relative" : "",
                      static_cast<int>(args.element), args.heads, args.d_head, args.sequences,
                      args.uniform ? " uniform" : "", args.longest, args.rows);
 }
@@ -44,27 +56,58 @@ void AttentionEngine::prepare(const AttentionArgs& args, void* workspace,
   if (choices_.contains(key)) {
     return;
   }
-  prepare_attention_kernel(args, device_.shared_bytes_block);
-  launch_kernel(args, {.stream = stream, .load_only = true});
-  Choice choice;
+  const std::vector<AttentionForm> forms = prepared_forms(args, stream);
   const std::optional<Algorithm> known = memory_.find(key);
-  if (!known || known->bytes[0] != std::byte{0}) {
+  const std::byte by = known ? known->bytes[0] : kUnknown;
+  Choice choice{.form = forms.front(), .formed = forms.size() > 1};
+  if (by == kUnknown || by == kByLibrary) {
     choice.cudnn = tried(args, workspace, workspace_bytes, stream);
   }
-  if (choice.cudnn != nullptr && !known) {
-    const double library =
-        time_us(stream, kInARow, [&](int) { choice.cudnn->run(args, workspace, stream); });
-    const double own =
-        time_us(stream, kInARow, [&](int) { launch_kernel(args, {.stream = stream}); });
-    Algorithm better;
-    better.bytes[0] = library <= own ? std::byte{1} : std::byte{0};
-    better.time_us = std::min(library, own);
-    memory_.remember(key, better);
-    if (own < library) {
-      choice.cudnn = nullptr;
-    }
+  if (by == kUnknown && (choice.cudnn != nullptr || forms.size() > 1)) {
+    memory_.remember(key, quickest(args, forms, choice, workspace, stream));
+  } else if (by != kUnknown && by != kByLibrary) {
+    choice.form = std::ranges::find(forms, static_cast<AttentionForm>(by)) != forms.end()
+                      ? static_cast<AttentionForm>(by)
+                      : forms.front();
   }
   choices_[key] = std::move(choice);
+}
+
+std::vector<AttentionForm> AttentionEngine::prepared_forms(AttentionArgs args,
+                                                           cudaStream_t stream) const {
+  std::vector<AttentionForm> forms;
+  for (const AttentionForm form : {AttentionForm::tall, AttentionForm::split}) {
+    args.form = form;
+    if (forms.empty() || has_forms(args)) {
+      prepare_attention_kernel(args, device_.shared_bytes_block);
+      launch_kernel(args, {.stream = stream, .load_only = true});
+      forms.push_back(form);
+    }
+  }
+  return forms;
+}
+
+Algorithm AttentionEngine::quickest(AttentionArgs args, const std::vector<AttentionForm>& forms,
+                                    Choice& choice, void* workspace, cudaStream_t stream) const {
+  Algorithm best;
+  best.time_us = std::numeric_limits<double>::infinity();
+  if (choice.cudnn != nullptr) {
+    best.bytes[0] = kByLibrary;
+    best.time_us =
+        time_us(stream, kInARow, [&](int) { choice.cudnn->run(args, workspace, stream); });
+  }
+  for (const AttentionForm form : forms) {
+    args.form = form;
+    const double time =
+        time_us(stream, kInARow, [&](int) { launch_kernel(args, {.stream = stream}); });
+    if (time < best.time_us) {
+      best.bytes[0] = static_cast<std::byte>(form);
+      best.time_us = time;
+      choice.cudnn = nullptr;
+      choice.form = form;
+    }
+  }
+  return best;
 }
 
 bool AttentionEngine::run(const AttentionArgs& args, void* workspace, const LaunchPlace& place) {
@@ -73,14 +116,18 @@ bool AttentionEngine::run(const AttentionArgs& args, void* workspace, const Laun
     choice.cudnn->run(args, workspace, place.stream);
     return false;
   }
-  launch_kernel(args, place);
+  AttentionArgs formed = args;
+  formed.form = choice.form;
+  launch_kernel(formed, place);
   return true;
 }
 
 std::string AttentionEngine::describe() const {
   std::set<std::string> found;
   for (const auto& [key, choice] : choices_) {
-    found.insert(choice.cudnn != nullptr ? CudnnAttention::describe() : "own kernel");
+    found.insert(choice.cudnn != nullptr
+                     ? CudnnAttention::describe()
+                     : "own kernel" + std::string(choice.formed ? name_of(choice.form) : ""));
   }
   std::string text;
   for (const std::string& name : found) {

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "backends/cuda/cudnn_attention.hpp"
 #include "backends/cuda/device.hpp"
@@ -29,14 +30,24 @@ class AttentionEngine {
   /// Queues what was prepared. May be captured. Returns whether it was a kernel of ours.
   bool run(const AttentionArgs& args, void* workspace, const LaunchPlace& place);
 
-  /// "cuDNN 9.19.0", "own kernel", or both, by what was chosen so far; and how cuDNN failed, if it
-  /// did.
+  /// "cuDNN 9.19.0", "own kernel (split)", or several, by what was chosen so far; and how cuDNN
+  /// failed, if it did.
   std::string describe() const;
 
  private:
   struct Choice {
-    std::shared_ptr<CudnnAttention> cudnn;  ///< null: our kernel
+    std::shared_ptr<CudnnAttention> cudnn = nullptr;  ///< null: our kernel
+    AttentionForm form = AttentionForm::tall;         ///< of our kernel
+    bool formed = false;                              ///< it had several
   };
+
+  /// The forms of our kernel that serve these arguments, at least one, their code on the device.
+  std::vector<AttentionForm> prepared_forms(AttentionArgs args, cudaStream_t stream) const;
+
+  /// The quickest of what cuDNN has, if anything, and of our forms; left in `choice`. From graphs
+  /// of several in a row, so that whatever else cuDNN queues (it clears memory first) counts too.
+  Algorithm quickest(AttentionArgs args, const std::vector<AttentionForm>& forms, Choice& choice,
+                     void* workspace, cudaStream_t stream) const;
 
   /// cuDNN's, having run once; null where it has none or that failed.
   std::shared_ptr<CudnnAttention> tried(const AttentionArgs& args, void* workspace,

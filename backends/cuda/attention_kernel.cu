@@ -1,61 +1,59 @@
-// The attention kernel on the device: a block a head of 64 queries. Its work is in
-// kernels/attention.cuh.
+// The attention kernel on the device: a block a head of some queries. Its work is
+// in kernels/attention.cuh and kernels/tiled_attention.cuh.
 
 #include <cuda_runtime.h>
 
+#include <limits>
+
 #include "backends/cuda/kernels/ahead.cuh"
-#include "backends/cuda/kernels/attention.cuh"
+#include "backends/cuda/kernels/attention_kinds.hpp"
 #include "backends/cuda/kernels/device_launch.cuh"
-#include "backends/cuda/kernels/dispatch.hpp"
 
 namespace deformer::cuda {
 namespace {
 
-template <class T, int kWide, bool kRelative>
-__global__ void __launch_bounds__(kBlockThreads)
+template <class Kind>
+__global__ void __launch_bounds__(kBlockThreads, Kind::kBlocksAtOnce)
     attention_kernel(const __grid_constant__ AttentionArgs args) {
   extern __shared__ __align__(16) unsigned char shared[];
   let_next_start();
+  // No kernel writes the tables: read while the one before still runs.
+  const QueryBlock place = args.blocks[kBlockTable<Kind::kQueries>].block[blockIdx.x];
   ask_ahead(args.ahead);
   wait_for_previous();
   DeviceBlock block;
-  AttentionBlock<T, kWide, kRelative, DeviceBlock> work(block, args, args.blocks[blockIdx.x],
-                                                        static_cast<int>(blockIdx.y), shared);
+  typename Kind::template Work<DeviceBlock> work(block, args, place, static_cast<int>(blockIdx.y),
+                                                 shared);
   work.run();
-}
-
-/// f(kernel, bytes of shared memory) for these arguments.
-template <class F>
-void with_kernel(const AttentionArgs& args, const F& f) {
-  with_element(args.element, [&](auto type) {
-    with_head(args.d_head, [&](auto wide) {
-      using T = decltype(type);
-      constexpr int kWide = decltype(wide)::value;
-      if (args.relative.keys != nullptr) {
-        f(attention_kernel<T, kWide, true>, AttentionShape<T, kWide, true>::kBytes);
-      } else {
-        f(attention_kernel<T, kWide, false>, AttentionShape<T, kWide, false>::kBytes);
-      }
-    });
-  });
 }
 
 }  // namespace
 
+bool has_forms(const AttentionArgs& args) {
+  return args.relative.keys == nullptr && bytes_of(args.element) == 2;
+}
+
 void prepare_attention_kernel(const AttentionArgs& args, std::int64_t shared_bytes_block) {
-  with_kernel(args, [&](auto kernel, int bytes) {
-    if (bytes > shared_bytes_block) {
-      throw_too_little_shared_memory(bytes, shared_bytes_block);
+  with_attention(args, [&](auto kind) {
+    using Kind = decltype(kind);
+    // The most it ever takes: what is asked for holds for the launches of all sessions.
+    constexpr int kBytes = Kind::bytes(std::numeric_limits<std::int64_t>::max());
+    if (kBytes > shared_bytes_block) {
+      throw_too_little_shared_memory(kBytes, shared_bytes_block);
     }
-    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes),
+    check(cudaFuncSetAttribute(attention_kernel<Kind>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                               kBytes),
           "asking for shared memory");
   });
 }
 
 void launch_kernel(const AttentionArgs& args, const LaunchPlace& place) {
-  with_kernel(args, [&](auto kernel, int bytes) {
-    queue(kernel, dim3(static_cast<unsigned>(args.block_count), static_cast<unsigned>(args.heads)),
-          kBlockThreads, bytes, args, place, "attention");
+  with_attention(args, [&](auto kind) {
+    using Kind = decltype(kind);
+    const std::int64_t blocks = args.blocks[kBlockTable<Kind::kQueries>].count;
+    queue(attention_kernel<Kind>,
+          dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(args.heads)), kBlockThreads,
+          Kind::bytes(args.longest), args, place, "attention");
   });
 }
 

@@ -30,6 +30,9 @@ void launch_kernel(const DenseArgs& args, const LaunchPlace& place);
 void launch_kernel(const AttentionArgs& args, const LaunchPlace& place);
 void launch_kernel(const SkinnyArgs& args, const LaunchPlace& place);
 
+/// Whether the attention kernel has more than one form for these arguments.
+bool has_forms(const AttentionArgs& args);
+
 /// Allows the attention kernel these arguments need its shared memory: once, before any capture.
 /// @throws Unavailable when the device has less.
 void prepare_attention_kernel(const AttentionArgs& args, std::int64_t shared_bytes_block);

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <random>
 
@@ -21,19 +23,28 @@ struct Stored {
   std::vector<float> values;
 };
 
+/// A sequence; which of its tokens is the second segment's first matters to relative terms.
+struct Text {
+  std::int32_t tokens;
+  std::int32_t first_text;
+};
+
 struct Setting {
   Element element;
   std::int64_t heads;
   std::int64_t d_head;
   bool relative;
+  AttentionForm form = AttentionForm::tall;
+  std::vector<Text> texts = {{130, 40}, {1, 1}, {63, 62}};
 };
 
 class Trial {
  public:
   explicit Trial(const Setting& setting)
       : setting_(setting),
+        firsts_(firsts(setting.texts)),
         d_(setting.heads * setting.d_head),
-        qkv_(setting.element, size(kRows * 3 * d_), 0.5F, 1),
+        qkv_(setting.element, size(rows() * 3 * d_), 0.5F, 1),
         keys_(setting.element, size(setting.heads * kDistances * setting.d_head), 0.5F, 2),
         key_bias_(noise(size(setting.heads * kDistances), 1.0F, 3)),
         segments_(noise(size(d_), 0.5F, 4)),
@@ -42,9 +53,9 @@ class Trial {
   double largest_error() {
     const std::vector<float> context = run();
     double most = 0;
-    for (std::size_t text = 0; text < kTokens.size(); ++text) {
+    for (std::size_t text = 0; text < setting_.texts.size(); ++text) {
       for (std::int64_t head = 0; head < setting_.heads; ++head) {
-        for (std::int64_t query = 0; query < kTokens[text]; ++query) {
+        for (std::int64_t query = 0; query < tokens(text); ++query) {
           most = std::max(most, row_error(context, text, head, query));
         }
       }
@@ -53,37 +64,50 @@ class Trial {
   }
 
  private:
-  static constexpr std::array<std::int32_t, 3> kTokens{130, 1, 63};
-  static constexpr std::array<std::int32_t, 3> kFirst{0, 130, 131};
-  static constexpr std::array<std::int32_t, 3> kFirstText{40, 1, 62};
-  static constexpr std::int64_t kRows = 194;
   static constexpr std::int64_t kReach = 140;
   static constexpr std::int64_t kDistances = 2 * kReach + 1;
+
+  /// First row of each text, and the number of rows.
+  static std::vector<std::int32_t> firsts(const std::vector<Text>& texts) {
+    std::vector<std::int32_t> firsts{0};
+    for (const Text& text : texts) {
+      firsts.push_back(firsts.back() + text.tokens);
+    }
+    return firsts;
+  }
+  std::int64_t rows() const { return firsts_.back(); }
+  std::int32_t tokens(std::size_t text) const { return setting_.texts[text].tokens; }
 
   static std::size_t size(std::int64_t count) { return static_cast<std::size_t>(count); }
 
   std::vector<float> run() {
-    std::vector<QueryBlock> blocks;
-    for (std::size_t text = 0; text < kTokens.size(); ++text) {
-      for (std::int32_t query = 0; query < kTokens[text]; query += kQueryBlock) {
-        blocks.push_back({kFirst[text], kTokens[text], kFirstText[text], query});
+    std::array<std::vector<QueryBlock>, kBlockTables> blocks;
+    for (std::size_t table = 0; table < blocks.size(); ++table) {
+      for (std::size_t text = 0; text < setting_.texts.size(); ++text) {
+        for (std::int32_t query = 0; query < tokens(text); query += kBlockQueries[table]) {
+          blocks[table].push_back(
+              {firsts_[text], tokens(text), setting_.texts[text].first_text, query});
+        }
       }
     }
-    std::vector<std::byte> context(size(kRows * d_ * bytes_of(setting_.element)));
+    std::vector<std::byte> context(size(rows() * d_ * bytes_of(setting_.element)));
     AttentionArgs args{};
     args.element = setting_.element;
     args.heads = setting_.heads;
     args.d_head = setting_.d_head;
     args.qkv = qkv_.bytes.data();
     args.context = context.data();
-    args.blocks = blocks.data();
-    args.block_count = static_cast<std::int64_t>(blocks.size());
+    for (std::size_t table = 0; table < blocks.size(); ++table) {
+      args.blocks[table] = {blocks[table].data(), static_cast<std::int64_t>(blocks[table].size())};
+    }
+    args.longest = std::ranges::max(setting_.texts, {}, &Text::tokens).tokens;
+    args.form = setting_.form;
     if (setting_.relative) {
       args.relative = {kReach, keys_.bytes.data(), key_bias_.data(), segments_.data(),
                        segment_bias_.data()};
     }
     HostLauncher().launch(args, Branch::main);
-    return decode(setting_.element, context.data(), kRows * d_);
+    return decode(setting_.element, context.data(), rows() * d_);
   }
 
   double dot(const float* a, const float* b) const {
@@ -98,13 +122,13 @@ class Trial {
   }
 
   double score(std::size_t text, std::int64_t head, std::int64_t query, std::int64_t key) const {
-    const float* q = part(0, kFirst[text] + query, head);
-    double sum = dot(q, part(1, kFirst[text] + key, head));
+    const float* q = part(0, firsts_[text] + query, head);
+    double sum = dot(q, part(1, firsts_[text] + key, head));
     if (setting_.relative) {
       const std::int64_t at = head * kDistances + kReach - (query - key);
       sum += dot(q, keys_.values.data() + at * setting_.d_head) +
              static_cast<double>(key_bias_[size(at)]);
-      if ((query < kFirstText[text]) != (key < kFirstText[text])) {
+      if ((query < setting_.texts[text].first_text) != (key < setting_.texts[text].first_text)) {
         sum += dot(q, segments_.data() + head * setting_.d_head) +
                static_cast<double>(segment_bias_[size(head)]);
       }
@@ -116,15 +140,15 @@ class Trial {
                    std::int64_t query) const {
     std::vector<double> expected(size(setting_.d_head));
     double total = 0;
-    for (std::int64_t key = 0; key < kTokens[text]; ++key) {
+    for (std::int64_t key = 0; key < tokens(text); ++key) {
       const double weight = std::exp(score(text, head, query, key));
       total += weight;
       for (std::size_t i = 0; i < expected.size(); ++i) {
-        expected[i] += weight * static_cast<double>(part(2, kFirst[text] + key, head)[i]);
+        expected[i] += weight * static_cast<double>(part(2, firsts_[text] + key, head)[i]);
       }
     }
     double most = 0;
-    const float* found = context.data() + (kFirst[text] + query) * d_ + head * setting_.d_head;
+    const float* found = context.data() + (firsts_[text] + query) * d_ + head * setting_.d_head;
     for (std::size_t i = 0; i < expected.size(); ++i) {
       most = std::max(most, std::abs(static_cast<double>(found[i]) - expected[i] / total));
     }
@@ -132,6 +156,7 @@ class Trial {
   }
 
   Setting setting_;
+  std::vector<std::int32_t> firsts_;
   std::int64_t d_;
   Stored qkv_;
   Stored keys_;
@@ -145,6 +170,32 @@ TEST(AttentionKernel, IsTheSoftmaxOfItsScoresInEveryElement) {
       EXPECT_LE(Trial({Element::f32, 2, d_head, relative}).largest_error(), 2e-5);
       EXPECT_LE(Trial({Element::f16, 2, d_head, relative}).largest_error(), 2e-3);
       EXPECT_LE(Trial({Element::bf16, 2, d_head, relative}).largest_error(), 1.5e-2);
+    }
+  }
+}
+
+/// Of as many keys as need a place that others were in; and so few that warps have none.
+TEST(AttentionKernel, PassesAnyNumberOfKeysThroughItsTiles) {
+  for (const AttentionForm form : {AttentionForm::tall, AttentionForm::split}) {
+    for (const std::vector<Text>& texts : {std::vector<Text>{{27, 0}},
+                                           {{16, 0}, {17, 0}},
+                                           {{64, 0}, {128, 0}},
+                                           {{320, 0}},
+                                           {{401, 0}}}) {
+      SCOPED_TRACE(testing::Message()
+                   << texts.back().tokens << (form == AttentionForm::tall ? "" : " split"));
+      EXPECT_LE(Trial({Element::f16, 1, 64, false, form, texts}).largest_error(), 2e-3);
+      EXPECT_LE(Trial({Element::f16, 1, 20, false, form, texts}).largest_error(), 2e-3);
+    }
+  }
+}
+
+TEST(AttentionKernel, IsTheSameHoweverItsWarpsShareTheWork) {
+  for (const AttentionForm form : {AttentionForm::tall, AttentionForm::split}) {
+    for (const std::int64_t d_head : {4, 20, 32, 40, 64, 72, 128}) {
+      SCOPED_TRACE(testing::Message() << d_head << (form == AttentionForm::tall ? "" : " split"));
+      EXPECT_LE(Trial({Element::f16, 3, d_head, false, form}).largest_error(), 2e-3);
+      EXPECT_LE(Trial({Element::bf16, 3, d_head, false, form}).largest_error(), 1.5e-2);
     }
   }
 }

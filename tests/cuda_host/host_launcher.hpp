@@ -11,10 +11,11 @@
 
 #include "backends/cuda/host/encode.hpp"
 #include "backends/cuda/host/launcher.hpp"
-#include "backends/cuda/kernels/attention.cuh"
+#include "backends/cuda/kernels/attention_kinds.hpp"
 #include "backends/cuda/kernels/copies.cuh"
 #include "backends/cuda/kernels/dispatch.hpp"
 #include "backends/cuda/kernels/elements.cuh"
+#include "backends/cuda/kernels/host_block.hpp"
 
 namespace deformer::cuda {
 
@@ -67,15 +68,7 @@ class HostLauncher final : public Launcher {
   }
   void launch(const ProductArgs& args, Branch) override;
   void launch(const AttentionArgs& args, Branch) override {
-    with_element(args.element, [&](auto type) {
-      with_head(args.d_head, [&](auto wide) {
-        if (args.relative.keys != nullptr) {
-          attend<decltype(type), wide.value, true>(args);
-        } else {
-          attend<decltype(type), wide.value, false>(args);
-        }
-      });
-    });
+    with_attention(args, [&](auto kind) { attend(kind, args); });
   }
   void launch(const GeluArgs& args, Branch) override {
     each_thread(args, [&](auto type, std::int64_t first, std::int64_t step) {
@@ -146,19 +139,22 @@ class HostLauncher final : public Launcher {
     });
   }
 
-  template <class T, int kWide, bool kRelative>
-  static void attend(const AttentionArgs& args) {
-    using Kernel = AttentionBlock<T, kWide, kRelative, HostBlock>;
-    constexpr int kBytes = AttentionShape<T, kWide, kRelative>::kBytes;
-    // What a block finds in shared memory is what the last one left there: NaN, to be noticed.
-    std::vector<float> shared(kBytes / sizeof(float) + 1, NAN);
-    for (std::int64_t block = 0; block < args.block_count; ++block) {
+  template <class Kind>
+  static void attend(Kind, const AttentionArgs& args) {
+    using Kernel = typename Kind::template Work<HostBlock>;
+    const QueryBlocks blocks = args.blocks[kBlockTable<Kind::kQueries>];
+    const auto bytes = static_cast<std::size_t>(Kind::bytes(args.longest));
+    for (std::int64_t block = 0; block < blocks.count; ++block) {
       for (std::int64_t head = 0; head < args.heads; ++head) {
         HostBlock threads;
+        // What a block finds in shared memory: NaN, to be noticed. Of its own size, for sanitizers.
+        std::vector<float> shared(bytes / sizeof(float), NAN);
         const auto kernel =
-            std::make_unique<Kernel>(threads, args, args.blocks[block], static_cast<int>(head),
+            std::make_unique<Kernel>(threads, args, blocks.block[block], static_cast<int>(head),
                                      reinterpret_cast<unsigned char*>(shared.data()));
         kernel->run();
+        EXPECT_EQ(threads.conflicts(), 0);
+        EXPECT_FALSE(threads.owes_copies());
       }
     }
   }

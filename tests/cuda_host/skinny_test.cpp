@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "backends/cuda/host/encode.hpp"
+#include "backends/cuda/kernels/host_block.hpp"
 #include "backends/cuda/kernels/skinny.cuh"
 #include "tests/cuda_host/noise.hpp"
 

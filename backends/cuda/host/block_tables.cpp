@@ -9,8 +9,6 @@
 namespace deformer::cuda {
 namespace {
 
-/// Queries of one block of the attention kernel (kernels/attention.cuh: kQueryBlock).
-constexpr std::int64_t kBlockQueries = 64;
 constexpr std::size_t kAlignment = 16;
 
 /// Callers have checked that a batch's rows can be counted with 32 bits.
@@ -73,19 +71,21 @@ void BlockTables::add_sequences(Segment segment, const Plan& plan, const Shape& 
   const std::vector<std::int64_t> offsets = cumulative_tokens(shape, segment);
   const std::vector<std::int64_t> tokens = sequence_tokens(shape, segment);
   const std::vector<std::int64_t> first_texts = first_text_tokens(shape, segment, plan.order);
-  std::vector<QueryBlock> blocks;
-  for (std::size_t i = 0; i < tokens.size(); ++i) {
-    for (std::int64_t query = 0; query < tokens[i]; query += kBlockQueries) {
-      blocks.push_back(
-          {narrow(offsets[i]), narrow(tokens[i]), narrow(first_texts[i]), narrow(query)});
+  for (std::size_t table = 0; table < kBlockTables; ++table) {
+    std::vector<QueryBlock> blocks;
+    for (std::size_t i = 0; i < tokens.size(); ++i) {
+      for (std::int64_t query = 0; query < tokens[i]; query += kBlockQueries[table]) {
+        blocks.push_back(
+            {narrow(offsets[i]), narrow(tokens[i]), narrow(first_texts[i]), narrow(query)});
+      }
     }
+    tables.blocks[table] = append(blocks);
+    tables.block_counts[table] = static_cast<std::int64_t>(blocks.size());
   }
   tables.cumulative = append(narrow(offsets));
   tables.lengths = append(narrow(tokens));
   tables.offsets_qkv = append(elements(offsets, 3 * d));
   tables.offsets_out = append(elements(offsets, d));
-  tables.blocks = append(blocks);
-  tables.block_count = static_cast<std::int64_t>(blocks.size());
   tables.sequences = static_cast<std::int64_t>(tokens.size());
   tables.longest = std::ranges::max(tokens);
   tables.uniform = std::ranges::min(tokens) == tables.longest;
@@ -127,8 +127,10 @@ AttentionArgs BlockTables::sequences(Segment segment, const std::byte* base) con
   args.lengths = address<std::int32_t>(base, tables.lengths);
   args.offsets_qkv = address<std::int32_t>(base, tables.offsets_qkv);
   args.offsets_out = address<std::int32_t>(base, tables.offsets_out);
-  args.blocks = address<QueryBlock>(base, tables.blocks);
-  args.block_count = tables.block_count;
+  for (std::size_t table = 0; table < kBlockTables; ++table) {
+    args.blocks[table] = {address<QueryBlock>(base, tables.blocks[table]),
+                          tables.block_counts[table]};
+  }
   args.uniform = tables.uniform;
   return args;
 }

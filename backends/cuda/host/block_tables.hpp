@@ -20,8 +20,8 @@ struct SequenceTables {
   std::int64_t lengths = -1;
   std::int64_t offsets_qkv = -1;
   std::int64_t offsets_out = -1;
-  std::int64_t blocks = -1;
-  std::int64_t block_count = 0;
+  std::int64_t blocks[kBlockTables] = {-1, -1, -1};
+  std::int64_t block_counts[kBlockTables] = {};
   std::int64_t sequences = 0;
   std::int64_t longest = 0;
   bool uniform = false;

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "backends/cuda/host/element.hpp"
+#include "backends/cuda/kernels/attention_forms.hpp"
 #include "model/types.hpp"
 
 namespace deformer::cuda {
@@ -25,12 +26,17 @@ struct RowRun {
   std::int32_t rows;
 };
 
-/// Up to kQueryBlock queries of one sequence.
+/// Up to as many queries of one sequence as its table's blocks have (attention_forms.hpp).
 struct QueryBlock {
   std::int32_t first_row;  ///< of the sequence, in the packed rows
   std::int32_t tokens;     ///< of the sequence
   std::int32_t first_text;
   std::int32_t first_query;  ///< its place in the sequence
+};
+
+struct QueryBlocks {
+  const QueryBlock* block;
+  std::int64_t count;
 };
 
 /// Weights that a product soon to come will read: where there are few rows, most of its time is
@@ -160,10 +166,10 @@ struct AttentionArgs {
   const std::int32_t* lengths;      ///< of the sequences
   const std::int32_t* offsets_qkv;  ///< cumulative, in elements of qkv and of context
   const std::int32_t* offsets_out;
-  const QueryBlock* blocks;
-  std::int64_t block_count;
+  QueryBlocks blocks[kBlockTables];
   bool uniform;            ///< all sequences are `longest`
   RelativeTerms relative;  ///< keys null for BERT
+  AttentionForm form;      ///< of the kernel, where it has them
   Ahead ahead;
 };
 

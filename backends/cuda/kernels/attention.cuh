@@ -1,7 +1,8 @@
 #pragma once
-/// Attention of 64 queries of one head of one sequence: keys pass by 64 at a time, the softmax
-/// follows them (Milakov and Gimelshein, "Online normalizer calculation for softmax", 2018), so
-/// that no scores ever leave the multiprocessor. bf16 and f16 multiply on tensor cores; f32 in f32.
+/// Attention of f32 or with relative terms (tiled_attention.cuh has the rest), of 64 queries of one
+/// head of one sequence: keys pass by 64 at a time, the softmax follows them (Milakov and
+/// Gimelshein, "Online normalizer calculation for softmax", 2018), so that no scores ever leave the
+/// multiprocessor. bf16 and f16 multiply on tensor cores; f32 in f32.
 ///
 /// A warp has 16 queries. A thread has two of their rows, g and g + 8, and of every 8 columns 2t
 /// and 2t + 1: block.cuh says which g and t. Heads are padded with zeros to kWide.
@@ -146,7 +147,9 @@ class AttentionBlock {
         state.out[tile] = {};
       }
       if constexpr (kRelative) {
-        find_segment_terms(thread);
+        // Not in a loop: nvcc unrolls one around another too late to keep the state in registers.
+        state.other[0] = segment_term(thread, 0);
+        state.other[1] = segment_term(thread, 1);
       }
       if constexpr (Shape::kTensorCores) {
         const T* queries = part(Shape::kQueries);
@@ -161,17 +164,15 @@ class AttentionBlock {
     });
   }
 
-  DEFORMER_PORTABLE void find_segment_terms(int thread) {
-    DEFORMER_UNROLL
-    for (int half = 0; half < 2; ++half) {
-      const T* query = part(Shape::kQueries) + row_of(thread, half) * kPitch;
-      const float* segment = args_.relative.segments + head_ * args_.d_head;
-      float sum = args_.relative.segment_bias[head_];
-      for (int i = 0; i < args_.d_head; ++i) {
-        sum += to_float(query[i]) * segment[i];
-      }
-      state_[thread].other[half] = sum;
+  /// Of the thread's row g or g + 8, with a key of the other segment.
+  DEFORMER_PORTABLE float segment_term(int thread, int half) const {
+    const T* query = part(Shape::kQueries) + row_of(thread, half) * kPitch;
+    const float* segment = args_.relative.segments + head_ * args_.d_head;
+    float sum = args_.relative.segment_bias[head_];
+    for (int i = 0; i < args_.d_head; ++i) {
+      sum += to_float(query[i]) * segment[i];
     }
+    return sum;
   }
 
   DEFORMER_PORTABLE void load_keys(int first_key) {

@@ -1,12 +1,23 @@
 #pragma once
-/// One block of four warps, as the attention kernel sees it. On the host one thread walks through
-/// the 128 of the device, and a product of tensor cores is computed from the same fragments.
+/// One block of four warps, as the attention kernels see it: here the device's, in host_block.hpp
+/// one whose 128 threads are walked through on the host.
 ///
-///   PerThread<T>      a value a thread has of its own (registers)
-///   each(f)           f(thread) for every thread, then a barrier
-///   each_alone(f)     the same without a barrier: for what touches registers only
-///   multiply(a, b, c) c(thread) += fragments a(thread) times b(thread): 16 x 16 by 16 x 8 a warp
-///   over_quad(f, op)  f(thread), a float&, becomes op over the 4 threads that share its rows
+///   PerThread<T>       a value a thread has of its own (registers)
+///   each(f)            f(thread) for every thread, then a barrier
+///   each_alone(f)      the same without a barrier: what touches registers and rows of its own only
+///   when(holds, body)  body() by the warps whose threads' holds(thread) is true: the same for all
+///                      of a warp. No barrier may be in it
+///   multiply(a, b, c)  c(thread) += fragments a(thread) times b(thread): 16 x 16 by 16 x 8 a warp
+///   over_quad(f, op)   f(thread), a float&, becomes op over the 4 threads that share its rows
+///   load_matrices<kTransposed>(from, to)
+///                      four matrices of 8 x 8 elements of 16 bits: matrix i's row r is the 16
+///                      bytes at from(thread 8 i + r of the warp); to(thread).word[i] becomes row
+///                      g's columns 2t and 2t + 1, or transposed column g's rows 2t and 2t + 1
+///   copy<kBytes>(to, from, there)
+///                      a thread's: begins to copy 8 or 16 bytes to shared memory, or as many zeros
+///   commit()           all threads': what was begun since the last one is a group
+///   await<kLeft>()     all groups but the kLeft newest ones have arrived and are seen by everyone.
+///                      Is a barrier
 ///
 /// Fragments of a warp's product (PTX ISA, mma.m16n8k16), g = lane / 4, t = lane % 4:
 ///   A  4 words: (row g, k 2t..), (row g+8, k 2t..), (row g, k 2t+8..), (row g+8, k 2t+8..)
@@ -14,6 +25,7 @@
 ///   C  4 floats: (row g, columns 2t, 2t+1), (row g+8, columns 2t, 2t+1)
 /// a word holding two neighbours in k, the first in its lower half.
 
+#include <cmath>
 #include <cstdint>
 
 #include "backends/cuda/kernels/numbers.cuh"
@@ -32,6 +44,39 @@ struct FragmentB {
 struct FragmentC {
   float at[4];
 };
+
+/// Two numbers, rounded, as a word of a fragment.
+DEFORMER_PORTABLE std::uint32_t rounded_pair(Bf16, float first, float second) {
+#if defined(__CUDA_ARCH__)
+  std::uint32_t pair;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(second), "f"(first));
+  return pair;
+#else
+  return static_cast<std::uint32_t>(Rounded<Bf16>::from(first).bits) |
+         static_cast<std::uint32_t>(Rounded<Bf16>::from(second).bits) << 16;
+#endif
+}
+DEFORMER_PORTABLE std::uint32_t rounded_pair(F16, float first, float second) {
+#if defined(__CUDA_ARCH__)
+  std::uint32_t pair;
+  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(second), "f"(first));
+  return pair;
+#else
+  return static_cast<std::uint32_t>(Rounded<F16>::from(first).bits) |
+         static_cast<std::uint32_t>(Rounded<F16>::from(second).bits) << 16;
+#endif
+}
+
+/// 2^value, on the device to 2 units of the last place; nothing below 2^-126.
+DEFORMER_PORTABLE float quick_exp2(float value) {
+#if defined(__CUDA_ARCH__)
+  float result;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(value));
+  return result;
+#else
+  return exp2f(value);
+#endif
+}
 
 #if defined(__CUDACC__)
 /// Compiled for the host too, where nobody calls it: templates that take it are portable.
@@ -62,6 +107,63 @@ class DeviceBlock {
     const FragmentA left = a(thread());
     const FragmentB right = b(thread());
     run(T{}, c(thread()), left, right);
+  }
+  template <class Holds, class Body>
+  DEFORMER_PORTABLE void when(const Holds& holds, const Body& body) {
+    if (holds(thread())) {
+      body();
+    }
+  }
+  template <bool kTransposed, class From, class To>
+  DEFORMER_PORTABLE void load_matrices(const From& from, const To& to) {
+    [[maybe_unused]] FragmentA& result = to(thread());
+    [[maybe_unused]] const void* row = from(thread());
+#if defined(__CUDA_ARCH__)
+    const auto address = static_cast<std::uint32_t>(__cvta_generic_to_shared(row));
+    if constexpr (kTransposed) {
+      asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+                   : "=r"(result.word[0]), "=r"(result.word[1]), "=r"(result.word[2]),
+                     "=r"(result.word[3])
+                   : "r"(address)
+                   : "memory");
+    } else {
+      asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+                   : "=r"(result.word[0]), "=r"(result.word[1]), "=r"(result.word[2]),
+                     "=r"(result.word[3])
+                   : "r"(address)
+                   : "memory");
+    }
+#endif
+  }
+  template <int kBytes>
+  DEFORMER_PORTABLE void copy([[maybe_unused]] void* to, [[maybe_unused]] const void* from,
+                              [[maybe_unused]] bool there) {
+    static_assert(kBytes == 8 || kBytes == 16);
+#if defined(__CUDA_ARCH__)
+    const auto address = static_cast<std::uint32_t>(__cvta_generic_to_shared(to));
+    const std::uint32_t bytes = there ? kBytes : 0U;  // the rest are zeros
+    if constexpr (kBytes == 16) {
+      asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address), "l"(from),
+                   "r"(bytes)
+                   : "memory");
+    } else {
+      asm volatile("cp.async.ca.shared.global [%0], [%1], 8, %2;" ::"r"(address), "l"(from),
+                   "r"(bytes)
+                   : "memory");
+    }
+#endif
+  }
+  DEFORMER_PORTABLE void commit() {
+#if defined(__CUDA_ARCH__)
+    asm volatile("cp.async.commit_group;" ::: "memory");
+#endif
+  }
+  template <int kLeft>
+  DEFORMER_PORTABLE void await() {
+#if defined(__CUDA_ARCH__)
+    asm volatile("cp.async.wait_group %0;" ::"n"(kLeft) : "memory");
+    __syncthreads();
+#endif
   }
   template <class F, class Op>
   DEFORMER_PORTABLE void over_quad(const F& f, const Op& op) {
@@ -111,75 +213,5 @@ class DeviceBlock {
   }
 };
 #endif
-
-template <int kThreads>
-class HostBlockOf {
- public:
-  template <class T>
-  class PerThread {
-   public:
-    T& operator[](int thread) { return values_[thread]; }
-
-   private:
-    T values_[kThreads];
-  };
-
-  template <class F>
-  void each(const F& f) {
-    for (int thread = 0; thread < kThreads; ++thread) {
-      f(thread);
-    }
-  }
-  template <class F>
-  void each_alone(const F& f) {
-    each(f);
-  }
-  template <class T, class A, class B, class C>
-  void multiply(const A& a, const B& b, const C& c) {
-    for (int first = 0; first < kThreads; first += 32) {
-      float left[16][16];
-      float right[16][8];
-      for (int lane = 0; lane < 32; ++lane) {
-        const int group = lane / 4;
-        const int at = lane % 4 * 2;
-        const FragmentA row = a(first + lane);
-        const FragmentB column = b(first + lane);
-        for (int half = 0; half < 2; ++half) {
-          left[group][at + half] = element<T>(row.word[0], half);
-          left[group + 8][at + half] = element<T>(row.word[1], half);
-          left[group][at + 8 + half] = element<T>(row.word[2], half);
-          left[group + 8][at + 8 + half] = element<T>(row.word[3], half);
-          right[at + half][group] = element<T>(column.word[0], half);
-          right[at + 8 + half][group] = element<T>(column.word[1], half);
-        }
-      }
-      for (int lane = 0; lane < 32; ++lane) {
-        FragmentC& sum = c(first + lane);
-        for (int i = 0; i < 4; ++i) {
-          for (int k = 0; k < 16; ++k) {
-            sum.at[i] += left[lane / 4 + i / 2 * 8][k] * right[k][lane % 4 * 2 + i % 2];
-          }
-        }
-      }
-    }
-  }
-  template <class F, class Op>
-  void over_quad(const F& f, const Op& op) {
-    for (int thread = 0; thread < kThreads; thread += 4) {
-      const float all = op(op(f(thread), f(thread + 1)), op(f(thread + 2), f(thread + 3)));
-      for (int i = 0; i < 4; ++i) {
-        f(thread + i) = all;
-      }
-    }
-  }
-
- private:
-  template <class T>
-  static float element(std::uint32_t word, int half) {
-    return to_float(T{static_cast<std::uint16_t>(word >> (16 * half))});
-  }
-};
-
-using HostBlock = HostBlockOf<kBlockThreads>;
 
 }  // namespace deformer::cuda

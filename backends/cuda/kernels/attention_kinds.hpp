@@ -1,0 +1,61 @@
+#pragma once
+/// The attention kernels there are, and which of them serves given arguments. A kind says
+///   kQueries                 of a block
+///   kBlocksAtOnce            blocks that a multiprocessor shall have registers for
+///   bytes(longest)           of shared memory for sequences up to so long
+///   Work<Block>(block, args, place, head, shared).run()
+
+#include <cstdint>
+#include <type_traits>
+
+#include "backends/cuda/kernels/attention.cuh"
+#include "backends/cuda/kernels/dispatch.hpp"
+#include "backends/cuda/kernels/tiled_attention.cuh"
+
+namespace deformer::cuda {
+
+template <class T, int kWide, bool kRelative>
+struct SimpleAttention {
+  static constexpr int kQueries = kQueryBlock;
+  static constexpr int kBlocksAtOnce = 0;
+  static constexpr int bytes(std::int64_t) { return AttentionShape<T, kWide, kRelative>::kBytes; }
+  template <class Block>
+  using Work = AttentionBlock<T, kWide, kRelative, Block>;
+};
+
+template <class T, int kWide, class Sharing, int kAtOnce>
+struct SharedAttention {
+  static constexpr int kQueries = Sharing::kQueries;
+  static constexpr int kBlocksAtOnce = kAtOnce;
+  static constexpr int bytes(std::int64_t longest) {
+    return TiledShape<kWide, Sharing>::bytes(longest);
+  }
+  template <class Block>
+  using Work = TiledAttention<T, kWide, Sharing, Block>;
+};
+
+/// f(Kind{}), by args.form where bf16 and f16 have no relative terms. Wide heads have registers for
+/// 16 queries a warp only.
+template <class F>
+void with_attention(const AttentionArgs& args, const F& f) {
+  with_element(args.element, [&](auto type) {
+    with_head(args.d_head, [&](auto wide) {
+      using T = decltype(type);
+      constexpr int kWide = decltype(wide)::value;
+      if (args.relative.keys != nullptr) {
+        f(SimpleAttention<T, kWide, true>{});
+      } else if constexpr (sizeof(T) != 2) {
+        f(SimpleAttention<T, kWide, false>{});
+      } else if (args.form == AttentionForm::tall) {
+        using Sharing = WarpSharing<4, kWide <= 64 ? 2 : 1, 4>;
+        f(SharedAttention<T, kWide, Sharing, 2>{});
+      } else {
+        using Sharing = std::conditional_t<kWide <= 64, WarpSharing<1, 2, 2>, WarpSharing<2, 1, 2>>;
+        constexpr int kAtOnce = kWide <= 64 ? 3 : 2;
+        f(SharedAttention<T, kWide, Sharing, kAtOnce>{});
+      }
+    });
+  });
+}
+
+}  // namespace deformer::cuda
