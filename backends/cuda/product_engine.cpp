@@ -8,9 +8,10 @@
 #include <fmt/format.h>
 
 #include "backends/cuda/cudnn_attention.hpp"
-#include "backends/cuda/kernel_launch.hpp"
+#include "backends/cuda/kernels/skinny.cuh"
 #include "backends/cuda/lt_library.hpp"
 #include "backends/cuda/stopwatch.hpp"
+#include "backends/cuda/timing_weights.hpp"
 #include "model/error.hpp"
 
 namespace deformer::cuda {
@@ -20,20 +21,21 @@ std::int64_t bytes_of_matrix(const MatrixLayout& layout) {
   return layout.leading * layout.columns * bytes_of(layout.element);
 }
 
-/// Multiply-adds below which cuDNN is not asked: it compiles a kernel for each shape,
-/// and what that could save of so small a one is lost in the launch.
+/// Multiply-adds below which cuDNN is not asked: it compiles a kernel for each shape, and what that
+/// could save of so small a one is lost in the launch.
 constexpr std::int64_t kSmallestCudnn = std::int64_t{1} << 25;
 
-/// Rows from which on a product's time is its arithmetic's, wherever its weights come from.
-constexpr std::int64_t kManyRows = 4096;
-constexpr std::int64_t kMostCopies = 64;
+/// Raised with every change of kernels/skinny.cuh that changes its speed: what was measured before
+/// is measured again.
+constexpr int kSkinnyVersion = 1;
 
-/// How a choice is remembered: which kind in the first byte, the tile's name after it.
-enum class Kind : std::uint8_t { apart, cudnn, cutlass };
+bool with_erf(const LtProblem& problem) {
+  return problem.finish == Finish::bias_gelu_erf;
+}
 
+/// The name of a tile is remembered behind the route, which is the first byte.
 void name_tile(Algorithm& found, std::string_view name) {
-  const std::size_t length = std::min(name.size(), found.bytes.size() - 2);
-  std::memcpy(found.bytes.data() + 1, name.data(), length);
+  std::memcpy(found.bytes.data() + 1, name.data(), std::min(name.size(), found.bytes.size() - 2));
 }
 
 std::string named_tile(const Algorithm& known) {
@@ -46,61 +48,79 @@ std::string key_of(const LtProblem& problem) {
   return fmt::format("{} exactly {}", bucket_name(problem), problem.rows());
 }
 
-/// Operands of a product that is timed: whatever lies in them. Few rows get several weights,
-/// together larger than the device's L2: in a forward every layer has its own.
-class Operands {
- public:
-  Operands(const LtProblem& problem, std::int64_t cache_bytes)
-      : weight_bytes_(bytes_of_matrix(problem.a)),
-        count_(copies(problem.rows(), weight_bytes_, cache_bytes)),
-        weights_(Memory::device(count_ * weight_bytes_, "timing a product")),
-        source_(Memory::device(bytes_of_matrix(problem.b), "timing a product")),
-        result_(Memory::device(bytes_of_matrix(problem.d), "timing a product")),
-        bias_(Memory::device(problem.out() * bytes_of(problem.d.element), "timing a product")) {
-    for (const Memory* memory : {&weights_, &source_, &result_, &bias_}) {
+/// Operands of a product that is timed: whatever lies in them.
+struct Operands {
+  explicit Operands(const LtProblem& problem)
+      : weights(Memory::device(bytes_of_matrix(problem.a), "timing a product")),
+        source(Memory::device(bytes_of_matrix(problem.b), "timing a product")),
+        result(Memory::device(bytes_of_matrix(problem.d), "timing a product")),
+        bias(Memory::device(problem.out() * bytes_of(problem.d.element), "timing a product")) {
+    for (const Memory* memory : {&weights, &source, &result, &bias}) {
       check(cudaMemset(memory->data(), 0, static_cast<std::size_t>(memory->bytes())),
             "timing a product");
     }
     check(cudaDeviceSynchronize(), "timing a product");  // other streams follow
   }
 
-  /// Of the number-th time.
-  ProductArgs args(const LtProblem& problem, int number) const {
-    const void* weights = weights_.data() + number % count_ * weight_bytes_;
-    return {problem, weights, source_.data(), result_.data(), bias_.data(), nullptr, nullptr};
-  }
-  /// How often it is timed in a row, so that each of the weights is used.
-  int in_a_row() const { return std::max(kInARow, static_cast<int>(count_)); }
-  void* result() const { return result_.data(); }
-
- private:
-  static std::int64_t copies(std::int64_t rows, std::int64_t bytes, std::int64_t cache_bytes) {
-    return rows >= kManyRows
-               ? 1
-               : std::clamp<std::int64_t>(3 * cache_bytes / 2 / bytes + 1, kInARow, kMostCopies);
+  ProductArgs args(const LtProblem& problem) const {
+    return {problem, weights.data(), source.data(), result.data(), bias.data(), nullptr, nullptr};
   }
 
-  std::int64_t weight_bytes_;
-  std::int64_t count_;
-  Memory weights_, source_, result_, bias_;
+  Memory weights, source, result, bias;
 };
 
 }  // namespace
 
-std::vector<ProductEngine::Whole> ProductEngine::candidates(const LtProblem& problem) {
-  std::vector<Whole> found;
+bool ProductEngine::skinny_fits(const LtProblem& problem) const {
+  const auto args = skinny_args({problem, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr});
+  return args && prepare_skinny_kernel(*args, device_.shared_bytes_block);
+}
+
+bool ProductEngine::gelu_erf_pays(LtProblem problem, void* workspace, cudaStream_t stream) {
+  problem.finish = Finish::bias_gelu_erf;
+  return choice_of(problem, workspace, stream).route != Route::lt;
+}
+
+const ProductEngine::Choice& ProductEngine::choice_of(const LtProblem& problem, void* workspace,
+                                                      cudaStream_t stream) {
+  static const Choice by_lt;
+  const std::string key = key_of(problem);
+  if (const auto found = choices_.find(key); found != choices_.end()) {
+    return found->second;
+  }
+  Choice choice;
+  try {
+    choice = find_choice(problem, workspace, stream);
+  } catch (const Unavailable&) {
+    return by_lt;  // no memory to find out, or no algorithm to compare with: not remembered
+  } catch (const std::exception& error) {
+    forget(cudaGetLastError());
+    refusal_ = error.what();
+  }
+  return choices_[key] = std::move(choice);
+}
+
+/// All that could do it but cuBLASLt; of them cuDNN, which compiles for long, where it is asked
+/// for.
+std::vector<ProductEngine::Choice> ProductEngine::candidates(const LtProblem& problem, bool cudnn) {
+  std::vector<Choice> found;
+  const bool skinny = skinny_fits(problem);
+  if (skinny) {
+    found.push_back({Route::skinny, nullptr, nullptr});
+  }
   if (!cutlass_why_not(problem, device_.capability)) {
     for (const CutlassTile& tile : cutlass_tiles()) {
-      found.push_back({&tile, nullptr});
+      found.push_back({Route::cutlass, &tile, nullptr});
     }
   }
-  if (problem.rows() * problem.in() * problem.out() >= kSmallestCudnn) {
+  if (cudnn && !skinny && with_erf(problem) &&
+      problem.rows() * problem.in() * problem.out() >= kSmallestCudnn) {
     try {
-      auto made = CudnnProduct::make(problem, device_.capability, kLtWorkspaceBytes);
-      if (made != nullptr) {
-        found.push_back({nullptr, std::move(made)});
+      auto plan = CudnnProduct::make(problem, device_.capability, kLtWorkspaceBytes);
+      if (plan != nullptr) {
+        found.push_back({Route::cudnn, nullptr, std::move(plan)});
       }
-    } catch (const std::exception& error) {
+    } catch (const std::exception& error) {  // others may do
       forget(cudaGetLastError());
       refusal_ = error.what();
     }
@@ -108,147 +128,146 @@ std::vector<ProductEngine::Whole> ProductEngine::candidates(const LtProblem& pro
   return found;
 }
 
-/// What was remembered, if it still serves this problem; else none.
-ProductEngine::Whole ProductEngine::recall(const LtProblem& problem, const Algorithm& known,
-                                           void* workspace, cudaStream_t stream) {
-  Whole whole;
-  if (static_cast<Kind>(known.bytes[0]) == Kind::cudnn) {
-    whole.cudnn = CudnnProduct::make(problem, device_.capability, kLtWorkspaceBytes);
-  } else if (!cutlass_why_not(problem, device_.capability)) {
-    whole.tile = cutlass_tile(named_tile(known));
-  }
-  if (whole) {
-    const Operands operands(problem, 0);
-    queue(whole, operands.args(problem, 0), workspace, {.stream = stream});
-    check(cudaStreamSynchronize(stream), "trying a product");
-  }
-  return whole;
+/// The one of them that was remembered, or cuBLASLt.
+ProductEngine::Choice ProductEngine::recalled(const Algorithm& known,
+                                              const std::vector<Choice>& candidates) {
+  const auto route = static_cast<Route>(known.bytes[0]);
+  const std::string tile = named_tile(known);
+  const auto found = std::ranges::find_if(candidates, [&](const Choice& each) {
+    return each.route == route && (each.tile == nullptr || each.tile->name == tile);
+  });
+  return found == candidates.end() ? Choice{} : *found;
 }
 
-bool ProductEngine::gelu_erf_pays(LtProblem problem, void* workspace, cudaStream_t stream) {
-  problem.finish = Finish::bias_gelu_erf;
-  const std::string key = key_of(problem);
-  if (const auto chosen = wholes_.find(key); chosen != wholes_.end()) {
-    return static_cast<bool>(chosen->second);
+ProductEngine::Choice ProductEngine::find_choice(const LtProblem& problem, void* workspace,
+                                                 cudaStream_t stream) {
+  const std::string bucket =
+      skinny_fits(problem) ? fmt::format("few rows {}: {}", kSkinnyVersion, bucket_name(problem))
+                           : bucket_name(problem);
+  if (!with_erf(problem) && !skinny_fits(problem)) {
+    return {};
   }
-  const std::string bucket = bucket_name(problem);
-  try {
-    const std::optional<Algorithm> known = memory_.find(bucket);
-    Whole whole;
-    if (!known || static_cast<Kind>(known->bytes[0]) != Kind::apart) {
-      whole = known ? recall(problem, *known, workspace, stream) : Whole{};
-      whole = whole ? whole : choose(problem, bucket, workspace, stream);
+  const std::optional<Algorithm> known = memory_.find(bucket);
+  if (known && static_cast<Route>(known->bytes[0]) == Route::lt) {
+    return {};
+  }
+  const bool cudnn = !known || static_cast<Route>(known->bytes[0]) == Route::cudnn;
+  const std::vector<Choice> all = candidates(problem, cudnn);
+  if (known) {
+    Choice choice = recalled(*known, all);
+    if (choice.route != Route::lt) {
+      const Operands operands(problem);  // tried, because a program will be built upon it
+      queue(choice, operands.args(problem), workspace, {.stream = stream});
+      check(cudaStreamSynchronize(stream), "trying a product");
     }
-    return static_cast<bool>(wholes_[key] = std::move(whole));
-  } catch (const Unavailable&) {
-    return false;  // no memory to find out, or no algorithm to compare with: not remembered
-  } catch (const std::exception& error) {
-    forget(cudaGetLastError());
-    refusal_ = error.what();
-    return false;
+    return choice;
   }
-}
-
-/// The quickest of those that work, if it is quicker than the product and its GELU apart.
-ProductEngine::Whole ProductEngine::choose(const LtProblem& problem, const std::string& bucket,
-                                           void* workspace, cudaStream_t stream) {
-  const std::vector<Whole> all = candidates(problem);
   if (all.empty()) {
     return {};
   }
-  const Operands operands(problem, device_.cache_bytes);
-  const LaunchPlace place{.stream = stream, .early = device_.launches_early()};
+  Algorithm found;
+  Choice best = measure(problem, all, workspace, stream, found.time_us);
+  found.bytes[0] = static_cast<std::byte>(best.route);
+  if (best.tile != nullptr) {
+    name_tile(found, best.tile->name);
+  }
+  memory_.remember(bucket, found);
+  return best;
+}
+
+/// The quickest of those that work, if it is quicker than cuBLASLt and what stands after it.
+ProductEngine::Choice ProductEngine::measure(const LtProblem& problem,
+                                             const std::vector<Choice>& candidates, void* workspace,
+                                             cudaStream_t stream, double& best_us) {
+  const Operands operands(problem);
   LtProblem product = problem;
-  product.finish = Finish::bias;
+  product.finish = with_erf(problem) ? Finish::bias : problem.finish;
+  ProductArgs parts = operands.args(product);
+  ProductArgs whole = operands.args(problem);
+  const TimingWeights weights(whole, device_.cache_bytes, stream);
   const GeluArgs gelu{problem.d.element,
                       Activation::gelu_erf,
                       problem.rows() * problem.out(),
-                      operands.result(),
+                      operands.result.data(),
                       nullptr,
                       nullptr};
-  lt_.prepare(operands.args(product, 0), workspace, stream);
-  Algorithm best;
-  best.time_us = time_us(stream, operands.in_a_row(), [&](int number) {
-    lt_.run(operands.args(product, number), workspace, stream);
-    launch_kernel(gelu, place);
+  const bool early = device_.launches_early();
+  lt_.prepare(parts, workspace, stream);
+  best_us = time_us(stream, weights.count(), [&](int number) {
+    parts.weights = weights.of(number);
+    lt_.run(parts, workspace, stream);
+    if (with_erf(problem)) {
+      launch_kernel(gelu, {.stream = stream, .early = early});
+    }
   });
-  Whole quickest;
-  for (const Whole& one : all) {
+  Choice best;
+  for (const Choice& each : candidates) {
     try {
-      const double time = time_us(stream, operands.in_a_row(), [&](int number) {
-        queue(one, operands.args(problem, number), workspace, place);
+      const double us = time_us(stream, weights.count(), [&](int number) {
+        whole.weights = weights.of(number);
+        // Its neighbours are kernels as well, behind which it may start early.
+        queue(each, whole, workspace, {.stream = stream, .early = early && number > 0});
       });
-      if (time < best.time_us) {
-        best.time_us = time;
-        quickest = one;
+      if (us < best_us) {
+        best_us = us;
+        best = each;
       }
-    } catch (const std::exception& error) {  // another one may do
+    } catch (const std::exception& error) {  // others may do
       forget(cudaGetLastError());
       refusal_ = error.what();
     }
   }
-  if (quickest) {
-    best.bytes[0] = static_cast<std::byte>(quickest.tile != nullptr ? Kind::cutlass : Kind::cudnn);
-  }
-  if (quickest.tile != nullptr) {
-    name_tile(best, quickest.tile->name);
-  }
-  memory_.remember(bucket, best);
-  return quickest;
+  return best;
 }
 
-/// @throws std::runtime_error when it is refused.
-void ProductEngine::queue(const Whole& whole, const ProductArgs& args, void* workspace,
+void ProductEngine::queue(const Choice& choice, const ProductArgs& args, void* workspace,
                           const LaunchPlace& place) {
-  if (whole.tile == nullptr) {
-    whole.cudnn->run(args, workspace, place.stream);
-    return;
+  if (choice.route == Route::skinny) {
+    launch_kernel(*skinny_args(args), place);
+  } else if (choice.route == Route::cudnn) {
+    choice.cudnn->run(args, workspace, place.stream);
+  } else {
+    const std::string refused = choice.tile->queue(args, workspace, kLtWorkspaceBytes, place);
+    if (!refused.empty()) {
+      throw std::runtime_error(fmt::format("cuda: CUTLASS, tile {}, {}: {}", choice.tile->name,
+                                           bucket_name(args.problem), refused));
+    }
   }
-  const std::string refused = whole.tile->queue(args, workspace, kLtWorkspaceBytes, place);
-  if (!refused.empty()) {
-    throw std::runtime_error(fmt::format("cuda: CUTLASS, tile {}, {}: {}", whole.tile->name,
-                                         bucket_name(args.problem), refused));
-  }
-}
-
-const ProductEngine::Whole& ProductEngine::chosen(const LtProblem& problem) const {
-  const auto found = wholes_.find(key_of(problem));
-  if (found == wholes_.end() || !found->second) {
-    throw Unavailable(fmt::format("cuda: expected {} to be served as one kernel, found none for it",
-                                  bucket_name(problem)));
-  }
-  return found->second;
 }
 
 void ProductEngine::prepare(const ProductArgs& args, void* workspace, cudaStream_t stream) {
-  if (args.problem.finish == Finish::bias_gelu_erf) {
-    // Brings its code to the device.
-    queue(chosen(args.problem), args, workspace, {.stream = stream});
+  const Choice& choice = choice_of(args.problem, workspace, stream);
+  if (choice.route == Route::skinny) {
+    launch_kernel(*skinny_args(args), {.stream = stream, .load_only = true});
+  } else if (choice.route != Route::lt) {
+    queue(choice, args, workspace, {.stream = stream});  // brings its code to the device
+  } else if (with_erf(args.problem)) {
+    throw Unavailable(fmt::format("cuda: expected a kernel that does {} as one, found none",
+                                  bucket_name(args.problem)));
   } else {
     lt_.prepare(args, workspace, stream);
   }
 }
 
 void ProductEngine::run(const ProductArgs& args, void* workspace, const LaunchPlace& place) {
-  if (args.problem.finish == Finish::bias_gelu_erf) {
-    queue(chosen(args.problem), args, workspace, place);
-  } else {
+  const Choice& choice = choice_of(args.problem, workspace, place.stream);
+  if (choice.route == Route::lt) {
     lt_.run(args, workspace, place.stream);
+  } else {
+    queue(choice, args, workspace, place);
   }
 }
 
 std::string ProductEngine::describe() const {
-  std::string text = LtLibrary::describe();
-  const auto any = [&](const auto& is) {
-    return std::ranges::any_of(wholes_, [&](const auto& each) { return is(each.second); });
+  const auto some = [&](Route route) {
+    return std::ranges::any_of(choices_,
+                               [&](const auto& each) { return each.second.route == route; });
   };
-  if (any([](const Whole& whole) { return whole.tile != nullptr; })) {
-    text += ", " + describe_cutlass();
-  }
-  if (any([](const Whole& whole) { return whole.cudnn != nullptr; })) {
-    text += ", " + CudnnAttention::describe();
-  }
-  return refusal_.empty() ? text : fmt::format("{} ({})", text, refusal_);
+  std::string text = LtLibrary::describe();
+  text += some(Route::cudnn) ? ", " + CudnnAttention::describe() : "";
+  text += some(Route::cutlass) ? ", " + describe_cutlass() : "";
+  text += some(Route::skinny) ? ", own kernel for few rows" : "";
+  return refusal_.empty() ? text : fmt::format("{} (another failed: {})", text, refusal_);
 }
 
 }  // namespace deformer::cuda

@@ -1,6 +1,8 @@
 #pragma once
-/// The products of a model: by cuBLASLt; those that end in erf GELU by CUTLASS or cuDNN, where that
-/// is quicker than cuBLASLt and a kernel of ours.
+/// The products of a model: by cuBLASLt; those that end in erf GELU, which it does not have, by
+/// CUTLASS or cuDNN where one is quicker than cuBLASLt and a kernel of ours; those of few rows by a
+/// kernel of ours (kernels/skinny.cuh) where that is. What is quicker is measured once and
+/// remembered.
 
 #include <cuda_runtime_api.h>
 
@@ -8,12 +10,14 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "backends/cuda/cudnn_product.hpp"
 #include "backends/cuda/cutlass_product.hpp"
 #include "backends/cuda/device.hpp"
 #include "backends/cuda/host/algorithm_memory.hpp"
+#include "backends/cuda/kernel_launch.hpp"
 #include "backends/cuda/lt_matmul.hpp"
 
 namespace deformer::cuda {
@@ -26,40 +30,43 @@ class ProductEngine {
 
   /// Whether this product, with erf GELU after its bias, is better asked for as one. Measured once,
   /// with operands of its own, and remembered; false where there is no memory for that
-  /// or none can be made as one.
+  /// or nothing does both at once.
   bool gelu_erf_pays(LtProblem problem, void* workspace, cudaStream_t stream);
 
   /// As LtMatmul's.
   void prepare(const ProductArgs& args, void* workspace, cudaStream_t stream);
-  /// Queues a product that was prepared. May be captured. place.early: where it can start early.
   void run(const ProductArgs& args, void* workspace, const LaunchPlace& place);
 
-  /// "cuBLASLt 13.1.0", what else does some, and how that failed, if it did.
+  /// "cuBLASLt 13.1.0", and what else does some.
   std::string describe() const;
 
  private:
-  /// What makes a product with erf GELU in one: a tile, or else a plan of cuDNN's, or neither.
-  struct Whole {
-    const CutlassTile* tile = nullptr;
-    std::shared_ptr<CudnnProduct> cudnn;
+  /// Who does a product. The numbers are what is remembered.
+  enum class Route : std::uint8_t { lt = 0, cudnn = 1, skinny = 2, cutlass = 3 };
 
-    explicit operator bool() const { return tile != nullptr || cudnn != nullptr; }
+  /// Of a product with erf GELU, `lt` means: not as one.
+  struct Choice {
+    Route route = Route::lt;
+    const CutlassTile* tile = nullptr;    ///< of `cutlass`
+    std::shared_ptr<CudnnProduct> cudnn;  ///< of `cudnn`
   };
 
-  Whole recall(const LtProblem& problem, const Algorithm& known, void* workspace,
-               cudaStream_t stream);
-  Whole choose(const LtProblem& problem, const std::string& bucket, void* workspace,
-               cudaStream_t stream);
-  std::vector<Whole> candidates(const LtProblem& problem);
-  static void queue(const Whole& whole, const ProductArgs& args, void* workspace,
+  const Choice& choice_of(const LtProblem& problem, void* workspace, cudaStream_t stream);
+  Choice find_choice(const LtProblem& problem, void* workspace, cudaStream_t stream);
+  std::vector<Choice> candidates(const LtProblem& problem, bool cudnn);
+  static Choice recalled(const Algorithm& known, const std::vector<Choice>& candidates);
+  Choice measure(const LtProblem& problem, const std::vector<Choice>& candidates, void* workspace,
+                 cudaStream_t stream, double& best_us);
+  /// With a route other than cuBLASLt's. @throws std::runtime_error where it is refused.
+  static void queue(const Choice& choice, const ProductArgs& args, void* workspace,
                     const LaunchPlace& place);
-  const Whole& chosen(const LtProblem& problem) const;
+  bool skinny_fits(const LtProblem& problem) const;
 
   AlgorithmMemory& memory_;
   const Device& device_;
   LtMatmul lt_;
-  std::map<std::string, Whole> wholes_;  ///< what was chosen, by problem
-  std::string refusal_;                  ///< how one failed, if it did
+  std::map<std::string, Choice> choices_;
+  std::string refusal_;  ///< how another route than cuBLASLt failed, if one did
 };
 
 }  // namespace deformer::cuda
