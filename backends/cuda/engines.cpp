@@ -9,7 +9,9 @@ namespace deformer::cuda {
 Engines::Engines(const MachineStore* store)
     : device(current_device()),
       memory(fmt::format("{} {} driver {}", device.name, device.capability, device.driver_version),
-             fmt::format("{}, {}", LtLibrary::describe(), CudnnAttention::describe()), store),
+             fmt::format("{}, {}, {}", LtLibrary::describe(), CudnnAttention::describe(),
+                         describe_cutlass()),
+             store),
       products(memory, device),
       residual(memory, products, device),
       attention(memory, device) {}

@@ -1,7 +1,9 @@
 #include "backends/cuda/product_engine.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <exception>
+#include <stdexcept>
 
 #include <fmt/format.h>
 
@@ -19,9 +21,9 @@ std::int64_t bytes_of_matrix(const MatrixLayout& layout) {
   return layout.leading * layout.columns * bytes_of(layout.element);
 }
 
-/// Multiply-adds below which no fused product is asked for: cuDNN compiles a kernel for each shape,
-/// and what that could save of so small a one is lost in the launch.
-constexpr std::int64_t kSmallestFused = std::int64_t{1} << 25;
+/// Multiply-adds below which cuDNN is not asked: it compiles a kernel for each shape, and what that
+/// could save of so small a one is lost in the launch.
+constexpr std::int64_t kSmallestCudnn = std::int64_t{1} << 25;
 
 /// Raised with every change of kernels/skinny.cuh that changes its speed: what was measured before
 /// is measured again.
@@ -29,6 +31,17 @@ constexpr int kSkinnyVersion = 1;
 
 bool with_erf(const LtProblem& problem) {
   return problem.finish == Finish::bias_gelu_erf;
+}
+
+/// The name of a tile is remembered behind the route, which is the first byte.
+void name_tile(Algorithm& found, std::string_view name) {
+  std::memcpy(found.bytes.data() + 1, name.data(), std::min(name.size(), found.bytes.size() - 2));
+}
+
+std::string named_tile(const Algorithm& known) {
+  std::string name(known.bytes.size() - 1, '\0');
+  std::memcpy(name.data(), known.bytes.data() + 1, name.size());
+  return name.substr(0, name.find('\0'));
 }
 
 std::string key_of(const LtProblem& problem) {
@@ -58,14 +71,6 @@ struct Operands {
 
 }  // namespace
 
-std::shared_ptr<CudnnProduct> ProductEngine::fused(const LtProblem& problem) {
-  const auto [entry, fresh] = fused_.try_emplace(key_of(problem));
-  if (fresh) {
-    entry->second = CudnnProduct::make(problem, device_.capability, kLtWorkspaceBytes);
-  }
-  return entry->second;
-}
-
 bool ProductEngine::skinny_fits(const LtProblem& problem) const {
   const auto args = skinny_args({problem, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr});
   return args && prepare_skinny_kernel(*args, device_.shared_bytes_block);
@@ -73,56 +78,107 @@ bool ProductEngine::skinny_fits(const LtProblem& problem) const {
 
 bool ProductEngine::gelu_erf_pays(LtProblem problem, void* workspace, cudaStream_t stream) {
   problem.finish = Finish::bias_gelu_erf;
-  return route_of(problem, workspace, stream) != Route::lt;
+  return choice_of(problem, workspace, stream).route != Route::lt;
 }
 
-ProductEngine::Route ProductEngine::route_of(const LtProblem& problem, void* workspace,
-                                             cudaStream_t stream) {
+const ProductEngine::Choice& ProductEngine::choice_of(const LtProblem& problem, void* workspace,
+                                                      cudaStream_t stream) {
+  static const Choice by_lt;
   const std::string key = key_of(problem);
-  if (const auto found = routes_.find(key); found != routes_.end()) {
+  if (const auto found = choices_.find(key); found != choices_.end()) {
     return found->second;
   }
-  Route route = Route::lt;
+  Choice choice;
   try {
-    route = find_route(problem, workspace, stream);
+    choice = find_choice(problem, workspace, stream);
   } catch (const Unavailable&) {
-    return Route::lt;  // no memory to find out, or no algorithm to compare with: not remembered
+    return by_lt;  // no memory to find out, or no algorithm to compare with: not remembered
   } catch (const std::exception& error) {
     forget(cudaGetLastError());
     refusal_ = error.what();
   }
-  routes_[key] = route;
-  return route;
+  return choices_[key] = std::move(choice);
 }
 
-ProductEngine::Route ProductEngine::find_route(const LtProblem& problem, void* workspace,
-                                               cudaStream_t stream) {
-  Route other = Route::skinny;
-  if (!skinny_fits(problem)) {
-    if (!with_erf(problem) || problem.rows() * problem.in() * problem.out() < kSmallestFused) {
-      return Route::lt;
+/// All that could do it but cuBLASLt; of them cuDNN, which compiles for long, where it is asked
+/// for.
+std::vector<ProductEngine::Choice> ProductEngine::candidates(const LtProblem& problem, bool cudnn) {
+  std::vector<Choice> found;
+  const bool skinny = skinny_fits(problem);
+  if (skinny) {
+    found.push_back({Route::skinny, nullptr, nullptr});
+  }
+  if (!cutlass_why_not(problem, device_.capability)) {
+    for (const CutlassTile& tile : cutlass_tiles()) {
+      found.push_back({Route::cutlass, &tile, nullptr});
     }
-    other = Route::cudnn;
   }
+  if (cudnn && !skinny && with_erf(problem) &&
+      problem.rows() * problem.in() * problem.out() >= kSmallestCudnn) {
+    try {
+      auto plan = CudnnProduct::make(problem, device_.capability, kLtWorkspaceBytes);
+      if (plan != nullptr) {
+        found.push_back({Route::cudnn, nullptr, std::move(plan)});
+      }
+    } catch (const std::exception& error) {  // others may do
+      forget(cudaGetLastError());
+      refusal_ = error.what();
+    }
+  }
+  return found;
+}
+
+/// The one of them that was remembered, or cuBLASLt.
+ProductEngine::Choice ProductEngine::recalled(const Algorithm& known,
+                                              const std::vector<Choice>& candidates) {
+  const auto route = static_cast<Route>(known.bytes[0]);
+  const std::string tile = named_tile(known);
+  const auto found = std::ranges::find_if(candidates, [&](const Choice& each) {
+    return each.route == route && (each.tile == nullptr || each.tile->name == tile);
+  });
+  return found == candidates.end() ? Choice{} : *found;
+}
+
+ProductEngine::Choice ProductEngine::find_choice(const LtProblem& problem, void* workspace,
+                                                 cudaStream_t stream) {
   const std::string bucket =
-      other == Route::skinny ? fmt::format("few rows {}: {}", kSkinnyVersion, bucket_name(problem))
-                             : bucket_name(problem);
-  if (const std::optional<Algorithm> known = memory_.find(bucket)) {
-    const bool taken = known->bytes[0] != std::byte{0};
-    return taken && (other == Route::skinny || fused(problem) != nullptr) ? other : Route::lt;
+      skinny_fits(problem) ? fmt::format("few rows {}: {}", kSkinnyVersion, bucket_name(problem))
+                           : bucket_name(problem);
+  if (!with_erf(problem) && !skinny_fits(problem)) {
+    return {};
   }
-  if (other == Route::cudnn && fused(problem) == nullptr) {
-    return Route::lt;
+  const std::optional<Algorithm> known = memory_.find(bucket);
+  if (known && static_cast<Route>(known->bytes[0]) == Route::lt) {
+    return {};
+  }
+  const bool cudnn = !known || static_cast<Route>(known->bytes[0]) == Route::cudnn;
+  const std::vector<Choice> all = candidates(problem, cudnn);
+  if (known) {
+    Choice choice = recalled(*known, all);
+    if (choice.route != Route::lt) {
+      const Operands operands(problem);  // tried, because a program will be built upon it
+      queue(choice, operands.args(problem), workspace, {.stream = stream});
+      check(cudaStreamSynchronize(stream), "trying a product");
+    }
+    return choice;
+  }
+  if (all.empty()) {
+    return {};
   }
   Algorithm found;
-  const Route best = measure(problem, other, workspace, stream, found.time_us);
-  found.bytes[0] = static_cast<std::byte>(best);
+  Choice best = measure(problem, all, workspace, stream, found.time_us);
+  found.bytes[0] = static_cast<std::byte>(best.route);
+  if (best.tile != nullptr) {
+    name_tile(found, best.tile->name);
+  }
   memory_.remember(bucket, found);
   return best;
 }
 
-ProductEngine::Route ProductEngine::measure(const LtProblem& problem, Route other, void* workspace,
-                                            cudaStream_t stream, double& best_us) {
+/// The quickest of those that work, if it is quicker than cuBLASLt and what stands after it.
+ProductEngine::Choice ProductEngine::measure(const LtProblem& problem,
+                                             const std::vector<Choice>& candidates, void* workspace,
+                                             cudaStream_t stream, double& best_us) {
   const Operands operands(problem);
   LtProblem product = problem;
   product.finish = with_erf(problem) ? Finish::bias : problem.finish;
@@ -137,64 +193,79 @@ ProductEngine::Route ProductEngine::measure(const LtProblem& problem, Route othe
                       nullptr};
   const bool early = device_.launches_early();
   lt_.prepare(parts, workspace, stream);
-  const double apart_us = time_us(stream, weights.count(), [&](int number) {
+  best_us = time_us(stream, weights.count(), [&](int number) {
     parts.weights = weights.of(number);
     lt_.run(parts, workspace, stream);
     if (with_erf(problem)) {
       launch_kernel(gelu, {.stream = stream, .early = early});
     }
   });
-  const double whole_us = time_us(stream, weights.count(), [&](int number) {
-    whole.weights = weights.of(number);
-    if (other == Route::skinny) {
-      // Its neighbours are kernels of ours as well, behind which it may start early.
-      launch_kernel(*skinny_args(whole), {.stream = stream, .early = early && number > 0});
-    } else {
-      fused(problem)->run(whole, workspace, stream);
+  Choice best;
+  for (const Choice& each : candidates) {
+    try {
+      const double us = time_us(stream, weights.count(), [&](int number) {
+        whole.weights = weights.of(number);
+        // Its neighbours are kernels as well, behind which it may start early.
+        queue(each, whole, workspace, {.stream = stream, .early = early && number > 0});
+      });
+      if (us < best_us) {
+        best_us = us;
+        best = each;
+      }
+    } catch (const std::exception& error) {  // others may do
+      forget(cudaGetLastError());
+      refusal_ = error.what();
     }
-  });
-  best_us = std::min(apart_us, whole_us);
-  return whole_us < apart_us ? other : Route::lt;
+  }
+  return best;
+}
+
+void ProductEngine::queue(const Choice& choice, const ProductArgs& args, void* workspace,
+                          const LaunchPlace& place) {
+  if (choice.route == Route::skinny) {
+    launch_kernel(*skinny_args(args), place);
+  } else if (choice.route == Route::cudnn) {
+    choice.cudnn->run(args, workspace, place.stream);
+  } else {
+    const std::string refused = choice.tile->queue(args, workspace, kLtWorkspaceBytes, place);
+    if (!refused.empty()) {
+      throw std::runtime_error(fmt::format("cuda: CUTLASS, tile {}, {}: {}", choice.tile->name,
+                                           bucket_name(args.problem), refused));
+    }
+  }
 }
 
 void ProductEngine::prepare(const ProductArgs& args, void* workspace, cudaStream_t stream) {
-  switch (route_of(args.problem, workspace, stream)) {
-    case Route::skinny:
-      launch_kernel(*skinny_args(args), {.stream = stream, .load_only = true});
-      return;
-    case Route::cudnn:
-      fused(args.problem)->run(args, workspace, stream);  // brings its code to the device
-      return;
-    case Route::lt:
-      if (with_erf(args.problem)) {
-        throw Unavailable(fmt::format("cuda: expected a kernel that does {} as one, found none",
-                                      bucket_name(args.problem)));
-      }
-      lt_.prepare(args, workspace, stream);
-      return;
+  const Choice& choice = choice_of(args.problem, workspace, stream);
+  if (choice.route == Route::skinny) {
+    launch_kernel(*skinny_args(args), {.stream = stream, .load_only = true});
+  } else if (choice.route != Route::lt) {
+    queue(choice, args, workspace, {.stream = stream});  // brings its code to the device
+  } else if (with_erf(args.problem)) {
+    throw Unavailable(fmt::format("cuda: expected a kernel that does {} as one, found none",
+                                  bucket_name(args.problem)));
+  } else {
+    lt_.prepare(args, workspace, stream);
   }
 }
 
 void ProductEngine::run(const ProductArgs& args, void* workspace, const LaunchPlace& place) {
-  switch (route_of(args.problem, workspace, place.stream)) {
-    case Route::skinny:
-      launch_kernel(*skinny_args(args), place);
-      return;
-    case Route::cudnn:
-      fused(args.problem)->run(args, workspace, place.stream);
-      return;
-    case Route::lt:
-      lt_.run(args, workspace, place.stream);
-      return;
+  const Choice& choice = choice_of(args.problem, workspace, place.stream);
+  if (choice.route == Route::lt) {
+    lt_.run(args, workspace, place.stream);
+  } else {
+    queue(choice, args, workspace, place);
   }
 }
 
 std::string ProductEngine::describe() const {
   const auto some = [&](Route route) {
-    return std::ranges::any_of(routes_, [&](const auto& each) { return each.second == route; });
+    return std::ranges::any_of(choices_,
+                               [&](const auto& each) { return each.second.route == route; });
   };
   std::string text = LtLibrary::describe();
   text += some(Route::cudnn) ? ", " + CudnnAttention::describe() : "";
+  text += some(Route::cutlass) ? ", " + describe_cutlass() : "";
   text += some(Route::skinny) ? ", own kernel for few rows" : "";
   return refusal_.empty() ? text : fmt::format("{} (another failed: {})", text, refusal_);
 }

@@ -1,7 +1,8 @@
 #pragma once
 /// The products of a model: by cuBLASLt; those that end in erf GELU, which it does not have, by
-/// cuDNN where that is quicker than cuBLASLt and a kernel of ours; those of few rows by a kernel of
-/// ours (kernels/skinny.cuh) where that is. What is quicker is measured once and remembered.
+/// CUTLASS or cuDNN where one is quicker than cuBLASLt and a kernel of ours; those of few rows by a
+/// kernel of ours (kernels/skinny.cuh) where that is. What is quicker is measured once and
+/// remembered.
 
 #include <cuda_runtime_api.h>
 
@@ -9,8 +10,11 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "backends/cuda/cudnn_product.hpp"
+#include "backends/cuda/cutlass_product.hpp"
 #include "backends/cuda/device.hpp"
 #include "backends/cuda/host/algorithm_memory.hpp"
 #include "backends/cuda/kernel_launch.hpp"
@@ -38,21 +42,30 @@ class ProductEngine {
 
  private:
   /// Who does a product. The numbers are what is remembered.
-  enum class Route : std::uint8_t { lt = 0, cudnn = 1, skinny = 2 };
+  enum class Route : std::uint8_t { lt = 0, cudnn = 1, skinny = 2, cutlass = 3 };
 
   /// Of a product with erf GELU, `lt` means: not as one.
-  Route route_of(const LtProblem& problem, void* workspace, cudaStream_t stream);
-  Route find_route(const LtProblem& problem, void* workspace, cudaStream_t stream);
-  Route measure(const LtProblem& problem, Route other, void* workspace, cudaStream_t stream,
-                double& best_us);
-  std::shared_ptr<CudnnProduct> fused(const LtProblem& problem);
+  struct Choice {
+    Route route = Route::lt;
+    const CutlassTile* tile = nullptr;    ///< of `cutlass`
+    std::shared_ptr<CudnnProduct> cudnn;  ///< of `cudnn`
+  };
+
+  const Choice& choice_of(const LtProblem& problem, void* workspace, cudaStream_t stream);
+  Choice find_choice(const LtProblem& problem, void* workspace, cudaStream_t stream);
+  std::vector<Choice> candidates(const LtProblem& problem, bool cudnn);
+  static Choice recalled(const Algorithm& known, const std::vector<Choice>& candidates);
+  Choice measure(const LtProblem& problem, const std::vector<Choice>& candidates, void* workspace,
+                 cudaStream_t stream, double& best_us);
+  /// With a route other than cuBLASLt's. @throws std::runtime_error where it is refused.
+  static void queue(const Choice& choice, const ProductArgs& args, void* workspace,
+                    const LaunchPlace& place);
   bool skinny_fits(const LtProblem& problem) const;
 
   AlgorithmMemory& memory_;
   const Device& device_;
   LtMatmul lt_;
-  std::map<std::string, Route> routes_;
-  std::map<std::string, std::shared_ptr<CudnnProduct>> fused_;
+  std::map<std::string, Choice> choices_;
   std::string refusal_;  ///< how another route than cuBLASLt failed, if one did
 };
 

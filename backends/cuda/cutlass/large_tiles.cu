@@ -1,0 +1,21 @@
+// Tiles for many rows. Two groups of warps take turns (pingpong): while one applies bias and GELU,
+// the other keeps the tensor cores busy.
+
+#include "backends/cuda/cutlass/gelu_product.cuh"
+
+namespace deformer::cuda {
+
+std::span<const CutlassTile> cutlass_large_tiles() {
+  static constexpr CutlassTile kTiles[] = {
+      {"128x128x64 pingpong", GeluProduct<128, 128, 64, 2, Pingpong>::queue},
+      {"128x256x64 cooperative", GeluProduct<128, 256, 64, 2, Cooperative>::queue},
+  };
+  return kTiles;
+}
+
+std::string cutlass_version() {
+  return std::to_string(CUTLASS_MAJOR) + "." + std::to_string(CUTLASS_MINOR) + "." +
+         std::to_string(CUTLASS_PATCH);
+}
+
+}  // namespace deformer::cuda

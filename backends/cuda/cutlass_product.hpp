@@ -1,0 +1,40 @@
+#pragma once
+/// Products with bias and erf GELU as one kernel, by CUTLASS: what cuBLASLt has no epilogue for.
+///
+///   D [rows, out] = gelu_erf(X [rows, in] W [out, in]^T + bias), bf16, sums and GELU in f32
+///
+/// Each kernel is compiled for a shape of tile, for devices of compute capability 9.0 alone
+/// (backends/cuda/cutlass/); which is the quickest for a problem is measured (product_engine.hpp).
+/// A build without CUTLASS's headers has none.
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "backends/cuda/host/lt_problem.hpp"
+#include "backends/cuda/kernel_launch.hpp"
+
+namespace deformer::cuda {
+
+struct CutlassTile {
+  std::string_view name;  ///< "128x128x64 pingpong": of out, rows and in
+  /// Queues it; may be captured. Empty when it is queued, else what refused.
+  std::string (*queue)(const ProductArgs& args, void* workspace, std::int64_t workspace_bytes,
+                       const LaunchPlace& place);
+};
+
+/// All there are; none in a build without CUTLASS.
+std::span<const CutlassTile> cutlass_tiles();
+
+/// Of that name, or null.
+const CutlassTile* cutlass_tile(std::string_view name);
+
+/// Why no tile can serve this problem on a device of that capability (90 is 9.0), or nullopt.
+std::optional<std::string> cutlass_why_not(const LtProblem& problem, int capability);
+
+/// "CUTLASS 4.2.0 (5 tiles)" or "built without CUTLASS".
+std::string describe_cutlass();
+
+}  // namespace deformer::cuda
