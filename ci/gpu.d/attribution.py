@@ -97,8 +97,8 @@ def lines(folder, table):
             "Of `profile`, by phases. Each loss is cached's time less what full takes for as many FLOPs. small products: layers "
             "at the question's length with one layer's weights, most of it kernels that are too short to fill the device; "
             f"{OURS}: what no kernel explains, which lies within the other losses (below nothing where kernels start early "
-            "behind one another). launches: of the graph, as the backend's launch recorder counts them; it counts no "
-            "synchronisation within a forward, and the tests hold it to that.", "",
+            "behind one another). launches: as the backend counts what it captures; a forward is one launch of that graph, in "
+            "which the host can wait for nothing.", "",
             *table(["", *(f"b{batch}" for batch in columns)], rows)]
 
 

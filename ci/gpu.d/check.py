@@ -145,8 +145,11 @@ def run_step(step, places, environment, limit_s):
 
 def environment_of(step, ours):
     """`ours` leads to carried and NVIDIA's libraries. Python keeps its own: another libstdc++ or cublasLt before
-    PyTorch's may break it."""
-    return dict(os.environ) if step.command[0] == "{python}" else ours
+    PyTorch's may break it. What the program chooses by timing while others compute is remembered apart, so that no timed
+    step goes by it."""
+    if step.command[0] == "{python}":
+        return dict(os.environ)
+    return ours if step.alone else ours | {"DEFORMER_BENCH_CACHE_DIR": os.path.abspath(os.path.join(WORK, "beside"))}
 
 
 class Runner:

@@ -10,10 +10,14 @@ OPEN = "open: not measured"
 
 
 def read_lines(path):
+    """Of a file of JSON lines, those that are whole: a step that was ended may have left half of one."""
     if not os.path.exists(path):
         return []
     with open(path, encoding="utf-8") as file:
-        return [json.loads(line) for line in file if line.strip()]
+        lines = [line for line in file if line.strip()]
+    if lines and not lines[-1].endswith("\n"):
+        lines.pop()
+    return [json.loads(line) for line in lines]
 
 
 class Findings:

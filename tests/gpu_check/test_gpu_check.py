@@ -182,6 +182,19 @@ class Run(InTheSource):
                 path = check.environment_of(step, ours)["LD_LIBRARY_PATH"]
                 self.assertEqual(path, "/own" if step.command[0] == "{python}" else "/carried/lib", step.name)
 
+    def test_choices_timed_beside_others_are_remembered_apart(self):
+        with mock.patch.dict(os.environ, {}, clear=True):
+            for step in steps.all_steps():
+                place = check.environment_of(step, {"PATH": "/bin"}).get("DEFORMER_BENCH_CACHE_DIR")
+                self.assertEqual(place is not None, not step.alone and step.command[0] != "{python}", step.name)
+
+    def test_processors_newer_than_the_library_get_its_widest_kernels(self):
+        self.assertEqual(device.blas_core({"avx2", "fma", "avx512f"}), {"OPENBLAS_CORETYPE": "SkylakeX"})
+        self.assertEqual(device.blas_core({"avx2", "fma"}), {"OPENBLAS_CORETYPE": "Haswell"})
+        self.assertEqual(device.blas_core({"sse3"}), {})
+        with mock.patch.dict(os.environ, {"OPENBLAS_CORETYPE": "Zen"}):
+            self.assertEqual(device.environment()["OPENBLAS_CORETYPE"], "Zen")
+
     def test_without_pytorch_the_program_makes_its_own_weights(self):
         build = self.pretend('echo "$@" >> ' + self.path("asked") + "\nexit 0\n")
         with mock.patch.object(check, "has_torch", lambda: False):
@@ -260,6 +273,9 @@ class Run(InTheSource):
 
 
 class Figures(support.TestCase):
+    def test_half_a_line_of_a_step_that_was_ended_is_left_out(self):
+        self.assertEqual(report.read_lines(support.write(self.path("torn"), '{"a":1}\n{"a":2}\n{"a":')), [{"a": 1}, {"a": 2}])
+
     def shows(self, records, peers, outcomes=()):
         return {name: measured for name, _goal, measured in report.shows(report.Findings(records, peers), outcomes)}
 
