@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "backends/registry.hpp"
 #include "build_id.hpp"
 #include "cli/app.hpp"
 #include "cli/measuring_options.hpp"
@@ -143,6 +144,14 @@ std::vector<PlannedGroup> plan_groups(const SweepSpec& spec) {
   return groups;
 }
 
+Roofs processor_roofs(const Machine& machine, int threads, Progress& progress) {
+  return team_roofs(
+             machine, kBuildId, threads, false,
+             [&progress](const std::string& text) { progress.warning(text); },
+             [&progress](const std::string& what) { progress.step(what, 0, 0); })
+      .roofs;
+}
+
 std::string console(const std::vector<ordered_json>& records, const Roofs& roofs,
                     TableFormat style) {
   std::string text;
@@ -204,11 +213,10 @@ int run_profile_verb(const std::vector<std::string>& given) {
     const Machine machine = this_machine();
     profile_options.limit_s = options.measuring.max_time_s();
     profile_options.last_level_cache_bytes = machine.last_level_cache_bytes;
-    profile_options.roofs = team_roofs(
-                                machine, kBuildId, point.threads * point.instances, false,
-                                [&progress](const std::string& text) { progress.warning(text); },
-                                [&progress](const std::string& what) { progress.step(what, 0, 0); })
-                                .roofs;
+    // The processors' roofs say nothing of what a device computes.
+    if (require_backend(point.backend).info().device.empty()) {
+      profile_options.roofs = processor_roofs(machine, point.threads * point.instances, progress);
+    }
     Profile profile(profile_options);
     sweep.examiner = &profile;
     BenchmarkDriver driver({});

@@ -1,6 +1,8 @@
 // `verify`: parity of a backend with golden data.
 
 #include <algorithm>
+#include <optional>
+#include <regex>
 
 #include <fmt/format.h>
 
@@ -13,6 +15,7 @@
 #include "harness/thread_limit.hpp"
 #include "model/error.hpp"
 #include "profilers/machine.hpp"
+#include "reports/name_match.hpp"
 
 namespace deformer::cli {
 namespace {
@@ -26,6 +29,7 @@ struct VerifyArguments {
   std::string dtype = "f32";
   std::string cache_dtype;
   std::string cache_at = "device";
+  std::string filter;
   int threads = 0;
   std::string format;
 };
@@ -38,13 +42,47 @@ struct CaseResult {
   bool ok = false;
 };
 
+/// A directory of which nothing was run.
+struct Skipped {
+  std::string directory;
+  std::string reason;
+};
+
+struct Results {
+  std::vector<CaseResult> cases;
+  std::vector<Skipped> skipped;
+};
+
 struct Subject {
   Backend* backend;
   DType dtype;
   DType cache_dtype;
   CachePlace cache_at;
   int threads;
+  std::optional<std::regex> filter;
 };
+
+/// The cases that a filter leaves, all without one.
+std::vector<GoldenCase> wanted_cases(const GoldenSet& golden,
+                                     const std::optional<std::regex>& filter) {
+  std::vector<GoldenCase> cases = golden.cases;
+  std::erase_if(cases, [&filter](const GoldenCase& one) {
+    return filter && !name_matches(one.name, *filter);
+  });
+  return cases;
+}
+
+std::optional<std::regex> filter_of(const std::string& text) {
+  if (text.empty()) {
+    return std::nullopt;
+  }
+  try {
+    return std::regex(text);
+  } catch (const std::regex_error& error) {
+    throw BadInput(
+        fmt::format("--filter: expected a regular expression, found '{}': {}", text, error.what()));
+  }
+}
 
 Subject find_subject(const VerifyArguments& arguments) {
   Subject subject{};
@@ -65,29 +103,32 @@ Subject find_subject(const VerifyArguments& arguments) {
                                arguments.cache_at));
   }
   subject.cache_at = *cache_at;
+  subject.filter = filter_of(arguments.filter);
   subject.threads = arguments.threads > 0 ? arguments.threads : default_threads();
   return subject;
 }
 
-std::vector<CaseResult> verify_directory(const std::string& directory, const std::string& weights,
-                                         const Subject& subject) {
+/// Adds a directory's cases to the results, or why the backend can't serve its model.
+void verify_directory(const std::string& directory, const std::string& weights,
+                      const Subject& subject, Results& results) {
   const GoldenSet golden = read_golden(directory, weights);
-  const ModelConfig& config = golden.weights->config();
-  if (const auto why = subject.backend->why_not(config, subject.dtype, subject.cache_dtype)) {
-    throw Unavailable(fmt::format("{}: {}", directory, *why));
+  const std::vector<GoldenCase> cases = wanted_cases(golden, subject.filter);
+  if (cases.empty() && subject.filter) {
+    return;
   }
-  if (const auto why = subject.backend->why_not_placed(subject.cache_at, false)) {
-    throw Unavailable(*why);
+  const ModelConfig& config = golden.weights->config();
+  if (auto why = subject.backend->why_not(config, subject.dtype, subject.cache_dtype)) {
+    results.skipped.push_back({directory, std::move(*why)});
+    return;
   }
   std::int64_t positions = 1;
-  for (const GoldenCase& one : golden.cases) {
+  for (const GoldenCase& one : cases) {
     positions = std::max(positions, longest(one.shape(), Segment::joint));
   }
   const std::unique_ptr<Model> model = subject.backend->load(
       *golden.weights,
       {.dtype = subject.dtype, .threads = subject.threads, .positions = positions});
-  std::vector<CaseResult> results;
-  for (const GoldenCase& one : golden.cases) {
+  for (const GoldenCase& one : cases) {
     const CaseOutput output = run_golden_case(*model, one,
                                               {.threads = subject.threads,
                                                .cache_dtype = subject.cache_dtype,
@@ -100,16 +141,20 @@ std::vector<CaseResult> verify_directory(const std::string& directory, const std
         subject.backend->info().name == "reference", subject.dtype, largest_magnitude(one.expected),
         one.variant == Variant::cached ? subject.cache_dtype : DType::f32);
     result.ok = result.tolerance.accepts(result.parity);
-    results.push_back(std::move(result));
+    results.cases.push_back(std::move(result));
   }
-  return results;
 }
 
-void print_lines(const std::vector<CaseResult>& results, bool several) {
+std::string skipped_count(const Results& results) {
+  const std::size_t count = results.skipped.size();
+  return fmt::format("{} {} skipped", count, count == 1 ? "directory" : "directories");
+}
+
+void print_lines(const Results& results, bool several) {
   std::string text;
   double worst = 0;
   std::size_t passed = 0;
-  for (const CaseResult& result : results) {
+  for (const CaseResult& result : results.cases) {
     text +=
         fmt::format("{}{}  max_abs {:.2e}  worst row cosine {:.9f}  tolerance {}  {}\n",
                     several ? result.directory + " " : "", result.name, result.parity.max_abs,
@@ -117,13 +162,17 @@ void print_lines(const std::vector<CaseResult>& results, bool several) {
     worst = std::max(worst, result.parity.max_abs);
     passed += result.ok ? 1 : 0;
   }
-  text += fmt::format("{} of {} cases ok, worst max_abs {:.2e}\n", passed, results.size(), worst);
+  for (const Skipped& one : results.skipped) {
+    text += fmt::format("{}  skipped: {}\n", one.directory, one.reason);
+  }
+  text += fmt::format("{} of {} cases ok, worst max_abs {:.2e}{}\n", passed, results.cases.size(),
+                      worst, results.skipped.empty() ? "" : ", " + skipped_count(results));
   print_result(text);
 }
 
-void print_rows(const std::vector<CaseResult>& results) {
+void print_rows(const Results& results) {
   std::vector<ordered_json> rows;
-  for (const CaseResult& result : results) {
+  for (const CaseResult& result : results.cases) {
     const bool reported = result.tolerance.kind == ToleranceKind::reported;
     rows.push_back(
         {{"directory", result.directory},
@@ -132,9 +181,36 @@ void print_rows(const std::vector<CaseResult>& results) {
          {"cosine_min", result.parity.cosine_min},
          {"tolerance", reported ? ordered_json(nullptr) : ordered_json(result.tolerance.limit)},
          {"rule", result.tolerance.text()},
-         {"ok", result.ok}});
+         {"ok", result.ok},
+         {"status", result.ok ? "ok" : "failed"},
+         {"reason", nullptr}});
+  }
+  for (const Skipped& one : results.skipped) {
+    rows.push_back({{"directory", one.directory},
+                    {"name", nullptr},
+                    {"max_abs", nullptr},
+                    {"cosine_min", nullptr},
+                    {"tolerance", nullptr},
+                    {"rule", nullptr},
+                    {"ok", nullptr},
+                    {"status", "skipped"},
+                    {"reason", one.reason}});
   }
   print_json("verify", rows);
+}
+
+/// Everything asked for is something this backend does not have, or a filter left nothing.
+int nothing_verified(const Results& results) {
+  if (results.skipped.empty()) {
+    fmt::print(stderr, "deformer-bench: the filter left no case to verify\n");
+    return kUndecided;
+  }
+  const Skipped& first = results.skipped.front();
+  const std::size_t others = results.skipped.size() - 1;
+  throw Unavailable(fmt::format("{}: {}{}", first.directory, first.reason,
+                                others == 0   ? ""
+                                : others == 1 ? "; the other can't be served either"
+                                              : fmt::format("; nor can {} others", others)));
 }
 
 }  // namespace
@@ -154,6 +230,8 @@ int run_verify_verb(const std::vector<std::string>& given) {
   app.add_option("--cache-at", arguments.cache_at,
                  "device pinned pageable: memory that holds cached passages")
       ->capture_default_str();
+  app.add_option("--filter", arguments.filter,
+                 "Keep cases whose name matches this regular expression");
   app.add_option("--threads,-t", arguments.threads, "Threads (default: the cores allowed)")
       ->check(CLI::Range(1, 1024));
   PluginOption plugins;
@@ -170,19 +248,29 @@ int run_verify_verb(const std::vector<std::string>& given) {
   if (const std::string why = why_not_threads(subject.threads); !why.empty()) {
     throw Unavailable("--threads: " + why);
   }
-  std::vector<CaseResult> results;
+  if (const auto why = subject.backend->why_not_placed(subject.cache_at, false)) {
+    throw Unavailable(*why);
+  }
+  Results results;
   for (const std::string& directory : arguments.directories) {
-    const std::vector<CaseResult> some = verify_directory(directory, arguments.weights, subject);
-    results.insert(results.end(), some.begin(), some.end());
+    verify_directory(directory, arguments.weights, subject, results);
+  }
+  if (results.cases.empty()) {
+    return nothing_verified(results);
   }
   if (arguments.format == "json") {
     print_rows(results);
   } else {
     print_lines(results, arguments.directories.size() > 1);
   }
-  const auto failed = std::ranges::count(results, false, &CaseResult::ok);
+  if (!results.skipped.empty()) {
+    fmt::print(stderr, "deformer-bench: {}: the backend can't serve their models\n",
+               skipped_count(results));
+  }
+  const auto failed = std::ranges::count(results.cases, false, &CaseResult::ok);
   if (failed > 0) {
-    fmt::print(stderr, "deformer-bench: parity failed in {} of {} cases\n", failed, results.size());
+    fmt::print(stderr, "deformer-bench: parity failed in {} of {} cases\n", failed,
+               results.cases.size());
     return kJudgedBad;
   }
   return kDone;

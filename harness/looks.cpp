@@ -27,17 +27,23 @@ void warm_up(Look& look) {
       static_cast<std::int64_t>(std::ceil(Meter::kShortestSampleNs / std::max(fastest_ns, 1.0))));
 }
 
-/// Mean forward of one sample.
+/// Mean forward of one sample, by the clock that the rounds go by: a device's own where it has one.
 double sample_ns(Look& look, bool summed) {
   look.round_sums.clear();
+  const bool by_device = look.session->device_ns().has_value();
+  std::int64_t device_ns = 0;
   const std::int64_t start = now_ns();
   for (std::int64_t i = 0; i < look.forwards; ++i) {
     look.forward();
+    if (by_device) {
+      device_ns += look.session->device_ns().value_or(0);
+    }
     if (summed) {
       look.round_sums.add(*look.session->ranges());
     }
   }
-  return static_cast<double>(now_ns() - start) / static_cast<double>(look.forwards);
+  const std::int64_t elapsed_ns = by_device ? device_ns : now_ns() - start;
+  return static_cast<double>(elapsed_ns) / static_cast<double>(look.forwards);
 }
 
 void sample(Look& look) {

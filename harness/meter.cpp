@@ -101,6 +101,7 @@ void Meter::warm_up() {
     runner.forwards = std::max<std::int64_t>(
         1, static_cast<std::int64_t>(std::ceil(kPlannedSampleNs / std::max(fastest_ns, 1.0))));
   }
+  probing_ = !std::ranges::all_of(runners_, &Runner::device_clock);
   for (std::size_t i = 0; i < variants_.size(); ++i) {
     const Runner& runner = runners_[variants_[i]];
     durations_ns_[i] = runner.forward_ns * static_cast<double>(runner.forwards);
@@ -205,6 +206,9 @@ double Meter::sample(Runner& runner, std::size_t slot) {
 /// would be idle during the samples, and an idle team of libgomp spins for milliseconds before it
 /// sleeps, on processors that are being measured. The instance that is held up most counts.
 double Meter::burst() {
+  if (!probing_) {
+    return 0;
+  }
   (void)team_.run([this](int instance) {
     burst_of_instance_[static_cast<std::size_t>(instance)] = probe_.burst();
   });
@@ -242,20 +246,27 @@ void Meter::round() {
   const bool throttled = options_.device != nullptr && options_.device->after_round();
   const double after = burst();
   const bool hopeless = attempts_ > kMostAttemptsPerRound * (kept_ + kFewestRounds);
-  last_disturbed_ = throttled || disturbed(before, bursts_) || disturbed(after, bursts_);
+  last_disturbed_ =
+      throttled || (probing_ && (disturbed(before, bursts_) || disturbed(after, bursts_)));
   const bool bad = options_.discard && !hopeless && last_disturbed_;
+  round_ns_ = static_cast<double>(now_ns() - start_ns);
+  if (probing_) {
+    remember(before, after);
+  }
+  if (bad) {
+    ++discarded_;
+    return;
+  }
+  keep();
+}
+
+void Meter::remember(double before, double after) {
   if (bursts_.size() >= kMostBursts) {
     bursts_.erase(bursts_.begin(), bursts_.begin() + static_cast<std::ptrdiff_t>(kMostBursts / 2));
   }
   fastest_burst_ = std::max({fastest_burst_, before, after});
   bursts_.push_back(before);
   bursts_.push_back(after);
-  round_ns_ = static_cast<double>(now_ns() - start_ns);
-  if (bad) {
-    ++discarded_;
-    return;
-  }
-  keep();
 }
 
 void Meter::keep() {
@@ -302,7 +313,7 @@ void Meter::keep() {
 
 void Meter::prime_probe() {
   constexpr int kBursts = 16;
-  for (int i = 0; i < kBursts; ++i) {
+  for (int i = 0; probing_ && i < kBursts; ++i) {
     bursts_.push_back(burst());
   }
 }
@@ -310,7 +321,7 @@ void Meter::prime_probe() {
 void Meter::wake() {
   constexpr std::int64_t kWakingNs = 1'000'000;
   const std::int64_t begin_ns = now_ns();
-  while (now_ns() - begin_ns < kWakingNs) {
+  while (probing_ && now_ns() - begin_ns < kWakingNs) {
     (void)burst();
   }
 }

@@ -6,6 +6,9 @@
 /// that start until the last of them ends, over the forwards of one, is the time of a forward.
 /// With one instance that is the mean of consecutive forwards; with I it is the time in which the
 /// machine completes I of them, so I x batch items in that time is the offline throughput.
+///
+/// What a device times by its own clock is judged by the device (profilers/device_watch.hpp): how
+/// fast the host's processors are then says nothing of it, and nobody asks them.
 
 #include <cstdint>
 #include <optional>
@@ -21,10 +24,11 @@
 namespace deformer {
 
 struct MeasureOptions {
-  double max_time_s = 10;         ///< a point
-  std::int64_t rounds = 0;        ///< fixed number of rounds; 0: until precise or out of time
-  std::uint64_t seed = 1;         ///< of the order
-  bool discard = true;            ///< discard rounds that the machine's own probe saw disturbed
+  double max_time_s = 10;   ///< a point
+  std::int64_t rounds = 0;  ///< fixed number of rounds; 0: until precise or out of time
+  std::uint64_t seed = 1;   ///< of the order
+  /// Discard rounds that the machine's own probe saw disturbed, or the device held down.
+  bool discard = true;
   DeviceWatch* device = nullptr;  ///< of the device that computes; rounds it saw throttled go too
 };
 
@@ -79,7 +83,8 @@ class Meter {
   std::int64_t rounds() const { return kept_; }
   std::int64_t discarded() const { return discarded_; }
   /// The highest rate of the machine's own probe, all instances together, FLOP/s: noise only lowers
-  /// a rate, so this is the nearest to the peak. 0 before the first round.
+  /// a rate, so this is the nearest to the peak. 0 before the first round, and where a device's
+  /// clock is the one that counts.
   double fastest_burst() const { return fastest_burst_; }
   /// "precision", "time", "rounds", "min_rounds", or what stop() said.
   const std::string& stopped() const { return stopped_; }
@@ -88,6 +93,7 @@ class Meter {
  private:
   double sample(Runner& runner, std::size_t slot);
   double burst();
+  void remember(double before, double after);
   void keep();
   std::int64_t plan_next_look();
   void reserve(std::int64_t rounds);
@@ -108,7 +114,10 @@ class Meter {
   std::vector<std::vector<double>> phase_sum_ns_;   ///< [runner][phase] over the current round
   std::vector<std::vector<double>> hidden_sum_ns_;  ///< the same of what was hidden
   std::vector<RangeSums> range_sums_;               ///< [runner] over the current round
-  std::vector<double> bursts_;                      ///< probe rates so far
+  /// Whether the processors' own rate says anything of the samples: not of what devices time
+  /// themselves. Until warm_up() knows, it does.
+  bool probing_ = true;
+  std::vector<double> bursts_;  ///< probe rates so far
   double fastest_burst_ = 0;
   std::vector<double> burst_of_instance_;
   std::size_t steps_used_ = 0;

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "backends/registry.hpp"
 #include "harness/interrupt.hpp"
 #include "harness/record.hpp"
 #include "harness/recording_cost.hpp"
@@ -30,6 +31,9 @@ constexpr std::int64_t kMostPairedRounds = 20'000;
 struct RunnerLooks {
   std::optional<std::size_t> plain;  ///< only where sessions can't do without recording
   std::size_t phases = 0, operations = 0, warm = 0, bare = 0;
+  /// Of a device: as `warm`, with phases alone. Its operations start early behind one another,
+  /// which they can't where each of them is timed.
+  std::optional<std::size_t> warm_phases;
 };
 
 Plan without_layers(Plan plan) {
@@ -53,6 +57,9 @@ RunnerLooks add_looks(PreparedGroup& group, Runner& runner, std::vector<Look>& l
   at.operations = add("operations", runner.plan, Detail::op, false);
   at.warm = add("warm", runner.plan, Detail::op, true);
   at.bare = add("bare", without_layers(runner.plan), Detail::phase, false);
+  if (!require_backend(runner.planned->point.backend).info().device.empty()) {
+    at.warm_phases = add("warm phases", runner.plan, Detail::phase, true);
+  }
   return at;
 }
 
@@ -95,20 +102,47 @@ double phases_ns(const Look& look, const std::function<bool(PhaseKind)>& wanted)
   return sum_ns;
 }
 
-StageTimes stage_times(const Look& operations, const Look& warm, const Look& bare,
+/// What loading costs: where it may run beside other phases, what it adds to them; else on its own.
+double load_ns(const Look& own, const Look& bare, bool beside) {
+  return phases_ns(beside ? own : bare, [](PhaseKind kind) { return kind == PhaseKind::load; });
+}
+
+StageTimes stage_times(const std::vector<Look>& looks, const RunnerLooks& at,
                        const PlanCost& cost) {
+  const bool device = at.warm_phases.has_value();
+  const Look& own = looks[device ? at.phases : at.operations];
+  const Look& warm = looks[device ? *at.warm_phases : at.warm];
+  const Look& bare = looks[at.bare];
   const auto encodes = [](PhaseKind kind) { return kind == PhaseKind::encode; };
-  const auto loads = [](PhaseKind kind) { return kind == PhaseKind::load; };
   StageTimes times;
   times.flops = static_cast<double>(cost.total.flops());
   for (const PhaseCost& phase : cost.phases) {
     times.encode_flops += encodes(phase.phase.kind) ? static_cast<double>(phase.total.flops()) : 0;
   }
-  times.encode_ns = phases_ns(operations, encodes);
+  times.encode_ns = phases_ns(own, encodes);
   times.encode_warm_ns = phases_ns(warm, encodes);
-  times.load_ns = phases_ns(bare, loads);
-  times.fixed_ns = bare.median_ns() - times.load_ns;
+  times.load_ns = load_ns(own, bare, device);
+  times.fixed_ns = bare.median_ns() - load_ns(own, bare, false);
   return times;
+}
+
+/// Of the rounds; but where these timed operations of a device, which cost it more than phases, of
+/// the looks that timed phases alone.
+struct Measured {
+  double full_ns = 0;
+  double ratio = 0;
+};
+
+Measured measured(const std::vector<Look>& looks, const RunnerLooks& full,
+                  const RunnerLooks& variant, const ordered_json& full_record,
+                  const ordered_json& record) {
+  const bool opened = !record.at("operations").is_null();
+  if (variant.warm_phases && opened) {
+    const double full_ns = looks[full.phases].median_ns();
+    return {full_ns, full_ns / looks[variant.phases].median_ns()};
+  }
+  return {full_record.at("time").at("median").get<double>(),
+          record.at("speedup").at("median").get<double>()};
 }
 
 /// Sum of the medians of all ranges of each operation.
@@ -304,8 +338,7 @@ void Profile::look_closer(PreparedGroup& group, std::vector<ordered_json>& recor
     return;
   }
   const auto stages = [&](std::size_t i) {
-    return stage_times(looks[at[i].operations], looks[at[i].warm], looks[at[i].bare],
-                       plan_cost(group.group().config, runners[i].planned->point));
+    return stage_times(looks, at[i], plan_cost(group.group().config, runners[i].planned->point));
   };
   const auto full = std::ranges::find_if(runners, &Runner::is_full);
   for (std::size_t i = 0; i < runners.size(); ++i) {
@@ -338,8 +371,7 @@ void Profile::look_closer(PreparedGroup& group, std::vector<ordered_json>& recor
     if (full != runners.end() && !runners[i].is_full() && !record.at("speedup").is_null() &&
         !record["speedup"].at("median").is_null()) {
       const auto f = static_cast<std::size_t>(full - runners.begin());
-      const double full_ns = records[f].at("time").at("median").get<double>();
-      const double ratio = record["speedup"]["median"].get<double>();
+      const auto [full_ns, ratio] = measured(looks, at[f], at[i], records[f], record);
       record["waterfall"] =
           waterfall_json(waterfall(stages(f), stages(i), full_ns, ratio), full_ns / ratio);
     }

@@ -39,7 +39,8 @@ struct WaterfallStep {
   double ratio = 0;
 };
 
-/// What was measured of one variant, for the waterfall.
+/// What was measured of one variant, for the waterfall. Of a device, by forwards whose phases alone
+/// are timed; its load_ns is what loading adds beside the question's layers.
 struct StageTimes {
   double flops = 0, encode_flops = 0;
   double encode_ns = 0;       ///< its encoder layers, in their place

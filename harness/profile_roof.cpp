@@ -27,7 +27,7 @@ std::vector<WaterfallStep> waterfall(const StageTimes& full, const StageTimes& v
   add("fixed cost", "embed, join, head and entering regions, in a plan without layers",
       variant.fixed_ns - full.fixed_ns * scale);
   add("remainder", "what these measurements do not explain", variant_ns - sum_ns);
-  steps.push_back({"measured ratio", "of the rounds", 0, ratio});
+  steps.push_back({"measured ratio", "full over variant", 0, ratio});
   return steps;
 }
 

@@ -286,6 +286,7 @@ RecordRow make_row(const Json& record, const RowNeeds& needs) {
   row.flop_ratio = positive_field(record, "speedup.flop_ratio").value_or(0);
   row.roof_fraction = number_field(record, "achieved.roof_fraction").value_or(-1);
   row.discarded = positive_field(record, "time.discarded").value_or(0);
+  row.by_device = text_or(record, "time.clock", "") == "device";
   row.parity_known = field(record, "parity") != nullptr;
   const Json* parity_ok = field(record, "parity.ok");
   row.parity_failed = parity_ok != nullptr && *parity_ok == Json(false);

@@ -39,6 +39,7 @@ struct RecordRow : RecordDigest {
   double flop_ratio = 0;
   double roof_fraction = 0;
   double discarded = 0;
+  bool by_device = false;  ///< timed and judged by a device's own clock
   bool parity_failed = false;
   bool parity_known = false;
   bool by_time = false;

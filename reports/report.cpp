@@ -170,6 +170,29 @@ void append_injected(Table& table, const std::vector<RecordRow>& rows, bool numb
   }
 }
 
+/// How many rounds of those that a device judges, or of the others, were discarded.
+void append_discarded(Table& table, const std::vector<RecordRow>& rows, bool by_device,
+                      const char* why) {
+  // A round is discarded whole, for all variants, so it is counted once a set, not once a record.
+  std::unordered_map<std::uint64_t, double> sets;
+  double total = 0;
+  for (const RecordRow& row : rows) {
+    if (row.discarded <= 0 || row.by_device != by_device) continue;
+    if (row.set == 0) {
+      total += row.discarded;
+    } else {
+      double& most = sets[row.set];
+      total += std::max(0.0, row.discarded - most);
+      most = std::max(most, row.discarded);
+    }
+  }
+  if (total > 0) {
+    table.notes.push_back(fmt::format("{:.0f} {} discarded: {} during {}", total,
+                                      total == 1 ? "round" : "rounds", why,
+                                      total == 1 ? "it" : "them"));
+  }
+}
+
 void append_notes(Table& table, const std::vector<RecordRow>& rows, bool numbered) {
   if (std::ranges::any_of(rows, &RecordRow::by_time)) {
     table.notes.emplace_back("* the time ran out before the 95 % interval was within ±1 %");
@@ -189,24 +212,8 @@ void append_notes(Table& table, const std::vector<RecordRow>& rows, bool numbere
     table.notes.push_back(fmt::format("{} more rows have a reason", reasons - kMostReasons));
   }
   append_injected(table, rows, numbered);
-  // A round is discarded whole, for all variants, so it is counted once a set, not once a record.
-  std::unordered_map<std::uint64_t, double> sets;
-  double total = 0;
-  for (const RecordRow& row : rows) {
-    if (row.discarded <= 0) continue;
-    if (row.set == 0) {
-      total += row.discarded;
-    } else {
-      double& most = sets[row.set];
-      total += std::max(0.0, row.discarded - most);
-      most = std::max(most, row.discarded);
-    }
-  }
-  if (total > 0) {
-    table.notes.push_back(
-        fmt::format("{:.0f} {} discarded: the machine's arithmetic rate fell during {}", total,
-                    total == 1 ? "round" : "rounds", total == 1 ? "it" : "them"));
-  }
+  append_discarded(table, rows, false, "the machine's arithmetic rate fell");
+  append_discarded(table, rows, true, "heat or hardware protection held the device's clocks down");
 }
 
 void append_commands(Table& table, const std::vector<RecordRow>& rows) {

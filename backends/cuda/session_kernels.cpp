@@ -1,6 +1,7 @@
 // What the device runs in one forward, by phase.
 
 #include "backends/cuda/cupti.hpp"
+#include "backends/cuda/host/kernel_name.hpp"
 #include "backends/cuda/session.hpp"
 #include "backends/cuda/status.hpp"
 #include "backends/cuda/stream_launcher.hpp"
@@ -25,7 +26,7 @@ class Pushed {
 std::vector<KernelTime> kernel_times(const ActivityRanges& activity) {
   std::vector<KernelTime> times;
   for (const KernelActivity& one : activity.by_kernel()) {
-    times.push_back({one.name, one.range, one.count, one.sum_ns});
+    times.push_back({short_kernel_name(one.name), one.range, one.count, one.sum_ns});
   }
   return times;
 }

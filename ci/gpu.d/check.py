@@ -7,9 +7,11 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
+from concurrent import futures
 
 import bundle
 import device
@@ -19,6 +21,9 @@ import steps
 BAD_USAGE, UNAVAILABLE = 2, 3
 BUILD = "build/release"
 WORK = "out/gpu"
+# Of a budget: what stays for the result files, the least that a step is started with, what it gets to write down what it
+# has (an interrupt) before it is ended, and the share of it that steps side by side may have.
+LAST_S, LEAST_S, GRACE_S, SIDE_SHARE = 2.0, 3.0, 1.0, 0.35
 
 
 def say(text):
@@ -34,6 +39,8 @@ def parse():
     parser.add_argument("--build", default=BUILD, help="folder of the built program")
     parser.add_argument("--only", default="", help="comma list of steps, or of beginnings of their names")
     parser.add_argument("--budget", type=float, default=0, help="minutes for all steps; 0: no limit")
+    parser.add_argument("--quick", action="store_true",
+                        help=f"{steps.QUICK_S} s a point, and large batches not compared with the reference (small ones are)")
     parser.add_argument("--dry-run", action="store_true", help="print the steps, run nothing")
     arguments = parser.parse_args()
     if arguments.verb == "pack" and not arguments.file:
@@ -41,8 +48,8 @@ def parse():
     return arguments
 
 
-def chosen(only):
-    everything = steps.all_steps()
+def chosen(only, quick=False):
+    everything = steps.all_steps(quick)
     wanted = [word for word in only.split(",") if word]
     unknown = [word for word in wanted if not any(step.name.startswith(word) for step in everything)]
     if unknown:
@@ -88,21 +95,49 @@ def fill(command, places):
     return words
 
 
+RUNNING = set()  # processes of steps, each of a group of its own
+
+
+def signal_group(process, sent):
+    try:
+        os.killpg(process.pid, sent)
+    except ProcessLookupError:
+        pass  # it has ended
+
+
+def end(process, limit_s):
+    """Waits until the limit; then everything that the step started is interrupted, and ended a moment later."""
+    grace_s = min(GRACE_S, limit_s / 2)
+    for sent, seconds in ((None, limit_s - grace_s), (signal.SIGINT, grace_s), (signal.SIGKILL, None)):
+        if sent is not None:
+            signal_group(process, sent)
+        try:
+            return process.wait(seconds), sent is not None
+        except subprocess.TimeoutExpired:
+            pass
+    raise AssertionError("what is killed ends")
+
+
 def run_step(step, places, environment, limit_s):
-    """Runs a step, its output in WORK/<step>.log; what came of it in a word or two."""
+    """Runs a step, its output in WORK/<step>.out and .log; what came of it in a word or two."""
     missing = missing_need(step)
     if missing:
         return "skipped: " + missing
-    with open(os.path.join(WORK, step.name + ".log"), "w", encoding="utf-8") as log:
+    stem = os.path.join(WORK, step.name)
+    with open(stem + ".log", "w", encoding="utf-8") as log, open(stem + ".out", "w", encoding="utf-8") as out:
         log.write(" ".join(fill(step.command, places)) + "\n")
         log.flush()
         try:
-            code = subprocess.run(fill(step.command, places), stdout=log, stderr=subprocess.STDOUT, env=environment,
-                                  timeout=limit_s).returncode
-        except subprocess.TimeoutExpired:
-            return f"unfinished after {limit_s:.0f} s"
+            process = subprocess.Popen(fill(step.command, places), stdout=out, stderr=log, env=environment,
+                                       start_new_session=True)
         except OSError as error:
             return f"FAILED: {error}"
+        RUNNING.add(process)
+        code, ended = end(process, limit_s)
+        signal_group(process, signal.SIGKILL)  # what it started and left behind
+        RUNNING.discard(process)
+    if ended:
+        return f"unfinished after {limit_s:.0f} s"
     if code == 0:
         return "ok"
     return "not to be had here" if code == UNAVAILABLE and step.absent_ok else f"FAILED (exit {code})"
@@ -110,20 +145,51 @@ def run_step(step, places, environment, limit_s):
 
 def environment_of(step, ours):
     """`ours` leads to carried and NVIDIA's libraries. Python keeps its own: another libstdc++ or cublasLt before
-    PyTorch's may break it."""
-    return dict(os.environ) if step.command[0] == "{python}" else ours
+    PyTorch's may break it. What the program chooses by timing while others compute is remembered apart, so that no timed
+    step goes by it."""
+    if step.command[0] == "{python}":
+        return dict(os.environ)
+    return ours if step.alone else ours | {"DEFORMER_BENCH_CACHE_DIR": os.path.abspath(os.path.join(WORK, "beside"))}
 
 
-def run_steps(todo, places, environment, budget_s):
-    started, outcomes = time.monotonic(), []
-    for number, step in enumerate(todo, 1):
-        left = budget_s - (time.monotonic() - started) if budget_s else float("inf")
+class Runner:
+    """Runs steps until the budget is spent, counted from `started`."""
+
+    def __init__(self, todo, places, environment, budget_s, started):
+        self.todo, self.places, self.environment = todo, places, environment
+        self.end = started + budget_s - LAST_S if budget_s else float("inf")
+        side_s = SIDE_SHARE * budget_s if any(step.alone for step in todo) else budget_s
+        self.side_end = min(self.end, time.monotonic() + side_s) if budget_s else float("inf")
+        self.outcomes = {}
+
+    def run(self, step):
         begin = time.monotonic()
-        outcome = "out of budget" if left < 10 else run_step(step, places, environment_of(step, environment),
-                                                                       min(left, step.minutes * 60))
-        outcomes.append({"step": step.name, "outcome": outcome, "seconds": time.monotonic() - begin, "why": step.why})
-        say(f"[{number}/{len(todo)}] {step.name}: {outcome} ({outcomes[-1]['seconds']:.0f} s)")
-    return outcomes
+        left = (self.end if step.alone else self.side_end) - begin
+        outcome = "out of budget" if left < LEAST_S else run_step(
+            step, self.places, environment_of(step, self.environment), min(left, step.minutes * 60))
+        seconds = time.monotonic() - begin
+        self.outcomes[step.name] = {"step": step.name, "outcome": outcome, "seconds": seconds, "why": step.why,
+                                    "detail": report.verified(os.path.join(WORK, step.name + ".out"))
+                                    if step.name.startswith("verify-") else ""}
+        say(f"[{len(self.outcomes)}/{len(self.todo)}] {step.name}: {outcome} ({seconds:.0f} s)")
+
+    def interrupted(self):
+        for process in list(RUNNING):
+            signal_group(process, signal.SIGKILL)
+        os._exit(130)  # threads that wait for a step need not be waited for
+
+    def all(self):
+        """Outcomes in the order of the steps."""
+        with futures.ThreadPoolExecutor(max(1, min(12, (os.cpu_count() or 1) * 3 // 4))) as pool:
+            try:
+                for job in [pool.submit(self.run, step) for step in self.todo if not step.alone]:
+                    job.result()
+                for step in self.todo:
+                    if step.alone:
+                        self.run(step)
+            except KeyboardInterrupt:
+                self.interrupted()
+        return [self.outcomes[step.name] for step in self.todo]
 
 
 def merged_outcomes(path, new):
@@ -152,21 +218,24 @@ def places_of(arguments, program, name):
         return os.path.join(WORK, "checkpoint-" + size) if has_torch() else "bert-" + size
 
     return {"program": program, "python": sys.executable, "run_file": stem + ".jsonl", "report": stem + ".md",
-            "base": model("base"), "large": model("large"),
+            "work": WORK, "base": model("base"), "large": model("large"),
             "peers": os.path.join(WORK, f"peers-{name}-{date}.jsonl"),
             "outcomes": os.path.join(WORK, f"outcomes-{name}-{date}.jsonl")}
 
 
 def main():
+    started = time.monotonic()
     arguments = parse()
     if arguments.verb == "pack":
         bundle.pack(arguments.build, arguments.file)
         return
-    todo = chosen(arguments.only)
+    todo = chosen(arguments.only, arguments.quick)
     if arguments.dry_run:
         places = places_of(arguments, os.path.join(arguments.build, "deformer-bench"), arguments.name or "NAME")
         for number, step in enumerate(todo, 1):
-            print(f"{number:2} {step.name} (at most {step.minutes:g} min): {step.why}\n   {' '.join(fill(step.command, places))}")
+            beside = "" if step.alone else ", beside others"
+            print(f"{number:2} {step.name} (at most {step.minutes:g} min{beside}): {step.why}\n"
+                  f"   {' '.join(fill(step.command, places))}")
         print(f"would write {places['run_file']} and {places['report']}")
         return
     none = device.why_none()
@@ -179,9 +248,10 @@ def main():
     os.makedirs(WORK, exist_ok=True)
     os.makedirs(arguments.results, exist_ok=True)
     environment = device.environment([os.path.abspath(os.path.join(arguments.build, "lib"))])
-    outcomes = merged_outcomes(places["outcomes"], run_steps(todo, places, environment, arguments.budget * 60))
+    outcomes = merged_outcomes(places["outcomes"], Runner(todo, places, environment, arguments.budget * 60,
+                                                            started).all())
     report.write(places["report"], facts, outcomes, places["run_file"], places["peers"],
-                 our_table(program, places["run_file"], environment))
+                 our_table(program, places["run_file"], environment), WORK)
     failed = [outcome["step"] for outcome in outcomes if outcome["outcome"].startswith("FAILED")]
     say(f"wrote {places['run_file']} and {places['report']}; {len(failed)} steps failed {' '.join(failed)}")
     sys.exit(1 if failed else 0)

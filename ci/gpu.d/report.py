@@ -4,14 +4,20 @@ that was not measured is said to be open; nothing is filled in."""
 import json
 import os
 
+import attribution
+
 OPEN = "open: not measured"
 
 
 def read_lines(path):
+    """Of a file of JSON lines, those that are whole: a step that was ended may have left half of one."""
     if not os.path.exists(path):
         return []
     with open(path, encoding="utf-8") as file:
-        return [json.loads(line) for line in file if line.strip()]
+        lines = [line for line in file if line.strip()]
+    if lines and not lines[-1].endswith("\n"):
+        lines.pop()
+    return [json.loads(line) for line in lines]
 
 
 class Findings:
@@ -109,12 +115,51 @@ def ragged_lines(found):
 
 
 def outcome_lines(outcomes, prefix):
-    mine = [outcome for outcome in outcomes if outcome["step"].startswith(prefix)]
-    return ", ".join(f"{outcome['step'][len(prefix):]} {outcome['outcome']}" for outcome in mine) or OPEN
+    def one(outcome):
+        detail = outcome.get("detail")
+        return f"{outcome['step'][len(prefix):]} {outcome['outcome']}" + (f" ({detail})" if detail else "")
+    return ", ".join(one(outcome) for outcome in outcomes if outcome["step"].startswith(prefix)) or OPEN
 
 
-def shows(found, outcomes):
+def verified(path):
+    """What `verify --format json` said, in a few words; "" where it said nothing."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            rows = json.load(file)["rows"]
+    except (OSError, ValueError, KeyError):
+        return ""
+    ran = [row for row in rows if row["status"] != "skipped"]
+    skipped = [os.path.basename(row["directory"].rstrip("/")) for row in rows if row["status"] == "skipped"]
+    text = f"{sum(row['status'] == 'ok' for row in ran)} of {len(ran)} cases"
+    if ran:
+        text += (f", max_abs {max(row['max_abs'] for row in ran):.1e}, row cosine "
+                 f"{min(row['cosine_min'] for row in ran):.6f}")
+    return text + (f", skipped: {' '.join(skipped)}" if skipped else "")
+
+
+def parity_lines(folder):
+    """Of models of real size, from the run files of parity_steps."""
+    for name in ("base", "large"):
+        text = []
+        for line in read_lines(os.path.join(folder, f"parity-{name}.jsonl")):
+            parity = line.get("parity") if line.get("type") == "record" else None
+            if parity:
+                text.append(f"{line['point']['variant']} {line['point']['dtype']} "
+                            f"{'ok' if parity['ok'] else 'FAILED'} ({parity['cosine_min']:.6f})")
+        yield (f"BERT-{name} at squad's lengths against the reference (worst row cosine)", "as above",
+               ", ".join(dict.fromkeys(text)) or OPEN)
+
+
+def engine_lines(records):
+    """Which engine serves what, of the latest record of each point."""
+    latest = {record["name"]: record["engines"] for record in records if record.get("engines")}
+    rows = [[name, "; ".join(f"{what}: {engine}" for what, engine in engines.items())] for name, engines in latest.items()]
+    return ["", "## Who computes", "", *table(["point", "engines"], rows)] if rows else []
+
+
+def shows(found, outcomes, folder=""):
     yield "verify: golden cases by family and dtype", "f32 2e-4, bf16/f16 0.999, fp8 0.99", outcome_lines(outcomes, "verify-")
+    yield from parity_lines(folder)
     for part in (large_lines, base_lines, cached_lines, place_lines, ragged_lines):
         yield from part(found)
     yield "compute-sanitizer", "zero errors", outcome_lines(outcomes, "sanitizer-")
@@ -137,19 +182,22 @@ def peer_table(peers):
     return table(["PyTorch", "dtype", "median ms", ""], rows)
 
 
-def write(path, device, outcomes, run_file, peers_file, our_table):
+def write(path, device, outcomes, run_file, peers_file, our_table, folder=""):
     peers = read_lines(peers_file)
     found = Findings(read_lines(run_file), peers)
     lines = [f"# {device.get('name', 'unknown device')}, {os.path.basename(path)[-13:-3]}", "",
              "Made by `ci/gpu-check`. " + ", ".join(f"{field}: {value}" for field, value in device.items() if field != "name"),
              "", "## What was promised", ""]
-    lines += table(["figure", "goal", "measured"], shows(found, outcomes))
+    lines += table(["figure", "goal", "measured"], shows(found, outcomes, folder))
     lines += ["", "## Steps", ""]
     lines += table(["step", "outcome", "seconds", "why"],
                    [[o["step"], o["outcome"], f"{o['seconds']:.0f}", o["why"]] for o in outcomes])
+    lines += attribution.lines(folder, table)
     if our_table:
         lines += ["", "## Measured here", "", our_table.strip()]
+    lines += engine_lines(found.records)
     if peers:
         lines += ["", "## PyTorch on the same weights", ""] + peer_table(peers)
+    lines += attribution.kernel_lines(folder, table)
     with open(path, "w", encoding="utf-8") as file:
         file.write("\n".join(lines) + "\n")

@@ -1,5 +1,5 @@
 """The steps of ci/gpu-check, in the order in which they matter where time is short. Data, so that --dry-run, the tests
-and the run read the same list."""
+and the run read the same list. What times nothing goes first and side by side, then what is timed, alone."""
 
 import dataclasses
 import glob
@@ -10,16 +10,25 @@ NOT_EVERYWHERE = ["fp8"]
 # L = question + passage. squad's lengths are 27/293.
 L384 = ["--question", "27", "--passage", "357"]
 SQUAD = ["--task", "squad"]
+FULL = ["--variant", "full"]
+PAIR = ["--variant", "full,cached"]
+MAX_TIME_S, QUICK_S = "10", "3"
+ATTRIBUTED = [1, 32, 128]  # batches whose losses are told apart
 
 
 @dataclasses.dataclass
 class Step:
     name: str
     why: str                 # one line: what it shows
-    command: list            # program and arguments; {program}, {run_file}, {base}, {large}, {peers} are filled in
+    command: list            # program and arguments; {program}, {run_file}, {base}, {large}, {peers}, {work} are filled in
     minutes: float           # it may take; then it is ended and said to be unfinished
     absent_ok: bool = False  # exit 3 (not to be had here) is an answer, not a failure
     needs: str = ""          # "torch" or a program that must be there
+    alone: bool = True       # it is timed: nothing else may run
+
+
+def side_by_side(*arguments, **more):
+    return Step(*arguments, alone=False, **more)
 
 
 def goldens():
@@ -32,69 +41,123 @@ def verify_steps():
     for family in ("bert", "xlnet"):
         mine = [folder for folder in folders if folder.rsplit("/", 1)[1].startswith(family)]
         for dtype in DTYPES:
-            steps.append(Step(f"verify-{family}-{dtype}", f"parity of {len(mine)} golden directories in {dtype}",
-                              ["{program}", "verify", *mine, "--backend", "cuda", "--dtype", dtype, "--format", "json"],
-                              3, absent_ok=dtype in NOT_EVERYWHERE))
+            steps.append(side_by_side(f"verify-{family}-{dtype}", f"parity of {len(mine)} golden directories in {dtype}",
+                                      ["{program}", "verify", *mine, "--backend", "cuda", "--dtype", dtype, "--threads",
+                                       "2", "--format", "json"], 3, absent_ok=dtype in NOT_EVERYWHERE))
     some = [folder for folder in folders if folder.endswith(("bert-span", "xlnet-span"))]
     for place in ("pinned", "pageable"):
-        steps.append(Step(f"verify-{place}", f"parity with cached passages in {place} host memory",
-                          ["{program}", "verify", *some, "--backend", "cuda", "--cache-at", place, "--format", "json"], 2))
+        steps.append(side_by_side(f"verify-{place}", f"parity with cached passages in {place} host memory",
+                                  ["{program}", "verify", *some, "--backend", "cuda", "--cache-at", place, "--threads", "2",
+                                   "--format", "json"], 2))
     return steps
 
 
-def sweep(name, why, model, *options, minutes=3.0):
-    return Step("sweep-" + name, why, ["{program}", "sweep", "--model", model, "--backend", "cuda", *options,
-                                       "--out", "{run_file}", "--allow-mixed"], minutes, absent_ok=name in NOT_EVERYWHERE)
-
-
-def sweep_steps():
-    full = ["--variant", "full"]
-    pair = ["--variant", "full,cached"]
-    return [
-        sweep("large", "BERT-large b32 L384: share of the GEMM rate, against PyTorch", "{large}", *L384, *full,
-              "--batch", "32", "--dtype", "bf16,f16", "--max-time", "15"),
-        sweep("base-b1", "BERT-base b1 L384: launch cost, against PyTorch", "{base}", *L384, *full, "--batch", "1",
-              "--dtype", "bf16,f16,f32", "--max-time", "10"),
-        sweep("squad", "cached at squad k=9: b1, b32, b128", "{base}", *SQUAD, *pair, "--split", "9", "--batch",
-              "1,32,128", "--dtype", "bf16", "--max-time", "10", minutes=5),
-        sweep("large-k20", "cached at squad k=20, BERT-large b32: beside the paper's 4.3x", "{large}", *SQUAD, *pair,
-              "--split", "20", "--batch", "32", "--dtype", "bf16", "--max-time", "10"),
-        sweep("places", "cached passages on the device, pinned and pageable: the copy's hidden share", "{base}", *SQUAD,
-              *pair, "--split", "9", "--batch", "32", "--dtype", "bf16", "--cache-at", "device,pinned,pageable",
-              "--max-time", "10"),
-        sweep("dense", "BERT-base b32 L384, dense: time per token", "{base}", *L384, *full, "--batch", "32", "--dtype",
-              "bf16", "--max-time", "10"),
-        sweep("ragged", "uniform:32-384 b32: time per real token beside dense", "{base}", "--question", "27",
-              "--lengths", "uniform:32-384", *full, "--batch", "32", "--dtype", "bf16", "--max-time", "10"),
-        sweep("cold", "b1 with an empty L2", "{base}", *SQUAD, *pair, "--split", "9", "--batch", "1", "--dtype", "bf16",
-              "--cold", "--max-time", "10"),
-        sweep("fp8", "BERT-large b32 L384 in fp8", "{large}", *L384, *full, "--batch", "32", "--dtype", "fp8",
-              "--max-time", "10"),
-    ]
-
-
-def peer_steps():
-    peers = ["{python}", "-B", "ci/gpu.d/torch_peers.py", "--out", "{peers}"]
-    return [
-        Step("peers-gemm", "the device's measured bf16 GEMM rate", [*peers, "gemm"], 1, needs="torch"),
-        Step("peers-large", "PyTorch, BERT-large b32 L384 bf16: eager, SDPA, compiled, compiled with CUDA graphs",
-             [*peers, "model", "{large}", "--batch", "32", "--tokens", "384", "--dtype", "bf16"], 5, needs="torch"),
-        Step("peers-base-b1", "PyTorch, BERT-base b1 L384 bf16, the same modes",
-             [*peers, "model", "{base}", "--batch", "1", "--tokens", "384", "--dtype", "bf16"], 5, needs="torch"),
-    ]
+def parity_steps():
+    """Models of real size against the reference, by runs whose times nobody reads: they go to a file of their own."""
+    def one(name, model, dtypes, *options):
+        return side_by_side("parity-" + name, f"{model} against the reference, {dtypes}",
+                            ["{program}", "sweep", "--model", model, "--backend", "cuda", *SQUAD, *options, "--variant",
+                             "full,decomposed,cached", "--dtype", dtypes, "--rounds", "1", "--quiet", "--threads", "4",
+                             "--fresh", "--allow-mixed", "--out", f"{{work}}/parity-{name}.jsonl"], 3)
+    return [one("large", "bert-large", "bf16,f16", "--split", "20", "--batch", "1"),
+            one("base", "bert-base", "bf16,f16,f32", "--split", "9", "--batch", "2")]
 
 
 def sanitizer_steps():
-    look = ["{program}", "verify", "tests/data/golden/bert-span", "--backend", "cuda"]
-    return [Step("sanitizer-" + tool, f"compute-sanitizer {tool}: zero errors",
-                 ["compute-sanitizer", "--tool", tool, "--error-exitcode", "9", *look], 5, needs="compute-sanitizer")
-            for tool in ("memcheck", "racecheck")]
+    """memcheck of everything that runs; racecheck, which takes minutes where every library's kernel is watched, of one
+    shape each: our kernels on golden data, and all kernels of a model whose heads cuDNN's attention takes."""
+    golden = ["{program}", "verify", "tests/data/golden/bert-span", "tests/data/golden/xlnet-span", "--backend", "cuda",
+              "--threads", "2"]
+    tiny = ["{program}", "sweep", "--model", "bert-tiny", "--question", "27", "--passage", "37", *PAIR, "--split", "1",
+            "--backend", "cuda", "--dtype", "bf16", "--rounds", "1", "--parity", "off", "--threads", "2", "--quiet",
+            "--fresh", "--allow-mixed"]
+    few = ["--filter", r"^(full|cached\.k1)\.q7\.p15(\.passage-first)?$"]
+    ours = ["--kernel-name", "kns=_ZN8deformer"]
+
+    def one(name, what, options, command):
+        tool = name.split("-")[0]
+        return side_by_side("sanitizer-" + name, f"compute-sanitizer {tool}, {what}: zero errors",
+                            ["compute-sanitizer", "--tool", tool, "--error-exitcode", "9", *options, *command], 5,
+                            needs="compute-sanitizer")
+
+    return [one("racecheck-f32", "our kernels, BERT and XLNet", ours, [*golden, *few, "--dtype", "f32"]),
+            one("racecheck-bf16", "our kernels, BERT and XLNet", ours, [*golden, *few, "--dtype", "bf16"]),
+            one("racecheck-libraries", "every kernel of a bert-tiny", [], [*tiny, "--out", "{work}/racecheck.jsonl"]),
+            one("memcheck", "golden BERT and XLNet in bf16", [], [*golden, "--dtype", "bf16"]),
+            one("memcheck-libraries", "every kernel of a bert-tiny", [], [*tiny, "--out", "{work}/memcheck.jsonl"])]
 
 
-def all_steps():
-    checkpoints = Step("checkpoints", "the weights that everybody uses: seeded BERT-base and BERT-large",
-                       ["{python}", "-B", "ci/gpu.d/checkpoint.py", "{base}", "{large}"], 2, needs="torch")
-    first, *others = verify_steps()
-    sweeps = sweep_steps()
-    return [Step("list", "what the program says it has here", ["{program}", "list"], 1), first, checkpoints,
-            *sweeps[:3], *peer_steps(), *sweeps[3:], *others, *sanitizer_steps()]
+def sweep(name, why, model, *options, minutes=3.0, max_time_s=MAX_TIME_S, parity=True):
+    return Step("sweep-" + name, why, ["{program}", "sweep", "--model", model, "--backend", "cuda", *options, "--max-time",
+                                       max_time_s, *([] if parity else ["--parity", "off"]), "--out", "{run_file}",
+                                       "--allow-mixed"], minutes, absent_ok=name in NOT_EVERYWHERE)
+
+
+def sweep_steps(quick=False):
+    """Where time is short, points of large batches are not compared with the reference: parity_steps does that with the
+    same models, dtypes and variants."""
+    few = {"max_time_s": QUICK_S if quick else MAX_TIME_S}
+    many = few | {"parity": not quick}
+    b32 = ["--batch", "32", "--dtype", "bf16"]
+    return [
+        sweep("large", "BERT-large b32 L384: share of the GEMM rate, against PyTorch", "{large}", *L384, *FULL, "--batch",
+              "32", "--dtype", "bf16,f16", **many),
+        sweep("base-b1", "BERT-base b1 L384: launch cost, against PyTorch", "{base}", *L384, *FULL, "--batch", "1",
+              "--dtype", "bf16,f16,f32", **few),
+        sweep("squad-b1", "cached at squad k=9, b1", "{base}", *SQUAD, *PAIR, "--split", "9", "--batch", "1", "--dtype",
+              "bf16", **few),
+        sweep("squad", "cached at squad k=9: b32, b128", "{base}", *SQUAD, *PAIR, "--split", "9", "--batch", "32,128",
+              "--dtype", "bf16", minutes=5, **many),
+        sweep("dense", "BERT-base b32 L384, dense: time per token", "{base}", *L384, *FULL, *b32, **many),
+        sweep("ragged", "uniform:32-384 b32: time per real token beside dense", "{base}", "--question", "27", "--lengths",
+              "uniform:32-384", *FULL, *b32, **many),
+        sweep("places", "cached passages on the device, pinned and pageable: the copy's hidden share", "{base}", *SQUAD,
+              *PAIR, "--split", "9", *b32, "--cache-at", "device,pinned,pageable", **many),
+        sweep("large-k20", "cached at squad k=20, BERT-large b32: beside the paper's 4.3x", "{large}", *SQUAD, *PAIR,
+              "--split", "20", *b32, **many),
+        sweep("fp8", "BERT-large b32 L384 in fp8", "{large}", *L384, *FULL, "--batch", "32", "--dtype", "fp8", **many),
+        sweep("cold", "b1 with an empty L2", "{base}", *SQUAD, *PAIR, "--split", "9", "--batch", "1", "--dtype", "bf16",
+              "--cold", **many),
+    ]
+
+
+def profile_steps():
+    """Where the time between the FLOP ratio and the measured speedup goes, by phase: operations timed one by one would
+    start later than they do."""
+    return [Step(f"profile-b{batch}", f"squad k=9 b{batch}: what the loss is made of, kernels by phase",
+                 ["{program}", "profile", "--model", "{base}", "--backend", "cuda", *SQUAD, *PAIR, "--split", "9", "--batch",
+                  str(batch), "--dtype", "bf16", "--detail", "phase", "--max-time", "1", "--parity", "off", "--quiet",
+                  "--format", "json"], 2) for batch in ATTRIBUTED]
+
+
+PEERS = ["{python}", "-B", "ci/gpu.d/torch_peers.py", "--out", "{peers}"]
+# Model, batch, tokens of what is measured of PyTorch too.
+PEER_MODELS = {"large": ("{large}", "32", "384"), "base-b1": ("{base}", "1", "384")}
+
+
+def peer_command(name, *more):
+    folder, batch, tokens = PEER_MODELS[name]
+    return [*PEERS, "model", folder, "--batch", batch, "--tokens", tokens, "--dtype", "bf16", *more]
+
+
+def warm_steps():
+    return [side_by_side("warm-" + name, "PyTorch compiles what it is timed with later: minutes of the processors alone",
+                         peer_command(name, "--warm"), 5, needs="torch") for name in PEER_MODELS]
+
+
+def peer_steps():
+    return [
+        Step("peers-gemm", "the device's measured bf16 GEMM rate", [*PEERS, "gemm"], 1, needs="torch"),
+        Step("peers-base-b1", "PyTorch, BERT-base b1 L384 bf16: eager, SDPA, compiled, compiled with CUDA graphs",
+             peer_command("base-b1"), 5, needs="torch"),
+        Step("peers-large", "PyTorch, BERT-large b32 L384 bf16, the same modes", peer_command("large"), 5, needs="torch"),
+    ]
+
+
+def all_steps(quick=False):
+    checkpoints = side_by_side("checkpoints", "the weights that everybody uses: seeded BERT-base and BERT-large",
+                               ["{python}", "-B", "ci/gpu.d/checkpoint.py", "{base}", "{large}"], 2, needs="torch")
+    listed = side_by_side("list", "what the program says it has here", ["{program}", "list"], 1)
+    sweeps = sweep_steps(quick)
+    return [listed, checkpoints, *warm_steps(), *sanitizer_steps(), *verify_steps(), *parity_steps(),
+            *sweeps[:4], *peer_steps(), *sweeps[4:6], *profile_steps(), *sweeps[6:]]

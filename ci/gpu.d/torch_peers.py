@@ -4,11 +4,15 @@ nothing there.
 
     torch_peers.py --out peers.jsonl gemm
     torch_peers.py --out peers.jsonl model FOLDER --batch 32 --tokens 384 --dtype bf16
+    torch_peers.py --out peers.jsonl model FOLDER --batch 32 --tokens 384 --dtype bf16 --warm   times nothing: fills the
+                                                      compiler's caches, which takes processors alone and may run beside others
 """
 
 import argparse
+import glob
 import json
 import math
+import os
 import statistics
 import sys
 import time
@@ -119,7 +123,8 @@ def cosine(a, b):
     return F.cosine_similarity(a.float(), b.float(), -1).min().item()
 
 
-def model(arguments, emit):
+def prepared(arguments):
+    """Name, configuration, weights and inputs of a model, the same each time."""
     size = arguments.folder.rstrip("/").split("-")[-1]
     config = checkpoint.config_of(size)
     dtype = DTYPES[arguments.dtype]
@@ -127,7 +132,44 @@ def model(arguments, emit):
     generator = torch.Generator().manual_seed(7)
     ids = torch.randint(config["vocab_size"], (arguments.batch, arguments.tokens), generator=generator)
     ids = ids.to(arguments.device)
-    types = torch.zeros_like(ids)
+    return size, config, tensors, ids, torch.zeros_like(ids)
+
+
+def forget_choices():
+    """What the compiler chose by timing kernels while others computed is no choice: it is made again where it is quiet.
+    What it compiled stays."""
+    try:
+        from torch._inductor.runtime.cache_dir_utils import cache_dir
+        folder = cache_dir()
+    except ImportError:
+        folder = os.environ.get("TORCHINDUCTOR_CACHE_DIR")
+    for path in glob.glob(os.path.join(folder, "**", "*.best_config"), recursive=True) if folder else []:
+        try:
+            os.remove(path)
+        except FileNotFoundError:
+            pass  # another one that warms up
+
+
+def warm(arguments):
+    """The modes that compile, once each; False where one of them fails."""
+    _size, config, tensors, ids, types = prepared(arguments)
+    fine = True
+    for mode in [mode for mode in arguments.modes.split(",") if mode.startswith("compile")]:
+        start = time.perf_counter()
+        try:
+            with torch.inference_mode():
+                torch._dynamo.reset()
+                compiled(mode, Bert(config, tensors, sdpa=True).to(arguments.device))(ids, types)
+            print(f"{mode}: {time.perf_counter() - start:.1f} s")
+        except Exception as error:  # the step that times it will say it again
+            print(f"{mode}: {type(error).__name__}: {error}", file=sys.stderr)
+            fine = False
+    forget_choices()
+    return fine
+
+
+def model(arguments, emit):
+    size, config, tensors, ids, types = prepared(arguments)
     clock, first = Clock(arguments.device), None
     for mode in arguments.modes.split(","):
         row = {"what": "model", "model": size, "mode": mode, "dtype": arguments.dtype, "batch": arguments.batch,
@@ -156,11 +198,14 @@ def main():
     one.add_argument("--tokens", type=int, default=384)
     one.add_argument("--dtype", choices=DTYPES, default="bf16")
     one.add_argument("--modes", default=",".join(MODES))
+    one.add_argument("--warm", action="store_true", help="compile, time nothing")
     arguments = parser.parse_args()
     if arguments.device == "cuda" and not torch.cuda.is_available():
         print("torch_peers: PyTorch finds no CUDA device", file=sys.stderr)
         sys.exit(3)
     torch.backends.cuda.matmul.allow_tf32 = False
+    if arguments.verb == "model" and arguments.warm:
+        sys.exit(0 if warm(arguments) else 1)
     device = torch.cuda.get_device_name() if arguments.device == "cuda" else "cpu"
 
     def emit(row):

@@ -127,6 +127,30 @@ class Example(support.TestCase):
                                   code=3).err)
 
 
+    def test_verify_skips_the_models_it_can_not_serve_and_verifies_the_others(self):
+        asked = ["verify", golden("xlnet-span"), golden("bert-span"), golden("xlnet-erf"), "--plugin", example(),
+                 "--backend", "loops"]
+        rows = self.json_ok([*asked, "--format", "json"])
+        skipped = [row for row in rows if row["status"] == "skipped"]
+        self.assertEqual({os.path.basename(row["directory"]) for row in skipped}, {"xlnet-span", "xlnet-erf"})
+        for row in skipped:
+            self.assertIn("loops computes BERT only", row["reason"])
+            self.assertEqual({row[field] for field in ("name", "max_abs", "cosine_min", "tolerance", "ok")}, {None})
+        ran = [row for row in rows if row["status"] == "ok"]
+        self.assertEqual(len(ran) + 2, len(rows))
+        self.assertTrue(ran and all(row["ok"] and row["reason"] is None for row in ran))
+        lines = self.run_ok(asked)
+        self.assertRegex(lines.out, r"xlnet-erf  skipped: loops computes BERT only")
+        self.assertRegex(lines.out, rf"{len(ran)} of {len(ran)} cases ok, worst max_abs \S+, 2 directories skipped\n$")
+        self.assertIn("2 directories skipped", lines.err)
+
+    def test_verify_of_nothing_that_can_be_served_is_3(self):
+        done = self.run_ok(["verify", golden("xlnet-span"), golden("xlnet-erf"), "--plugin", example(), "--backend",
+                            "loops"], code=3)
+        self.assertIn("loops computes BERT only", done.err)
+        self.assertIn("the other can't be served either", done.err)
+
+
 class Refused(support.TestCase):
     """Every module that is none: exit 3 with the reason where it is asked for, a row in `list`, never a crash."""
 

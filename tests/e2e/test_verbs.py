@@ -857,6 +857,14 @@ class Verify(support.TestCase):
             rows = self.json_ok(["verify", self.at, "--backend", backend, "--format", "json"], code=1)
             self.assertFalse(all(row["ok"] for row in rows))
 
+    def test_a_filter_keeps_the_cases_it_names(self):
+        source = os.path.join(support.OPTIONS.source, "tests/data/golden/bert-span")
+        asked = ["verify", source, "--backend", "reference", "--format", "json", "--filter"]
+        self.assertEqual([row["name"] for row in self.json_ok([*asked, r"^(full|cached\.k1)\.q7\.p15$"])],
+                         ["full.q7.p15", "cached.k1.q7.p15"])
+        self.assertIn("left no case", self.run_ok([*asked, "nothing"], code=4).err)
+        self.assertIn("regular expression", self.run_ok([*asked, "("], code=2).err)
+
     def test_weights_from_another_directory(self):
         source = os.path.join(support.OPTIONS.source, "tests/data/golden/bert-erf")
         for name in ("golden.json", "golden.safetensors"):

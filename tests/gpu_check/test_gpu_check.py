@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tarfile
+import time
 import unittest
 from unittest import mock
 
@@ -13,6 +14,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "e2e"), os.path.join(HERE, "..", "..", "ci", "gpu.d")]
 
 import support
+import attribution
 import bundle
 import check
 import device
@@ -50,7 +52,7 @@ class Steps(InTheSource):
 
     def test_only_names_steps_and_refuses_others(self):
         done = self.gpu_check("--dry-run", "--only", "verify-bert,sanitizer-memcheck")
-        self.assertEqual(done.stdout.count("(at most"), len(steps.DTYPES) + 1)
+        self.assertEqual(done.stdout.count("(at most"), len(steps.DTYPES) + 2)
         self.assertEqual(self.gpu_check("--dry-run", "--only", "nothing").returncode, 2)
 
     def test_the_steps_cover_golden_data_dtypes_places_peers_and_sanitizer(self):
@@ -60,22 +62,55 @@ class Steps(InTheSource):
         verified = {word for step in everything if step.name.startswith("verify-") for word in step.command}
         self.assertTrue({path.rsplit("/", 1)[0] for path in steps.goldens()} <= verified)
         commands = "\n".join(" ".join(step.command) for step in everything)
-        for wanted in ("--batch 1,32,128", "--cache-at device,pinned,pageable", "uniform:32-384", "--cold", "--split 20",
+        for wanted in ("--batch 32,128", "--batch 1 ", "--cache-at device,pinned,pageable", "uniform:32-384", "--cold", "--split 20",
                        "--dtype fp8", "--tool memcheck", "--tool racecheck", "gemm"):
             self.assertIn(wanted, commands)
 
+    def on_the_cpu(self, step):
+        """What a step asks of the program, as far as a cpu can be asked."""
+        words = [{"{large}": "bert-large", "{base}": "bert-base", "cuda": "cpu"}.get(word, word)
+                 for word in step.command[step.command.index("{program}") + 1:]]
+        if "--out" in words:
+            words[words.index("--out") + 1] = self.path("out.jsonl")
+        words[words.index("--dtype") + 1] = "f32"
+        if "--cache-at" in words:
+            words[words.index("--cache-at") + 1] = "device"
+        return [word for word in words if word != "--cold"]
+
     def test_the_program_takes_every_sweep(self):
         """On the cpu, with built-in models and without what is for devices alone: a dry run of each."""
-        for step in steps.sweep_steps():
-            words = [{"{large}": "bert-large", "{base}": "bert-base", "cuda": "cpu"}.get(word, word)
-                     for word in step.command[1:]]
-            at = words.index("--out")
-            del words[at:at + 3]
-            words = [word for word in words if word != "--cold"]
-            words[words.index("--dtype") + 1] = "f32"
-            if "--cache-at" in words:
-                words[words.index("--cache-at") + 1] = "device"
-            self.run_ok([*words, "--dry-run"])
+        swept = [step for step in steps.all_steps() + steps.all_steps(quick=True) if "sweep" in step.command]
+        self.assertEqual(len(swept), 2 * (len(steps.sweep_steps()) + len(steps.parity_steps()) + 2))
+        for step in swept:
+            self.run_ok([*self.on_the_cpu(step), "--dry-run"])
+
+    def test_the_program_takes_what_is_profiled_and_what_the_sanitizer_watches(self):
+        """Options and names of cases; of profile no more than that the words are understood."""
+        for step in steps.profile_steps():
+            self.assertIn("left no point", self.run_ok([*self.on_the_cpu(step), "--filter", "nothing"], code=4).err)
+        watched = [step for step in steps.sanitizer_steps() if "verify" in step.command]
+        self.assertEqual(len(watched), 3)
+        for step in watched:
+            kept = self.run_ok(self.on_the_cpu(step), cwd=support.OPTIONS.source).out
+            if "--filter" in step.command:
+                self.assertIn("6 of 6 cases ok", kept)
+
+    def test_what_times_nothing_comes_first_and_what_is_timed_comes_alone(self):
+        everything = steps.all_steps()
+        timed = [step.name.split("-")[0] for step in everything if step.alone]
+        self.assertEqual(set(timed), {"sweep", "peers", "profile"})
+        self.assertFalse(any(step.alone for step in everything[:len(everything) - len(timed)]))
+
+    def test_quick_is_shorter_and_leaves_no_model_unchecked(self):
+        def seconds(quick):
+            return {step.command[step.command.index("--max-time") + 1] for step in steps.sweep_steps(quick)}
+        self.assertEqual((seconds(False), seconds(True)), ({"10"}, {"3"}))
+        self.assertFalse([step for step in steps.sweep_steps() if "--parity" in step.command])
+        unchecked = [step for step in steps.sweep_steps(quick=True) if "--parity" in step.command]
+        self.assertTrue(all("1" not in step.command[step.command.index("--batch") + 1].split(",") or step.name == "sweep-cold"
+                            for step in unchecked))
+        checked = {step.name for step in steps.all_steps(quick=True)}
+        self.assertTrue({"parity-base", "parity-large"} <= checked)
 
     def test_without_a_device_it_says_so_and_exits_3(self):
         if not device.why_none():
@@ -147,6 +182,19 @@ class Run(InTheSource):
                 path = check.environment_of(step, ours)["LD_LIBRARY_PATH"]
                 self.assertEqual(path, "/own" if step.command[0] == "{python}" else "/carried/lib", step.name)
 
+    def test_choices_timed_beside_others_are_remembered_apart(self):
+        with mock.patch.dict(os.environ, {}, clear=True):
+            for step in steps.all_steps():
+                place = check.environment_of(step, {"PATH": "/bin"}).get("DEFORMER_BENCH_CACHE_DIR")
+                self.assertEqual(place is not None, not step.alone and step.command[0] != "{python}", step.name)
+
+    def test_processors_newer_than_the_library_get_its_widest_kernels(self):
+        self.assertEqual(device.blas_core({"avx2", "fma", "avx512f"}), {"OPENBLAS_CORETYPE": "SkylakeX"})
+        self.assertEqual(device.blas_core({"avx2", "fma"}), {"OPENBLAS_CORETYPE": "Haswell"})
+        self.assertEqual(device.blas_core({"sse3"}), {})
+        with mock.patch.dict(os.environ, {"OPENBLAS_CORETYPE": "Zen"}):
+            self.assertEqual(device.environment()["OPENBLAS_CORETYPE"], "Zen")
+
     def test_without_pytorch_the_program_makes_its_own_weights(self):
         build = self.pretend('echo "$@" >> ' + self.path("asked") + "\nexit 0\n")
         with mock.patch.object(check, "has_torch", lambda: False):
@@ -173,8 +221,61 @@ class Run(InTheSource):
         with mock.patch.object(check, "WORK", self.at):
             self.assertEqual(check.run_step(step, {}, dict(os.environ), 0.2), "unfinished after 0 s")
 
+    def test_a_step_that_is_ended_may_write_down_what_it_has_and_leaves_nobody_behind(self):
+        script = (f"trap 'echo kept > {self.path('kept')}; exit 130' INT\n"
+                  f"(trap '' INT; sleep 3; echo late > {self.path('late')}) &\nwait\nwait\n")
+        step = steps.Step("hang", "", ["bash", "-c", script], 1)
+        with mock.patch.object(check, "WORK", self.at), mock.patch.object(check, "GRACE_S", 0.5):
+            self.assertEqual(check.run_step(step, {}, dict(os.environ), 1.0), "unfinished after 1 s")
+        self.assertTrue(os.path.exists(self.path("kept")))
+        time.sleep(2.7)
+        self.assertFalse(os.path.exists(self.path("late")), "a process of the step lived on")
+
+    def intervals(self):
+        """What ran when, by what the pretended program wrote down: [begin, end, its arguments]."""
+        with open(self.path("ran"), encoding="utf-8") as file:
+            rows = [line.split(" ", 2) for line in file]
+        return [(float(begin), float(ended), asked) for begin, ended, asked in rows]
+
+    def test_steps_that_time_nothing_run_beside_each_other_and_timed_ones_alone(self):
+        build = self.pretend('begin=$(date +%s.%N)\nsleep 0.4\necho "$begin $(date +%s.%N) $*" >> ' + self.path("ran") + "\n")
+        with mock.patch.object(os, "cpu_count", lambda: 16), mock.patch.object(check, "has_torch", lambda: False):
+            _code, page = self.run_check(build, "--only", "verify-bert,sweep-dense,sweep-squad-b1")
+        ran = [one for one in self.intervals() if "report" not in one[2].split()[0]]
+        verified = [one for one in ran if one[2].startswith("verify")]
+        self.assertEqual(len(verified), len(steps.DTYPES))
+        self.assertLess(max(one[0] for one in verified), min(one[1] for one in verified), "all at once")
+        for swept in [one for one in ran if one[2].startswith("sweep")]:
+            for other in ran:
+                self.assertTrue(other is swept or other[1] <= swept[0] or swept[1] <= other[0], (swept, other))
+        order = [line.split(" ")[1] for line in page.splitlines() if line.startswith(("| verify-", "| sweep-"))]
+        self.assertEqual(order, [step.name for step in steps.all_steps() if step.name in order])
+
+    def test_a_budget_is_kept_and_what_had_no_time_says_so(self):
+        build = self.pretend('[ "$1" = report ] && exit 0\nsleep 30\n')
+        begin = time.monotonic()
+        with mock.patch.object(check, "LAST_S", 0.5), mock.patch.object(check, "LEAST_S", 0.3), \
+                mock.patch.object(check, "GRACE_S", 0.2), mock.patch.object(check, "has_torch", lambda: False):
+            code, page = self.run_check(build, "--only", "verify-bert-f32,sweep-large,sweep-dense", "--budget", "0.05")
+        self.assertLess(time.monotonic() - begin, 3.0)
+        self.assertEqual(code, 0)
+        self.assertIn("| verify-bert-f32 | unfinished after 1 s |", page)
+        self.assertRegex(page, r"\| sweep-large \| unfinished after [12] s \|")
+        self.assertIn("| sweep-dense | out of budget |", page)
+
+    def test_what_verify_skipped_stands_in_the_page(self):
+        rows = [{"directory": "golden/bert-span", "status": "ok", "max_abs": 2e-5, "cosine_min": 0.9999999},
+                {"directory": "golden/bert-span", "status": "ok", "max_abs": 1e-5, "cosine_min": 0.99999},
+                {"directory": "golden/bert-bf16", "status": "skipped", "max_abs": None, "cosine_min": None}]
+        build = self.pretend("cat <<'END'\n" + json.dumps({"rows": rows}) + "\nEND\necho warning >&2\n")
+        _code, page = self.run_check(build, "--only", "verify-bert-f32")
+        self.assertIn("bert-f32 ok (2 of 2 cases, max_abs 2.0e-05, row cosine 0.999990, skipped: bert-bf16)", page)
+
 
 class Figures(support.TestCase):
+    def test_half_a_line_of_a_step_that_was_ended_is_left_out(self):
+        self.assertEqual(report.read_lines(support.write(self.path("torn"), '{"a":1}\n{"a":2}\n{"a":')), [{"a": 1}, {"a": 2}])
+
     def shows(self, records, peers, outcomes=()):
         return {name: measured for name, _goal, measured in report.shows(report.Findings(records, peers), outcomes)}
 
@@ -215,6 +316,61 @@ class Figures(support.TestCase):
     def test_records_that_are_not_ok_count_for_nothing(self):
         bad = record("base", 0.1) | {"status": "invalid"}
         self.assertEqual(self.shows([bad], [])["BERT-base b1 L384 bf16"], report.OPEN)
+
+
+    def test_real_sizes_are_told_by_their_own_run_file(self):
+        checked = {"type": "record", "point": {"variant": "cached", "dtype": "bf16"},
+                   "parity": {"ok": True, "cosine_min": 0.99987}}
+        support.write(self.path("parity-large.jsonl"), json.dumps(checked) + "\n" + json.dumps({"type": "end"}) + "\n")
+        found = {name: measured for name, _goal, measured in report.parity_lines(self.at)}
+        self.assertEqual(found["BERT-large at squad's lengths against the reference (worst row cosine)"],
+                         "cached bf16 ok (0.999870)")
+        self.assertEqual(found["BERT-base at squad's lengths against the reference (worst row cosine)"], report.OPEN)
+
+    def test_engines_are_those_of_each_point(self):
+        lines = report.engine_lines([record("base", 1.0, name="a", engines={"products": "cuBLASLt"}),
+                                     record("base", 1.0, name="a", engines={"products": "own", "attention": "cuDNN"}),
+                                     record("base", 1.0, name="b")])
+        self.assertEqual(lines[-1], "| a | products: own; attention: cuDNN |")
+        self.assertEqual(len([line for line in lines if line.startswith("| ")]), 2)
+
+
+class Attribution(support.TestCase):
+    def profiled(self):
+        def one(variant, median_us, flops, kernels, **more):
+            phases = sorted({row["phase"] for row in kernels})
+            return {"status": "ok", "point": {"variant": variant}, "time": {"median": median_us * 1e3},
+                    "cost": {"flops": flops}, "memory": {"launches": 97}, "phases": [{"name": name} for name in phases],
+                    "kernels": {"rows": kernels}} | more
+
+        def kernel(name, phase, count, us):
+            return {"name": name, "phase": phase, "count": count, "ns": us * 1e3}
+        losses = [("FLOP ratio", 0, 3.0), ("small products", 100e3, 2.0), ("weight bandwidth", 30e3, 1.8), ("load", 0, 1.8),
+                  ("fixed cost", 10e3, 1.7), ("remainder", -5e3, 1.75), ("measured ratio", 0, 1.75)]
+        waterfall = {"steps": [{"step": step, "what": "", "ns": ns, "ratio": ratio} for step, ns, ratio in losses]}
+        full = one("full", 600, 3e9, [kernel("gemm", "encode(joint,0..12)", 84, 500),
+                                      kernel("fill", "encode(joint,0..12)", 12, 10), kernel("copy", "embed(joint)", 1, 30)])
+        cached = one("cached", 340, 1e9, [kernel("norm_kernel<Bf16, 6>", "encode(question,0..9)", 63, 200),
+                                          kernel("gemm", "encode(joint,9..12)", 24, 100)], waterfall=waterfall)
+        return {"rows": [full, cached]}
+
+    def test_losses_and_kernels_of_a_layer_are_those_of_the_profile(self):
+        support.write(self.path("profile-b32.out"), json.dumps(self.profiled()))
+        support.write(self.path("profile-b1.out"), "an error, and no JSON")
+        lines = attribution.lines(self.at, report.table)
+        rows = dict(line.strip("| ").split(" | ") for line in lines if line.count("|") == 3 and "---" not in line and line[2] != " ")
+        self.assertIn("|  | b32 |", lines, "the batch that was profiled, and no other")
+        self.assertEqual(rows["small products"], "+100.0 us, leaves 2.00x")
+        # full waits 600 - 540 = 60 us, of which a third is as many FLOPs' worth; cached 340 - 300 = 40.
+        self.assertEqual(rows["launching and waiting"], "+20.0 us of these")
+        self.assertEqual(rows["full: kernels a layer (+ copies and fills)"], "encode(joint,0..12) 7 + 1")
+        self.assertEqual(rows["cached: kernels a layer (+ copies and fills)"], "encode(question,0..9) 7; encode(joint,9..12) 8")
+        self.assertEqual(rows["cached: kernels alone, of the forward"], "300 of 340 us")
+        self.assertIn("| b32 cached | encode(question,0..9) | norm_kernel<Bf16, 6> | 63 | 3.17 | 200.0 |",
+                      attribution.kernel_lines(self.at, report.table))
+
+    def test_nothing_profiled_is_no_table(self):
+        self.assertEqual(attribution.lines(self.at, report.table) + attribution.kernel_lines(self.at, report.table), [])
 
 
 class Bundle(InTheSource):

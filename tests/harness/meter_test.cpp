@@ -242,6 +242,24 @@ TEST_F(MeterTest, ADeviceIsTimedByItsOwnClockWhereItRunsAlone) {
   EXPECT_EQ(runner.hidden_ns.front().front(), 7'000);
 }
 
+/// Its processors may be busy or their clocks low: a device's own time knows nothing of it.
+TEST_F(MeterTest, TheProcessorsRateDiscardsNothingThatADeviceTimed) {
+  for (const bool device : {true, false}) {
+    runners_.clear();
+    add(Variant::full, 0, 2'000'000);
+    if (device) {
+      Runner& runner = runners_.front();
+      runner.instances.front().session =
+          std::make_unique<DeviceSession>(2'000'000, runner.plan.phases.size());
+    }
+    Meter meter(runners_, team_, probe_, {.max_time_s = 60, .rounds = 10, .seed = 1});
+    run_to_the_end(meter);
+    EXPECT_EQ(meter.rounds(), 10);
+    EXPECT_EQ(meter.fastest_burst() > 0, !device) << "bursts are for who is judged by them";
+    EXPECT_TRUE(!device || meter.discarded() == 0);
+  }
+}
+
 TEST_F(MeterTest, DevicesBesideEachOtherAreTimedByTheCallersClock) {
   add(Variant::full, 0, 2'000'000);
   Runner& runner = runners_.front();
