@@ -65,21 +65,21 @@ DEFORMER_PORTABLE void copy_part(Warp& warp, const void* from, void* to, std::in
 /// f(read(element), element) for every lane's packs of a row, kDecodedPacks of them read at once.
 template <class Warp, class Read, class F>
 DEFORMER_PORTABLE void walk_row(Warp& warp, std::int64_t d, const Read& read, const F& f) {
-  constexpr int kPack = 4;
-  constexpr std::int64_t kReach = std::int64_t{kLanes} * kPack;
+  constexpr int kOne = 4;
+  constexpr std::int64_t kReach = std::int64_t{kLanes} * kOne;
   for (std::int64_t first = 0; first < d; first += kReach * kDecodedPacks) {
     warp.each([&](int lane) {
       decltype(read(0)) packs[kDecodedPacks];
       DEFORMER_UNROLL
       for (int i = 0; i < kDecodedPacks; ++i) {
-        const std::int64_t at = first + kReach * i + lane * kPack;
+        const std::int64_t at = first + kReach * i + lane * kOne;
         if (at < d) {
           packs[i] = read(at);
         }
       }
       DEFORMER_UNROLL
       for (int i = 0; i < kDecodedPacks; ++i) {
-        const std::int64_t at = first + kReach * i + lane * kPack;
+        const std::int64_t at = first + kReach * i + lane * kOne;
         if (at < d) {
           f(packs[i], at);
         }
