@@ -150,7 +150,8 @@ class Trial {
     double most = 0;
     const float* found = context.data() + (firsts_[text] + query) * d_ + head * setting_.d_head;
     for (std::size_t i = 0; i < expected.size(); ++i) {
-      most = std::max(most, std::abs(static_cast<double>(found[i]) - expected[i] / total));
+      const double error = std::abs(static_cast<double>(found[i]) - expected[i] / total);
+      most = std::max(most, std::isnan(error) ? INFINITY : error);  // max would pass NaN over
     }
     return most;
   }

@@ -45,6 +45,8 @@ struct TiledShape {
   static constexpr int kTileBytes = Sharing::kKeys * kRowBytes;
   static constexpr int kStageBytes = 2 * kTileBytes;
 
+  static_assert(kTileAt + kStages * kStageBytes <= 99 * 1024,
+                "more than a block may have on every device from 8.0 on");
   static constexpr int kPartPitch = kWide + 8;  ///< floats of a row of a warp's sums
   static_assert(Sharing::kKeyWarps == 1 ||
                 Sharing::kKeyWarps * Sharing::kQueries * kPartPitch * 4 <= kStageBytes);
