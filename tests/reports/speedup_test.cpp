@@ -211,8 +211,9 @@ TEST(SpeedupTable, DiscardedRoundsAreCountedOnceASet) {
   records[0]["set"] = "another";
   EXPECT_THAT(speedup_table(records, false).notes, Contains(HasSubstr("6 rounds discarded")));
   for (Json& record : records) record["time"]["clock"] = "device";
-  EXPECT_THAT(speedup_table(records, false).notes,
-              Contains(HasSubstr("6 rounds discarded: heat or hardware protection held the device")));
+  EXPECT_THAT(
+      speedup_table(records, false).notes,
+      Contains(HasSubstr("6 rounds discarded: heat or hardware protection held the device")));
 }
 
 TEST(SpeedupTable, EverySpeedupRowShowsTheRoofOfItsFull) {
