@@ -308,7 +308,9 @@ Progress look_at(const GatePoint& point, const GateRules& rules, std::int64_t te
     progress.verdict = std::min(progress.verdict, ratio.verdict);
   }
   progress.suspected = (time.judged && time.suspected) || (ratio.judged && ratio.suspected);
-  progress.decided = progress.verdict != Verdict::ambiguous && !progress.suspected;
+  const bool promising = progress.verdict == Verdict::pass && leading.estimate &&
+                         may_be_improved(*leading.estimate, threshold);
+  progress.decided = progress.verdict != Verdict::ambiguous && !progress.suspected && !promising;
   return progress;
 }
 
