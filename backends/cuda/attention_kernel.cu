@@ -3,6 +3,7 @@
 
 #include <cuda_runtime.h>
 
+#include "backends/cuda/kernels/ahead.cuh"
 #include "backends/cuda/kernels/attention.cuh"
 #include "backends/cuda/kernels/device_launch.cuh"
 #include "backends/cuda/kernels/dispatch.hpp"
@@ -14,7 +15,9 @@ template <class T, int kWide, bool kRelative>
 __global__ void __launch_bounds__(kBlockThreads)
     attention_kernel(const __grid_constant__ AttentionArgs args) {
   extern __shared__ __align__(16) unsigned char shared[];
-  begin_kernel();
+  let_next_start();
+  ask_ahead(args.ahead);
+  wait_for_previous();
   DeviceBlock block;
   AttentionBlock<T, kWide, kRelative, DeviceBlock> work(block, args, args.blocks[blockIdx.x],
                                                         static_cast<int>(blockIdx.y), shared);

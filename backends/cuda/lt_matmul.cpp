@@ -1,6 +1,5 @@
 #include "backends/cuda/lt_matmul.hpp"
 
-#include <algorithm>
 #include <cstring>
 #include <exception>
 #include <stdexcept>
@@ -9,6 +8,7 @@
 
 #include "backends/cuda/lt_library.hpp"
 #include "backends/cuda/stopwatch.hpp"
+#include "backends/cuda/timing_weights.hpp"
 #include "model/error.hpp"
 
 namespace deformer::cuda {
@@ -16,48 +16,6 @@ namespace {
 
 /// Heuristics asked for: the first is rarely far off, the best rarely beyond the eighth.
 constexpr int kCandidates = 16;
-
-/// Rows from which on a product's time is its arithmetic's, wherever its weights come from.
-constexpr std::int64_t kManyRows = 4096;
-constexpr std::int64_t kMostCopies = 64;
-
-/// Weights to time a product of few rows with: in a forward every layer has its own, and they come
-/// from the device's memory, not from its L2. So there are copies, together larger than that.
-class Weights {
- public:
-  Weights(const ProductArgs& args, std::int64_t cache_bytes, cudaStream_t stream)
-      : first_(args.weights) {
-    const MatrixLayout& layout = args.problem.a;
-    bytes_ = layout.leading * layout.columns * bytes_of(layout.element);
-    const std::int64_t wanted =
-        std::clamp<std::int64_t>(divide_up(3 * cache_bytes / 2, bytes_), kInARow, kMostCopies);
-    if (args.problem.rows() >= kManyRows) {
-      return;
-    }
-    copies_ = Memory::device(wanted * bytes_, "timing a product");
-    for (std::int64_t i = 0; i < wanted; ++i) {
-      check(cudaMemcpyAsync(copies_.data() + i * bytes_, first_, static_cast<std::size_t>(bytes_),
-                            cudaMemcpyDeviceToDevice, stream),
-            "timing a product");
-    }
-  }
-
-  int count() const {
-    return copies_.data() == nullptr ? kInARow : static_cast<int>(copies_.bytes() / bytes_);
-  }
-  const void* of(int number) const {
-    return copies_.data() == nullptr ? first_ : copies_.data() + number * bytes_;
-  }
-
- private:
-  static std::int64_t divide_up(std::int64_t value, std::int64_t by) {
-    return (value + by - 1) / by;
-  }
-
-  const void* first_;
-  std::int64_t bytes_ = 0;
-  Memory copies_;
-};
 
 cudaDataType_t data_type(Element element) {
   switch (element) {
@@ -258,7 +216,7 @@ void LtMatmul::choose(Prepared& entry, const ProductArgs& args, void* workspace,
                     "dtype",
                     key_of(args.problem)));
   }
-  const Weights weights(args, cache_bytes_, stream);
+  const TimingWeights weights(args, cache_bytes_, stream);
   Algorithm best;
   best.time_us = -1;
   std::exception_ptr refused;

@@ -1,6 +1,7 @@
 #pragma once
-/// The products of a model: by cuBLASLt; those that end in erf GELU by cuDNN, where that is quicker
-/// than cuBLASLt and a kernel of ours.
+/// The products of a model: by cuBLASLt; those that end in erf GELU, which it does not have, by
+/// cuDNN where that is quicker than cuBLASLt and a kernel of ours; those of few rows by a kernel of
+/// ours (kernels/skinny.cuh) where that is. What is quicker is measured once and remembered.
 
 #include <cuda_runtime_api.h>
 
@@ -12,6 +13,7 @@
 #include "backends/cuda/cudnn_product.hpp"
 #include "backends/cuda/device.hpp"
 #include "backends/cuda/host/algorithm_memory.hpp"
+#include "backends/cuda/kernel_launch.hpp"
 #include "backends/cuda/lt_matmul.hpp"
 
 namespace deformer::cuda {
@@ -24,26 +26,34 @@ class ProductEngine {
 
   /// Whether this product, with erf GELU after its bias, is better asked for as one. Measured once,
   /// with operands of its own, and remembered; false where there is no memory for that
-  /// or cuDNN fails.
+  /// or nothing does both at once.
   bool gelu_erf_pays(LtProblem problem, void* workspace, cudaStream_t stream);
 
   /// As LtMatmul's.
   void prepare(const ProductArgs& args, void* workspace, cudaStream_t stream);
-  void run(const ProductArgs& args, void* workspace, cudaStream_t stream);
+  void run(const ProductArgs& args, void* workspace, const LaunchPlace& place);
 
-  /// "cuBLASLt 13.1.0", and cuDNN where it does some.
+  /// "cuBLASLt 13.1.0", and what else does some.
   std::string describe() const;
 
  private:
+  /// Who does a product. The numbers are what is remembered.
+  enum class Route : std::uint8_t { lt = 0, cudnn = 1, skinny = 2 };
+
+  /// Of a product with erf GELU, `lt` means: not as one.
+  Route route_of(const LtProblem& problem, void* workspace, cudaStream_t stream);
+  Route find_route(const LtProblem& problem, void* workspace, cudaStream_t stream);
+  Route measure(const LtProblem& problem, Route other, void* workspace, cudaStream_t stream,
+                double& best_us);
   std::shared_ptr<CudnnProduct> fused(const LtProblem& problem);
-  bool measure(const LtProblem& problem, CudnnProduct& whole, void* workspace, cudaStream_t stream,
-               double& best_us);
+  bool skinny_fits(const LtProblem& problem) const;
 
   AlgorithmMemory& memory_;
   const Device& device_;
   LtMatmul lt_;
+  std::map<std::string, Route> routes_;
   std::map<std::string, std::shared_ptr<CudnnProduct>> fused_;
-  std::string refusal_;  ///< how cuDNN failed, if it did
+  std::string refusal_;  ///< how another route than cuBLASLt failed, if one did
 };
 
 }  // namespace deformer::cuda

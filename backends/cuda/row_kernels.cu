@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "backends/cuda/kernels/ahead.cuh"
 #include "backends/cuda/kernels/device_launch.cuh"
 #include "backends/cuda/kernels/dispatch.hpp"
 #include "backends/cuda/kernels/rows.cuh"
@@ -23,7 +24,9 @@ __device__ __forceinline__ std::int64_t warp_index() {
 
 template <class T, int kChunks>
 __global__ void __launch_bounds__(kThreads) embed_kernel(const __grid_constant__ EmbedArgs args) {
-  begin_kernel();
+  let_next_start();
+  ask_ahead(args.ahead);
+  wait_for_previous();
   DeviceWarp warp;
   if (const std::int64_t row = warp_index(); row < args.rows) {
     embed_row<T, kChunks>(warp, args, row);
@@ -32,7 +35,9 @@ __global__ void __launch_bounds__(kThreads) embed_kernel(const __grid_constant__
 
 template <class T, int kChunks>
 __global__ void __launch_bounds__(kThreads) norm_kernel(const __grid_constant__ NormArgs args) {
-  begin_kernel();
+  let_next_start();
+  ask_ahead(args.ahead);
+  wait_for_previous();
   DeviceWarp warp;
   if (const std::int64_t row = warp_index(); row < args.rows) {
     norm_row<T, kChunks>(warp, args, row);

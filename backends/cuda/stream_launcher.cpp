@@ -17,7 +17,9 @@ StreamLauncher::StreamLauncher(Engines& engines, const BranchPlaces& places,
       met_(make_order()) {}
 
 void StreamLauncher::launch(const ProductArgs& args, Branch branch) {
-  engines_.products.run(args, place(branch).workspace, place(branch).stream);
+  engines_.products.run(
+      args, place(branch).workspace,
+      {.stream = place(branch).stream, .early = early_ && follows_kernel(branch)});
   follows_kernel(branch) = true;
 }
 

@@ -5,6 +5,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "gate_simulation.hpp"
 #include "model/error.hpp"
@@ -29,7 +30,8 @@ GateInput recorded(double process_ln, std::size_t pairs) {
 }
 
 std::filesystem::path written(const std::string& text) {
-  const std::filesystem::path path = ::testing::TempDir() + "calibration.json";
+  const std::filesystem::path path =
+      ::testing::TempDir() + "calibration-" + std::to_string(getpid()) + ".json";
   std::ofstream(path) << text;
   return path;
 }

@@ -15,6 +15,10 @@ namespace {
 
 constexpr std::int64_t kFloatBytes = sizeof(float);
 
+/// Rows up to which weights are asked for ahead. With more, products have time enough to bring
+/// them, and the rows themselves need the L2.
+constexpr std::int64_t kRowsAhead = 2048;
+
 class Builder {
  public:
   Builder(const ProgramRequest& request, const Bases& bases)
@@ -44,13 +48,15 @@ class Builder {
   void product(LayerProduct which, const LayerPlaces& places, const void* source, void* result,
                Finish finish);
   void attention(const Part& part, const LayerPlaces& places, const LayerSlots& slots);
-  void norm(const Part& part, std::int64_t parameters, const void* quantised, const float* scale);
+  void norm(const Part& part, std::int64_t parameters, const void* quantised, const float* scale,
+            const Ahead& next);
   void feed_forward(const Part& part, const LayerPlaces& places, const LayerSlots& slots);
   bool erf_in_product(std::int64_t rows) const;
   void decode();
   void join();
   void head();
   void keep(Segment segment, std::int64_t layers);
+  Ahead ahead(std::int64_t rows, std::int64_t layer, LayerProduct first, LayerProduct last) const;
   void finish();
 
   void add(Work work) {
@@ -155,6 +161,7 @@ void Builder::embed(const Phase& phase) {
   args.types = weights(request_.places.types);
   args.norm = norm_at(request_.places.embedding_norm);
   args.out = address(target.hidden);
+  args.ahead = ahead(target.rows, 0, LayerProduct::qkv, LayerProduct::qkv);
   add(args);
 }
 
@@ -195,7 +202,8 @@ void Builder::layer(const Phase& phase, const LayerSlots& slots, std::int64_t nu
           Finish::bias);
   ++operation_;
   norm(target, places.attention_norm, scaled ? address(slots.hidden8) : nullptr,
-       source_scale(places, LayerProduct::ffn1));
+       source_scale(places, LayerProduct::ffn1),
+       ahead(target.rows, number, LayerProduct::ffn2, LayerProduct::ffn2));
   ++operation_;
   feed_forward(target, places, slots);
   ++operation_;
@@ -204,7 +212,8 @@ void Builder::layer(const Phase& phase, const LayerSlots& slots, std::int64_t nu
   ++operation_;
   const bool more = scaled && number + 1 < phase.last_layer;
   norm(target, places.ffn_norm, more ? address(slots.hidden8) : nullptr,
-       more ? source_scale(places_of(number + 1), LayerProduct::qkv) : nullptr);
+       more ? source_scale(places_of(number + 1), LayerProduct::qkv) : nullptr,
+       ahead(target.rows, number + 1, LayerProduct::qkv, LayerProduct::qkv));
 }
 
 void Builder::product(LayerProduct which, const LayerPlaces& places, const void* source,
@@ -242,13 +251,27 @@ void Builder::attention(const Part& part, const LayerPlaces& places, const Layer
                      weight_floats(places.key_bias), weight_floats(places.segments),
                      weight_floats(places.segment_bias)};
   }
+  args.ahead = ahead(part.rows, layer_, LayerProduct::out, LayerProduct::ffn1);
   add(args);
 }
 
 void Builder::norm(const Part& part, std::int64_t parameters, const void* quantised,
-                   const float* scale) {
+                   const float* scale, const Ahead& next) {
   add(NormArgs{element_, part.rows, d_, norm_at(parameters), address(part.hidden),
-               const_cast<void*>(quantised), scale});
+               const_cast<void*>(quantised), scale, next});
+}
+
+/// The weights of a layer's products from `first` to `last`, which lie behind each other.
+Ahead Builder::ahead(std::int64_t rows, std::int64_t layer, LayerProduct first,
+                     LayerProduct last) const {
+  if (rows > kRowsAhead || layer >= config_.layers) {
+    return {};
+  }
+  const LayerPlaces& places = places_of(layer);
+  const std::int64_t begin = places.weight[static_cast<std::size_t>(first)];
+  const std::int64_t end = places.weight[static_cast<std::size_t>(last)] +
+                           weight_bytes(config_, request_.numbers, static_cast<std::size_t>(last));
+  return {weights(begin), end - begin};
 }
 
 void Builder::feed_forward(const Part& part, const LayerPlaces& places, const LayerSlots& slots) {

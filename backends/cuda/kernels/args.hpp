@@ -33,6 +33,14 @@ struct QueryBlock {
   std::int32_t first_query;  ///< its place in the sequence
 };
 
+/// Weights that a product soon to come will read: where there are few rows, most of its time is
+/// bringing them from the device's memory. A kernel that does something else meanwhile asks for
+/// them to be brought to the L2. Begins and ends at multiples of 16 bytes; none: 0 bytes.
+struct Ahead {
+  const void* from;
+  std::int64_t bytes;
+};
+
 /// LayerNorm parameters [weight; bias], 2 d floats.
 struct Norm {
   const float* parameters;
@@ -51,6 +59,7 @@ struct EmbedArgs {
   const void* types;
   Norm norm;
   void* out;
+  Ahead ahead;
 };
 
 /// LayerNorm in place; with `quantised`, also to e4m3, times `inverse_scale`.
@@ -62,6 +71,7 @@ struct NormArgs {
   void* hidden;
   void* quantised;
   const float* scale;  ///< of `quantised`, what its values are to be multiplied by to come back
+  Ahead ahead;
 };
 
 /// Activation of `count` elements (a multiple of 4): in place, or to e4m3.
@@ -153,6 +163,7 @@ struct AttentionArgs {
   std::int64_t block_count;
   bool uniform;            ///< all sequences are `longest`
   RelativeTerms relative;  ///< keys null for BERT
+  Ahead ahead;
 };
 
 }  // namespace deformer::cuda

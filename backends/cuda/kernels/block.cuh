@@ -112,7 +112,8 @@ class DeviceBlock {
 };
 #endif
 
-class HostBlock {
+template <int kThreads>
+class HostBlockOf {
  public:
   template <class T>
   class PerThread {
@@ -120,12 +121,12 @@ class HostBlock {
     T& operator[](int thread) { return values_[thread]; }
 
    private:
-    T values_[kBlockThreads];
+    T values_[kThreads];
   };
 
   template <class F>
   void each(const F& f) {
-    for (int thread = 0; thread < kBlockThreads; ++thread) {
+    for (int thread = 0; thread < kThreads; ++thread) {
       f(thread);
     }
   }
@@ -135,7 +136,7 @@ class HostBlock {
   }
   template <class T, class A, class B, class C>
   void multiply(const A& a, const B& b, const C& c) {
-    for (int first = 0; first < kBlockThreads; first += 32) {
+    for (int first = 0; first < kThreads; first += 32) {
       float left[16][16];
       float right[16][8];
       for (int lane = 0; lane < 32; ++lane) {
@@ -164,7 +165,7 @@ class HostBlock {
   }
   template <class F, class Op>
   void over_quad(const F& f, const Op& op) {
-    for (int thread = 0; thread < kBlockThreads; thread += 4) {
+    for (int thread = 0; thread < kThreads; thread += 4) {
       const float all = op(op(f(thread), f(thread + 1)), op(f(thread + 2), f(thread + 3)));
       for (int i = 0; i < 4; ++i) {
         f(thread + i) = all;
@@ -178,5 +179,7 @@ class HostBlock {
     return to_float(T{static_cast<std::uint16_t>(word >> (16 * half))});
   }
 };
+
+using HostBlock = HostBlockOf<kBlockThreads>;
 
 }  // namespace deformer::cuda

@@ -10,12 +10,24 @@
 
 namespace deformer::cuda {
 
-/// First thing in every kernel: lets the next one be set up, and waits for the one before.
-__device__ __forceinline__ void begin_kernel() {
+/// Lets the kernel after this one be set up, and begin with what does not depend on this one.
+__device__ __forceinline__ void let_next_start() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.launch_dependents;");
+#endif
+}
+
+/// What the kernel before has written can be read, and what it has read can be written.
+__device__ __forceinline__ void wait_for_previous() {
+#if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.wait;" ::: "memory");
 #endif
+}
+
+/// First thing in kernels that have nothing to do before the one before has ended.
+__device__ __forceinline__ void begin_kernel() {
+  let_next_start();
+  wait_for_previous();
 }
 
 template <class Kernel, class Args>
