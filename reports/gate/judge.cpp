@@ -288,6 +288,18 @@ GateResult judge(const GateInput& input, const GateRules& rules) {
   return Court(input, rules).hear();
 }
 
+namespace {
+
+bool full_got_faster(const GatePoint& point, double threshold, const GateRules& rules) {
+  Finding full = find(point, Figure::full, threshold, rules, 1);
+  full.judged = full.estimate.has_value();
+  const FindingOfPoint alone{&point, Figure::full, threshold, &full};
+  decide({&alone, 1}, rules);
+  return full.verdict == Verdict::improved;
+}
+
+}  // namespace
+
 Progress look_at(const GatePoint& point, const GateRules& rules, std::int64_t tests) {
   const double threshold = threshold_of(point, rules);
   const std::int64_t own = point.variant == "full" ? 1 : 2;
@@ -299,6 +311,12 @@ Progress look_at(const GatePoint& point, const GateRules& rules, std::int64_t te
   const std::array findings = {FindingOfPoint{&point, Figure::time, threshold, &time},
                                FindingOfPoint{&point, Figure::ratio, threshold, &ratio}};
   decide(findings, rules, family);
+  // What a faster full does to the ratio is no regression: nothing to confirm (as weigh has it).
+  if (ratio.judged && rules.metric == GateMetric::both &&
+      full_got_faster(point, threshold, rules)) {
+    ratio.suspected = false;
+    ratio.verdict = std::max(ratio.verdict, Verdict::ambiguous);
+  }
   Progress progress;
   progress.time = time.estimate;
   progress.ratio = ratio.estimate;

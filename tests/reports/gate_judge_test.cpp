@@ -183,6 +183,16 @@ TEST(GateRatio, WorseBecauseFullGotFasterIsNone) {
   EXPECT_THAT(verdict.words, HasSubstr("because full got faster"));
 }
 
+// Nor does it hold up a gate that is under way.
+TEST(GateRatio, WorseBecauseFullGotFasterIsNotSuspected) {
+  GateRules rules;
+  rules.confirm = true;
+  const Progress progress = look_at(measured(0, -0.08), rules);
+  EXPECT_FALSE(progress.suspected);
+  EXPECT_TRUE(progress.decided);
+  EXPECT_TRUE(look_at(measured(0.08, -0.08), rules).suspected);  // by its own time
+}
+
 TEST(GateRatio, SlowerThanTheMachineIsFoundBesideAFasterFull) {
   // Neither moves far enough to be called by itself; their ratio does.
   GateRules rules;
