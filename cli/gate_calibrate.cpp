@@ -1,5 +1,6 @@
 // `gate calibrate`: A/A pairs on this machine, and what they say of its noise.
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -11,6 +12,7 @@
 #include "cli/verbs.hpp"
 #include "harness/interrupt.hpp"
 #include "model/error.hpp"
+#include "profilers/clock.hpp"
 #include "reports/gate/calibration.hpp"
 
 namespace deformer::cli {
@@ -97,7 +99,9 @@ int run_gate_calibrate(const std::vector<std::string>& given) {
   options.identical_allowed = true;
   catch_interrupts();
   Recorder recorder(rules, arguments.sides.most_figures(), arguments.sides.quiet);
+  const std::int64_t begin_ns = now_ns();
   const GateMeasured measured = measure_gate(options, recorder);
+  const double took_s = static_cast<double>(now_ns() - begin_ns) * 1e-9;
   recorder.clear();
   if (measured.interrupted) {
     fmt::print(stderr, "deformer-bench: interrupted; what was measured is in {}\n",
@@ -119,7 +123,13 @@ int run_gate_calibrate(const std::vector<std::string>& given) {
   const GateCalibration calibration =
       calibrate(input, rules, arguments.pairs_a_gate, arguments.gates);
   write_whole(arguments.to, calibration_json(calibration).dump(1) + "\n");
-  print_tables("gate", {calibration_table(calibration)}, arguments.format);
+  Table table = calibration_table(calibration);
+  const auto pairs = static_cast<double>(std::max<std::int64_t>(1, measured.pairs));
+  table.notes.push_back(fmt::format(
+      "a pair took {:.2g} s: a gate of {} takes about {:.0f} s a shape (all variants of it) here",
+      took_s / pairs, arguments.pairs_a_gate,
+      took_s / pairs * static_cast<double>(arguments.pairs_a_gate)));
+  print_tables("gate", {table}, arguments.format);
   return kDone;
 }
 

@@ -157,9 +157,10 @@ GateCalibration calibrate(const GateInput& recorded, const GateRules& rules,
     fewest = std::min(fewest, calibration.points.back().pairs);
   }
   if (fewest < pairs_a_gate) {
-    throw BadInput(fmt::format(
-        "expected at least the {} pairs of processes of one gate, found {}; give more --pairs",
-        pairs_a_gate, fewest));
+    throw BadInput(
+        fmt::format("expected at least the {} pairs of processes of one gate, found {}; give more "
+                    "--max-time or --pairs, or ask for gates of fewer with --pairs-a-gate",
+                    pairs_a_gate, fewest));
   }
   calibration.pairs_to_confirm = std::min(pairs_a_gate, fewest - pairs_a_gate);
   for (PointCalibration& point : calibration.points) {

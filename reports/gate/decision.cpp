@@ -49,6 +49,11 @@ void decide_slower(const FindingOfPoint& at, const GateRules& rules) {
 
 }  // namespace
 
+bool may_be_improved(const Estimate& estimate, double threshold) {
+  const double line = 1 / std::sqrt(1 + threshold);
+  return estimate.ratio < line && estimate.ci_low < 1 / (1 + threshold);
+}
+
 double threshold_of(const GatePoint& point, const GateRules& rules) {
   const auto known = rules.calibration.find(point.key);
   const bool calibrated =

@@ -14,6 +14,14 @@
 /// An interval narrower than T/2 always decides. Had the line stood at T, a slowdown of just T
 /// would be called half the time at best; at 0, every real change of a thousandth would be an
 /// alarm.
+///
+/// When more data are worth their time (look_at): as long as the verdict is AMBIGUOUS, and at a
+/// PASS that may still become IMPROVED. PASS needs less than IMPROVED does, so a gate that stopped
+/// at the first PASS would overlook most true speed-ups; one that waited until a speed-up of T is
+/// excluded would hold up every noisy gate. So it waits where head is more likely faster than not:
+/// the estimate lies beyond -T/2, and a speed-up of T is not excluded. A gate without a change is
+/// rarely there. Looking on costs no certainty: each look has its share of the error whether it is
+/// taken or not (GateRules::looks).
 
 #include <span>
 
@@ -46,6 +54,9 @@ struct FindingOfPoint {
 };
 void decide(std::span<const FindingOfPoint> findings, const GateRules& rules,
             std::int64_t family = 0);
+
+/// Of a figure that passes: whether further data may well call it IMPROVED.
+bool may_be_improved(const Estimate& estimate, double threshold);
 
 /// Threshold of a point: given, else calibrated, else the rules'.
 double threshold_of(const GatePoint& point, const GateRules& rules);

@@ -288,28 +288,4 @@ GateResult judge(const GateInput& input, const GateRules& rules) {
   return Court(input, rules).hear();
 }
 
-Progress look_at(const GatePoint& point, const GateRules& rules, std::int64_t tests) {
-  const double threshold = threshold_of(point, rules);
-  const std::int64_t own = point.variant == "full" ? 1 : 2;
-  const std::int64_t family = std::max(tests, own);
-  Finding time = find(point, Figure::time, threshold, rules, family);
-  Finding ratio = find(point, Figure::ratio, threshold, rules, family);
-  time.judged = time.estimate && rules.metric != GateMetric::ratio;
-  ratio.judged = ratio.estimate && rules.metric != GateMetric::time;
-  const std::array findings = {FindingOfPoint{&point, Figure::time, threshold, &time},
-                               FindingOfPoint{&point, Figure::ratio, threshold, &ratio}};
-  decide(findings, rules, family);
-  Progress progress;
-  progress.time = time.estimate;
-  progress.ratio = ratio.estimate;
-  const Finding& leading = rules.metric == GateMetric::ratio ? ratio : time;
-  progress.verdict = leading.verdict;
-  if (ratio.judged && (ratio.verdict == Verdict::regressed || ratio.suspected)) {
-    progress.verdict = std::min(progress.verdict, ratio.verdict);
-  }
-  progress.suspected = (time.judged && time.suspected) || (ratio.judged && ratio.suspected);
-  progress.decided = progress.verdict != Verdict::ambiguous && !progress.suspected;
-  return progress;
-}
-
 }  // namespace deformer

@@ -94,7 +94,7 @@ GateResult judge(const GateInput& input, const GateRules& rules);
 /// Time and ratio of one point alone, for `gate measure` between rounds: enough to know whether to
 /// go on. `tests`: how many figures the gate will judge in the end (a time and a ratio of each
 /// variant, a time of each full); what is called here holds then too. `decided`: more rounds cannot
-/// be expected to change it.
+/// be expected to change it; a PASS that leans to IMPROVED is not (decision.hpp).
 struct Progress {
   Verdict verdict = Verdict::ambiguous;
   bool decided = false;

@@ -10,6 +10,7 @@ import json
 import math
 import os
 import random
+import re
 import shutil
 import signal
 import struct
@@ -134,6 +135,34 @@ def median(values):
     ordered = sorted(values)
     middle = len(ordered) // 2
     return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+
+
+# --- tables of cases ----------------------------------------------------------------------------------------------
+
+_CASES = []
+
+
+def case(what, verdict, code, said=""):
+    """A row of the table that is printed when the tests end: what was done, the verdict ("-": none) and exit code
+    that were found, and the line that says why."""
+    if not _CASES:
+        atexit.register(_print_cases)
+    _CASES.append((what, verdict or "-", "-" if code is None else str(code), said))
+
+
+def last_line(err):
+    """What the program said last, its reason: without the verdict, which has its own column, and our folders."""
+    lines = [line for line in err.strip().splitlines() if line.startswith("deformer-bench: ")] or [""]
+    said = re.sub(r"^deformer-bench: (error: |gate: [A-Z]+: )?", "", lines[-1])
+    said = re.sub(re.escape(root()) + r"/\w+/", "", said)
+    return "".join(c if c.isprintable() else "?" for c in said)
+
+
+def _print_cases():
+    width = max(len(what) for what, _, _, _ in _CASES)
+    print(f"\n{'case':<{width}}  {'verdict':<12}  exit  what is said")
+    for what, verdict, code, said in _CASES:
+        print(f"{what:<{width}}  {verdict:<12}  {code:>4}  {said[:150]}".rstrip())
 
 
 # --- small real checkpoints -------------------------------------------------------------------------------------

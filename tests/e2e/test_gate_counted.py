@@ -33,6 +33,8 @@ class CountedCase(unittest.TestCase):
 
     def check(self, found, verdict, code, words):
         result, judged = found
+        support.case(self.id().split(".")[-1].removeprefix("test_").replace("_", " "), judged and judged["verdict"],
+                     result.code, support.last_line(result.err))
         self.assertEqual((judged and judged["verdict"], result.code), (verdict, code), str(result))
         self.assertIn(words, result.err if judged is None else judged["rows"][0]["words"], str(result))
 

@@ -104,17 +104,16 @@ class FailsClosed(Gate):
         yield "threshold of nothing", *files(), ("--threshold", "0"), 2, None
 
     def test_each_case_has_its_verdict_and_exit_code(self):
-        print(f"\n{'what is wrong':45} {'verdict':13} exit  what is said")
         for what, base, head, options, code, verdict in self.cases():
             with self.subTest(what):
                 result = self.judge(base, head, *options, code=code, verdict=verdict)
-                said = result.err.strip().splitlines()[-1].removeprefix("deformer-bench: ")
-                print(f"{what:45} {verdict or '-':13} {code:4}  {said[:150]}")
+                support.case(what, verdict, code, support.last_line(result.err))
 
     def test_stdout_onto_a_full_disk(self):
         base, head = self.sides()
         with open("/dev/full", "w") as full:
             result = run(["gate", "files", base, head], cwd=self.at, stdout=full)
+        support.case("verdict onto a full disk", None, result.code, support.last_line(result.err))
         self.assertEqual(result.code, 2, str(result))
         self.assertIn("stdout", result.err)
 

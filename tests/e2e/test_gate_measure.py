@@ -15,7 +15,6 @@ import support
 from fake_worker import starts_of, write_fake
 
 POINTS = ["--model", "bert-tiny", "--question", 16, "--passage", 48, "--threads", 1, "--variant", "full"]
-TABLE = []
 
 
 def alive(pid):
@@ -42,10 +41,8 @@ class GateCase(unittest.TestCase):
 
     def check(self, case, result, verdict, code, words=""):
         """Verdict, exit code and a reason on stderr; a row in the table; nobody is left behind."""
-        found = "-"
-        if result.out:
-            found = support.parse(result.out)["verdict"]
-        TABLE.append((case, found, result.code))
+        found = support.parse(result.out)["verdict"] if result.out else "-"
+        support.case(case, found, result.code, support.last_line(result.err))
         self.assertEqual((found, result.code), (verdict, code), f"{case}\n{result}")
         self.assertIn(words, result.err, f"{case}\n{result}")
         self.assertTrue(result.err.strip(), f"{case}: a reason on stderr\n{result}")
@@ -91,7 +88,7 @@ class Verdicts(GateCase):
                 support.write(enough, "")
         out, _ = process.communicate(timeout=60)
         verdict = support.parse(out)["verdict"]
-        TABLE.append(("5 % slower, not in fresh processes", verdict, process.returncode))
+        support.case("5 % slower, not in fresh processes", verdict, process.returncode)
         self.assertTrue(os.path.exists(enough), "a regression was suspected")
         self.assertNotEqual(verdict, "REGRESSED", out)
 
@@ -220,7 +217,7 @@ class FailsClosed(GateCase):
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=20)
-        TABLE.append(("interrupted", "-", process.returncode))
+        support.case("interrupted", None, process.returncode, support.last_line(err.decode()))
         self.assertEqual(process.returncode, 130, err)
         self.assertEqual([pid for path in (self.base, head) for pid in starts_of(path) if alive(pid)], [])
 
@@ -229,7 +226,7 @@ class Hostile(GateCase):
     """What a head says is not believed: nonsense is INVALID with a reason, and never ends the gate itself."""
 
     def hostile(self, words, **behaviour):
-        case = "head says " + json.dumps(behaviour)[:90]
+        case = "head says " + json.dumps(behaviour)[:70]
         with self.subTest(case):
             self.check(case, self.gate(self.head(**behaviour)), "INVALID", 1, words)
 
@@ -364,15 +361,5 @@ class Live(unittest.TestCase):
         self.assertIn(judged["verdict"], ("PASS", "AMBIGUOUS"), str(result))
 
 
-def print_table():
-    if TABLE:
-        width = max(len(case) for case, _, _ in TABLE)
-        print(f"\n{'case':<{width}}  {'verdict':<12}  exit code")
-        for case, verdict, code in TABLE:
-            print(f"{case:<{width}}  {verdict:<12}  {code}")
-
-
 if __name__ == "__main__":
-    import atexit
-    atexit.register(print_table)
     support.main()

@@ -136,6 +136,36 @@ TEST(GateConfirmation, LooksBetweenRoundsSayWhenItIsEnough) {
   EXPECT_FALSE(look_at(Simulation(1).point(1, 12), rules).decided);
 }
 
+/// A paired point of so many processes, of which each is `percent` slower, alternately
+/// more and less by `spread`.
+GatePoint wavering(int pairs, double percent, double spread) {
+  GatePoint point = Simulation::named("p", "full");
+  for (int i = 0; i < pairs; ++i) {
+    const double slower = std::exp((percent + (i % 2 == 0 ? spread : -spread)) / 100);
+    GatePair& pair = point.pairs.emplace_back();
+    pair.base.assign(12, {1e6, 0});
+    pair.head.assign(12, {1e6 * slower, 0});
+  }
+  return point;
+}
+
+bool decided(const GatePoint& point, Verdict verdict) {
+  GateRules rules;
+  rules.confirm = true;
+  const Progress progress = look_at(point, rules);
+  EXPECT_EQ(progress.verdict, verdict);
+  return progress.decided;
+}
+
+// PASS at once unless head is more likely faster than not by what matters, and may be by 3 %.
+TEST(GateConfirmation, APassThatLeansToAnImprovementIsNotTheEnd) {
+  EXPECT_FALSE(decided(wavering(8, -3, 3), Verdict::pass));
+  EXPECT_TRUE(decided(wavering(8, -1, 3), Verdict::pass));     // leans to less than matters
+  EXPECT_TRUE(decided(wavering(40, -2, 1.5), Verdict::pass));  // 3 % is excluded
+  EXPECT_TRUE(decided(wavering(8, -5, 2), Verdict::improved));
+  EXPECT_FALSE(decided(wavering(8, 0, 8), Verdict::ambiguous));
+}
+
 TEST(GateRatio, BetterOnlyBecauseFullGotSlowerIsARegression) {
   const PointVerdict verdict = verdict_of(measured(0, 0.08));
   EXPECT_EQ(verdict.time_verdict, Verdict::pass);
@@ -151,6 +181,16 @@ TEST(GateRatio, WorseBecauseFullGotFasterIsNone) {
   EXPECT_EQ(verdict.verdict, Verdict::pass);
   EXPECT_EQ(verdict.ratio_verdict, Verdict::regressed);
   EXPECT_THAT(verdict.words, HasSubstr("because full got faster"));
+}
+
+// Nor does it hold up a gate that is under way.
+TEST(GateRatio, WorseBecauseFullGotFasterIsNotSuspected) {
+  GateRules rules;
+  rules.confirm = true;
+  const Progress progress = look_at(measured(0, -0.08), rules);
+  EXPECT_FALSE(progress.suspected);
+  EXPECT_TRUE(progress.decided);
+  EXPECT_TRUE(look_at(measured(0.08, -0.08), rules).suspected);  // by its own time
 }
 
 TEST(GateRatio, SlowerThanTheMachineIsFoundBesideAFasterFull) {

@@ -58,6 +58,38 @@ TEST(GateReplay, AClearCaseEndsEarly) {
   EXPECT_EQ(ours(recorded(0, true), once).pairs, 12 * kPlan.gates);
 }
 
+/// Noise in which ten pairs exclude a slowdown of 3 % and don't show a speed-up of 5 % yet.
+constexpr SimulatedNoise kBusy = {.process_ln = 0.012, .round_ln = 0.01};
+constexpr std::int64_t kBusyGates = 500;
+
+GateInput recorded_busy() {
+  Simulation simulation(7, kBusy);
+  std::vector<GatePoint> points;
+  for (int i = 0; i < 4; ++i) {
+    points.push_back(simulation.point(120, 10));
+  }
+  return simulated_gate(std::move(points));
+}
+
+ReplayPlan busy_plan(double inject) {
+  return {.gates = kBusyGates, .processes = 40, .fresh = 20, .first_look = 10, .inject = inject};
+}
+
+// A gate that stopped as soon as no slowdown is left called 363 of them.
+TEST(GateReplay, ASpeedUpIsImprovedHoweverEarlyASlowdownIsExcluded) {
+  EXPECT_GE(ours(recorded_busy(), busy_plan(-0.05)).alarms, kBusyGates - 2);
+}
+
+TEST(GateReplay, WaitingForSpeedUpsCallsNoneWhereThereIsNone) {
+  EXPECT_LE(ours(recorded_busy(), busy_plan(-1e-9)).alarms, 1);
+  EXPECT_LE(ours(recorded_busy(), busy_plan(0)).alarms, 1);
+}
+
+// 11.0 pairs when it waits for nothing, 12.5 when it waits until a speed-up is excluded.
+TEST(GateReplay, WaitingForSpeedUpsHoldsUpFewGatesWithoutOne) {
+  EXPECT_LT(ours(recorded_busy(), busy_plan(0)).pairs, 118 * kBusyGates / 10);
+}
+
 // Processes that differ make a test of rounds see differences where there are none.
 TEST(GateReplay, TheUTestOfRoundsCriesWolf) {
   const SimulatedNoise layout = {.process_ln = 0.01, .round_ln = 0.004, .drift_ln = 0.004};
