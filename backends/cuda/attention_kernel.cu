@@ -5,7 +5,6 @@
 
 #include <limits>
 
-#include "backends/cuda/kernels/ahead.cuh"
 #include "backends/cuda/kernels/attention_kinds.hpp"
 #include "backends/cuda/kernels/device_launch.cuh"
 
@@ -20,7 +19,6 @@ __global__ void __launch_bounds__(kBlockThreads, Kind::kBlocksAtOnce)
   // No kernel writes the tables: read while the one before still runs.
   const auto heads = static_cast<unsigned>(args.heads);
   const QueryBlock place = args.blocks[kBlockTable<Kind::kQueries>].block[blockIdx.x / heads];
-  ask_ahead(args.ahead);
   wait_for_previous();
   DeviceBlock block;
   typename Kind::template Work<DeviceBlock> work(block, args, place,

@@ -75,6 +75,12 @@ std::string LtLibrary::describe() {
 }
 
 void LtLibrary::check(cublasStatus_t status, std::string_view what) {
+  if (status == CUBLAS_STATUS_NOT_SUPPORTED) {
+    throw Unavailable(
+        fmt::format("cuda: cuBLASLt, {}: expected an algorithm that runs here, found {} (code {}); "
+                    "use another dtype",
+                    what, status_name(status), static_cast<int>(status)));
+  }
   if (status != CUBLAS_STATUS_SUCCESS) {
     throw std::runtime_error(fmt::format("cuda: cuBLASLt, {}: expected success, found {} (code {})",
                                          what, status_name(status), static_cast<int>(status)));

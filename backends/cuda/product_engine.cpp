@@ -25,9 +25,9 @@ std::int64_t bytes_of_matrix(const MatrixLayout& layout) {
 /// could save of so small a one is lost in the launch.
 constexpr std::int64_t kSmallestCudnn = std::int64_t{1} << 25;
 
-/// Raised with every change of kernels/skinny.cuh that changes its speed: what was measured before
-/// is measured again.
-constexpr int kSkinnyVersion = 1;
+/// Raised with every change of kernels/skinny.cuh or of CUTLASS's tiles that changes their speed:
+/// what was measured before is measured again.
+constexpr int kKernelsVersion = 2;
 
 bool with_erf(const LtProblem& problem) {
   return problem.finish == Finish::bias_gelu_erf;
@@ -141,9 +141,8 @@ ProductEngine::Choice ProductEngine::recalled(const Algorithm& known,
 
 ProductEngine::Choice ProductEngine::find_choice(const LtProblem& problem, void* workspace,
                                                  cudaStream_t stream) {
-  const std::string bucket =
-      skinny_fits(problem) ? fmt::format("few rows {}: {}", kSkinnyVersion, bucket_name(problem))
-                           : bucket_name(problem);
+  const std::string bucket = fmt::format("{} {}: {}", skinny_fits(problem) ? "few rows" : "kernels",
+                                         kKernelsVersion, bucket_name(problem));
   if (!with_erf(problem) && !skinny_fits(problem)) {
     return {};
   }

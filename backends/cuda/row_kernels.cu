@@ -22,14 +22,24 @@ constexpr int kThreads = kWarps * kLanes;
 /// Blocks that copy at once on a multiprocessor: 64 KB under way in each of them.
 constexpr int kCopyBlocks = 8;
 
-/// Blocks of a norm that a multiprocessor has room for: a lane holds a row's values, the next row
-/// and what is added to it, and about 40 registers more.
-template <class Shape>
-constexpr int norm_blocks() {
+/// Blocks that a multiprocessor has room for, where a lane holds a row's values, `kNext` rows for
+/// the next one, and about 40 registers more.
+template <class Shape, int kNext>
+constexpr int row_blocks() {
   constexpr int kValues = Shape::kPacks * Shape::kWide;
   constexpr int kRegisters =
-      kValues + 2 * kValues * static_cast<int>(sizeof(typename Shape::T)) / 4;
+      kValues + kNext * kValues * static_cast<int>(sizeof(typename Shape::T)) / 4;
   return kRegisters <= 48 ? 5 : kRegisters <= 64 ? 4 : kRegisters <= 96 ? 3 : 2;
+}
+/// A norm's next row is itself and what is added to it.
+template <class Shape>
+constexpr int norm_blocks() {
+  return row_blocks<Shape, 2>();
+}
+/// Of an embedding it is a word, a position and a type.
+template <class Shape>
+constexpr int embed_blocks() {
+  return row_blocks<Shape, 3>();
 }
 
 /// This warp among all of the grid, in x.
@@ -65,15 +75,37 @@ class SharedParameters {
   const float* shared_;
 };
 
+/// What an embedding kernel is told beside its arguments.
+struct EmbedLaunch {
+  EmbedArgs args;
+  int rows;  ///< of a block, at most kThreads
+};
+
+/// A block finds its rows with one read of ids: from the host's memory those come one small packet
+/// a read. Weights are asked for behind the first rows, which are waited for sooner.
 template <class Shape>
-__global__ void __launch_bounds__(kThreads) embed_kernel(const __grid_constant__ EmbedArgs args) {
+__global__ void __launch_bounds__(kThreads, embed_blocks<Shape>())
+    embed_kernel(const __grid_constant__ EmbedLaunch launch) {
   __shared__ __align__(16) float shared[2 * Shape::kElements];
+  __shared__ EmbedRow found[kThreads];
+  const EmbedArgs& args = launch.args;
   let_next_start();
   const SharedParameters parameters(shared, args.norm.parameters, args.d);
-  ask_ahead(args.ahead);
+  const std::int64_t begin = std::int64_t{blockIdx.x} * launch.rows;
+  const std::int64_t end = begin + launch.rows < args.rows ? begin + launch.rows : args.rows;
+  wait_for_previous();
+  if (begin + threadIdx.x < end) {
+    found[threadIdx.x] = find_row(args, begin + threadIdx.x);
+  }
+  __syncthreads();
   DeviceWarp warp;
-  embed_row<Shape>(
-      warp, args, warp_index(), [] { wait_for_previous(); }, [&] { return parameters.wait(); });
+  embed_rows<Shape>(
+      warp, args, begin + threadIdx.x / kLanes, kWarps, end,
+      [&](std::int64_t row) { return found[row - begin]; },
+      [&] {
+        ask_ahead(args.ahead);
+        return parameters.wait();
+      });
 }
 
 template <class Shape>
@@ -193,8 +225,13 @@ unsigned element_blocks(std::int64_t count) {
 
 void launch_kernel(const EmbedArgs& args, const LaunchPlace& place) {
   with_row_shape(args.element, args.d, [&](auto shape) {
-    const RowGrid grid = row_grid(args.rows);
-    queue(embed_kernel<decltype(shape)>, grid.blocks, grid.threads, 0, args, place, "embed");
+    using Shape = decltype(shape);
+    // As many as there is room for at once, if a block can take that many rows.
+    const std::int64_t warps = embed_blocks<Shape>() * processors() * kWarps;
+    const std::int64_t each = std::clamp<std::int64_t>(divide_up(args.rows, warps), 1, kLanes);
+    const int rows = kWarps * static_cast<int>(each);
+    queue(embed_kernel<Shape>, divide_up(args.rows, rows), kThreads, 0, EmbedLaunch{args, rows},
+          place, "embed");
   });
 }
 

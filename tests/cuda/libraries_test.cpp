@@ -151,5 +151,24 @@ TEST(AttentionKernel, FitsTheSharedMemoryOfItsDevices) {
   EXPECT_LE((AttentionShape<float, 128, true>::kBytes), kSm90);
 }
 
+TEST(LtLibrary, WhatItDoesNotSupportIsUnavailableByNameAndAllElseAFailure) {
+  EXPECT_NO_THROW(LtLibrary::check(CUBLAS_STATUS_SUCCESS, "a product"));
+  try {
+    LtLibrary::check(CUBLAS_STATUS_NOT_SUPPORTED, "e4m3 768x768 bias rows 384");
+    FAIL();
+  } catch (const Unavailable& error) {
+    EXPECT_THAT(error.what(), HasSubstr("e4m3 768x768 bias rows 384"));
+    EXPECT_THAT(error.what(), HasSubstr("not supported (code 15); use another dtype"));
+  }
+  try {
+    LtLibrary::check(CUBLAS_STATUS_EXECUTION_FAILED, "a product");
+    FAIL();
+  } catch (const Unavailable&) {
+    FAIL() << "a failure is no lack";
+  } catch (const std::runtime_error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("execution failed"));
+  }
+}
+
 }  // namespace
 }  // namespace deformer::cuda

@@ -48,17 +48,18 @@ inline float tf32(float value) {
 
 class HostLauncher final : public Launcher {
  public:
+  /// kWarps warps, of which some may have one row less than others, or none.
   void launch(const EmbedArgs& args, Branch) override {
     with_row_shape(args.element, args.d, [&](auto shape) {
-      for (std::int64_t row = 0; row < args.rows + 1; ++row) {  // a warp may have no row
-        embed_row<decltype(shape)>(
-            warp_, args, row, [] {}, [&] { return args.norm.parameters; });
+      for (std::int64_t warp = 0; warp < kWarps; ++warp) {
+        embed_rows<decltype(shape)>(
+            warp_, args, warp, kWarps, args.rows,
+            [&](std::int64_t row) { return find_row(args, row); },
+            [&] { return args.norm.parameters; });
       }
     });
   }
-  /// kWarps warps, of which some may have one row less than others, or none.
   void launch(const NormArgs& args, Branch) override {
-    constexpr std::int64_t kWarps = 5;
     with_row_shape(args.element, args.d, [&](auto shape) {
       for (std::int64_t warp = 0; warp < kWarps; ++warp) {
         norm_rows<decltype(shape)>(
@@ -112,6 +113,8 @@ class HostLauncher final : public Launcher {
   void launch(const Mark&, Branch) override {}
 
  private:
+  static constexpr std::int64_t kWarps = 5;
+
   /// f(type, first word, step) for the threads of as many blocks as the elements need.
   template <class Args, class F>
   static void each_thread(const Args& args, const F& f) {

@@ -6,8 +6,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstring>
 #include <map>
 #include <memory>
+#include <set>
 
 #include "backends/cuda/host/launch_recorder.hpp"
 #include "model/cost.hpp"
@@ -96,8 +98,6 @@ int unasked(const Made& made) {
       asked.push_back(embed->ahead);
     } else if (const auto* norm = std::get_if<NormArgs>(&step.work)) {
       asked.push_back(norm->ahead);
-    } else if (const auto* attention = std::get_if<AttentionArgs>(&step.work)) {
-      asked.push_back(attention->ahead);
     } else if (const auto* product = std::get_if<ProductArgs>(&step.work)) {
       const auto* first = static_cast<const std::byte*>(product->weights);
       const std::byte* last = first + product->problem.a.leading * product->problem.a.columns *
@@ -126,6 +126,52 @@ TEST(Ahead, ManyRowsNeedTheCacheForThemselves) {
       EXPECT_EQ(norm->ahead.bytes, 0);
     }
   }
+}
+
+/// Row r's id is where its TokenPlace says, wherever a first one is given; and one is given for
+/// whatever lies in order, a pair of a batch of one among it.
+TEST(Embedding, ReadsIdsInOrderWhereTheyLieInOrder) {
+  for (const std::int64_t batch : {1, 3}) {
+    for (const Variant variant : kAll) {
+      const Made made(bert(Activation::gelu_tanh), variant, 9, DType::bf16, {}, false,
+                      uniform_shape(batch, 27, 293));
+      for (const Step& step : made.program.steps) {
+        const auto* embed = std::get_if<EmbedArgs>(&step.work);
+        if (embed == nullptr) {
+          continue;
+        }
+        const bool interleaved = variant == Variant::full && batch > 1;
+        EXPECT_EQ(embed->first_id < 0, interleaved);
+        const auto at = reinterpret_cast<std::uintptr_t>(embed->tokens) -
+                        static_cast<std::uintptr_t>(made.program.tables_at);
+        std::vector<TokenPlace> tokens(static_cast<std::size_t>(embed->rows));
+        ASSERT_LE(at + tokens.size() * sizeof(TokenPlace), made.program.tables.size());
+        std::memcpy(tokens.data(), made.program.tables.data() + at,
+                    tokens.size() * sizeof(TokenPlace));
+        for (std::size_t row = 0; row < tokens.size() && embed->first_id >= 0; ++row) {
+          ASSERT_EQ(tokens[row].id_at, embed->first_id + static_cast<std::int32_t>(row));
+        }
+      }
+    }
+  }
+}
+
+/// cuBLASLt refuses to run e4m3 products whose scales lie anywhere else.
+TEST(Fp8, EveryScaleOfAProductLiesAt16Bytes) {
+  const Made made(bert(Activation::gelu_erf), Variant::full, 0, DType::fp8);
+  std::set<const float*> scales;
+  int products = 0;
+  for (const Step& step : made.program.steps) {
+    if (const auto* product = std::get_if<ProductArgs>(&step.work)) {
+      ++products;
+      for (const float* scale : {product->weight_scale, product->source_scale}) {
+        EXPECT_EQ(reinterpret_cast<std::uintptr_t>(scale) % 16, 0U);
+        scales.insert(scale);
+      }
+    }
+  }
+  EXPECT_EQ(products, 4 * 12);
+  EXPECT_EQ(scales.size(), 2U * 4 * 12);
 }
 
 TEST(LaunchCount, ErfGeluOutsideOfTheProductIsTheEighth) {
@@ -175,7 +221,6 @@ TEST(Staging, ManyIdsAreCopiedOnceAndFewAreReadWhereTheyWereStaged) {
   }
 }
 
-/// The fp8 products cuBLASLt has: none goes onto what is there. Others as they are asked for.
 TEST(Residual, IsAddedByTheNormInFp8AndWhereThatIsWanted) {
   const auto added_by_norms = [](DType dtype, bool wanted) {
     std::int64_t norms = 0;

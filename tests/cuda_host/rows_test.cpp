@@ -115,15 +115,28 @@ TEST(Embed, SumsItsTablesAndNormalisesAtEveryWidth) {
       const auto positions = stored(element, noise(5 * width, 1.0F, 2));
       const auto types = stored(element, noise(2 * width, 1.0F, 3));
       const auto parameters = noise(2 * width, 1.0F, 4);
-      const std::int32_t ids[] = {8, 0, 3};
-      const TokenPlace tokens[] = {{2, 4, 1}, {0, 0, 0}, {1, 3, 1}};
+      const std::int32_t ids[] = {8, 0, 3, 7, 7, 1, 2};
+      // Seven rows for five warps: two have another one after their first.
+      const std::vector<TokenPlace> tokens{{2, 4, 1}, {0, 0, 0}, {1, 3, 1}, {6, 2, 0},
+                                           {5, 2, 1}, {4, 1, 1}, {3, 0, 0}};
+      const auto rows = static_cast<std::int64_t>(tokens.size());
       const auto w = encode(element, words);
       const auto p = encode(element, positions);
       const auto t = encode(element, types);
-      std::vector<std::byte> out(3 * width * static_cast<std::size_t>(bytes_of(element)));
-      EmbedArgs args{
-          element,    3, d, ids, tokens, w.data(), p.data(), t.data(), {parameters.data(), 1e-12F},
-          out.data(), {}};
+      std::vector<std::byte> out(tokens.size() * width *
+                                 static_cast<std::size_t>(bytes_of(element)));
+      EmbedArgs args{.element = element,
+                     .rows = rows,
+                     .d = d,
+                     .ids = ids,
+                     .tokens = tokens.data(),
+                     .first_id = -1,
+                     .words = w.data(),
+                     .positions = p.data(),
+                     .types = t.data(),
+                     .norm = {parameters.data(), 1e-12F},
+                     .out = out.data(),
+                     .ahead = {}};
       HostLauncher().launch(args, Branch::main);
       std::vector<float> sums;
       std::vector<float> alone;
@@ -135,12 +148,27 @@ TEST(Embed, SumsItsTablesAndNormalisesAtEveryWidth) {
                          types[static_cast<std::size_t>(token.type) * width + i]);
         }
       }
-      expect_near(decode(element, out.data(), 3 * d), normalised(sums, parameters, width),
+      expect_near(decode(element, out.data(), rows * d), normalised(sums, parameters, width),
                   step_of(element), d);
       args.norm.parameters = nullptr;  // XLNet's: the word alone
       HostLauncher().launch(args, Branch::main);
-      EXPECT_EQ(decode(element, out.data(), 3 * d), alone);
+      EXPECT_EQ(decode(element, out.data(), rows * d), alone);
     }
+  }
+}
+
+TEST(Embed, TakesIdsInOrderWithoutBeingToldWhere) {
+  const std::int32_t ids[] = {9, 5, 6, 7};
+  const TokenPlace tokens[] = {{-1, 4, 1}, {-1, 3, 0}, {-1, 2, 1}};
+  EmbedArgs args{};
+  args.ids = ids;
+  args.tokens = tokens;
+  args.first_id = 1;
+  for (std::int32_t row = 0; row < 3; ++row) {
+    const EmbedRow found = find_row(args, row);
+    EXPECT_EQ(found.word, 5 + row);
+    EXPECT_EQ(found.position, 4 - row);
+    EXPECT_EQ(found.type, 1 - row % 2);
   }
 }
 

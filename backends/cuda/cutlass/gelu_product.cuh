@@ -2,7 +2,7 @@
 /// A product kernel of CUTLASS's with bias and erf GELU, by tile.
 ///
 /// As with cuBLASLt the outs are what CUTLASS calls M and the rows N: Y^T = W X^T. The weights'
-/// rows fill tiles of 64 or 128 exactly, and the tile's other side can be as narrow as few rows
+/// rows fill tiles of 128 exactly, and the tile's other side can be as narrow as few rows
 /// are. The bias then runs down M. Operands are read, and the result is written, by the tensor
 /// memory accelerator, whose descriptors the host makes at each call and passes as arguments.
 ///
@@ -56,15 +56,10 @@ struct Cooperative {
   using Main = cutlass::gemm::KernelTmaWarpSpecializedCooperative;
   using End = cutlass::epilogue::TmaWarpSpecializedCooperative;
 };
-/// One group of warps computes, a tile a block, several blocks a multiprocessor.
-struct Single {
-  using Main = cutlass::gemm::KernelTmaWarpSpecialized;
-  using End = cutlass::epilogue::TmaWarpSpecialized;
-};
 
-/// kOut x kRows x kIn a tile, kCluster blocks side by side that share a tile of rows. kStages tiles
-/// of operands are on their way at once; 0: as many as there is shared memory for.
-template <int kOut, int kRows, int kIn, int kCluster, class Schedule, int kStages = 0>
+/// kOut x kRows x kIn a tile, kCluster blocks side by side that share a tile of rows. As many
+/// tiles of operands are on their way at once as there is shared memory for.
+template <int kOut, int kRows, int kIn, int kCluster, class Schedule>
 class GeluProduct {
   template <int... kSizes>
   using Sizes = cute::Shape<cute::Int<kSizes>...>;
@@ -88,11 +83,8 @@ class GeluProduct {
       cutlass::arch::Sm90, cutlass::arch::OpClassTensorOp, Tile, Cluster,
       cutlass::epilogue::collective::EpilogueTileAuto, float, float, void, Result, 8, Element,
       Result, 8, typename Schedule::End, Finished>::CollectiveOp;
-  using Stages =
-      std::conditional_t<kStages == 0,
-                         cutlass::gemm::collective::StageCountAutoCarveout<static_cast<int>(
-                             sizeof(typename End::SharedStorage))>,
-                         cutlass::gemm::collective::StageCount<kStages>>;
+  using Stages = cutlass::gemm::collective::StageCountAutoCarveout<static_cast<int>(
+      sizeof(typename End::SharedStorage))>;
   using Main = typename cutlass::gemm::collective::CollectiveBuilder<
       cutlass::arch::Sm90, cutlass::arch::OpClassTensorOp, Element, cutlass::layout::RowMajor, 8,
       Element, cutlass::layout::ColumnMajor, 8, float, Tile, Cluster, Stages,

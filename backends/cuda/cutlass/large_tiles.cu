@@ -8,7 +8,7 @@ namespace deformer::cuda {
 std::span<const CutlassTile> cutlass_large_tiles() {
   static constexpr CutlassTile kTiles[] = {
       {"128x128x64 pingpong", GeluProduct<128, 128, 64, 2, Pingpong>::queue},
-      {"128x256x64 cooperative", GeluProduct<128, 256, 64, 2, Cooperative>::queue},
+      {"128x192x64 cooperative", GeluProduct<128, 192, 64, 2, Cooperative>::queue},
   };
   return kTiles;
 }

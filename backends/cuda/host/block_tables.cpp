@@ -60,6 +60,12 @@ void BlockTables::add_tokens(Segment segment, const Plan& plan, const Shape& sha
     const std::int64_t id = token.index + (token.from_passage ? passage_ids : 0);
     places.push_back({narrow(id), narrow(token.position), narrow(token.type)});
   }
+  const bool in_order =
+      std::ranges::adjacent_find(places, [](const TokenPlace& one, const TokenPlace& next) {
+        return next.id_at != one.id_at + 1;
+      }) == places.end();
+  first_ids_[static_cast<std::size_t>(segment)] =
+      in_order && !places.empty() ? places.front().id_at : -1;
   tokens_[static_cast<std::size_t>(segment)] = append(places);
 }
 

@@ -47,6 +47,10 @@ class BlockTables {
   const TokenPlace* tokens(Segment segment, const std::byte* base) const {
     return address<TokenPlace>(base, tokens_[static_cast<std::size_t>(segment)]);
   }
+  /// EmbedArgs': index of the first row's id, if all follow it.
+  std::int32_t first_id(Segment segment) const {
+    return first_ids_[static_cast<std::size_t>(segment)];
+  }
   /// What attention must know of a segment; the rest is the caller's to fill in.
   AttentionArgs sequences(Segment segment, const std::byte* base) const;
   const RowRun* loads(const std::byte* base) const { return address<RowRun>(base, loads_); }
@@ -68,6 +72,7 @@ class BlockTables {
   std::vector<std::byte> bytes_;
   std::int64_t at_ = 0;
   std::int64_t tokens_[3] = {-1, -1, -1};
+  std::int32_t first_ids_[3] = {-1, -1, -1};
   SequenceTables sequences_[3];
   std::int64_t loads_ = -1;
   std::int64_t load_count_ = 0;

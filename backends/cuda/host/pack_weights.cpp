@@ -97,6 +97,14 @@ class Packer {
   void write_activations(std::int64_t at, std::span<const float> values) const {
     write_(at, encode(numbers_.activations, values));
   }
+  void write_scales(std::int64_t at, std::span<const float> scales) const {
+    constexpr auto kFloats = static_cast<std::size_t>(kScaleBytes) / sizeof(float);
+    std::vector<float> values(scales.size() * kFloats);
+    for (std::size_t i = 0; i < scales.size(); ++i) {
+      values[i * kFloats] = scales[i];
+    }
+    write_floats(at, values);
+  }
   float query_scale() const {
     return static_cast<float>(1.0 / std::sqrt(static_cast<double>(config_.d_head())));
   }
@@ -201,7 +209,7 @@ class Packer {
     scales.fill(1.0F);
     if (numbers_.scaled()) {
       scales = find_scales(layer, matrices, attention_norm);
-      write_floats(at.scales, scales);
+      write_scales(at.scales, scales);
     }
     for (std::size_t product = 0; product < kLayerProducts; ++product) {
       write_(at.weight[product],

@@ -84,11 +84,17 @@ class Builder {
   const LayerPlaces& places_of(std::int64_t layer) const {
     return request_.places.layers[static_cast<std::size_t>(request_.options.one_layer ? 0 : layer)];
   }
-  /// Scale of what a product multiplies its weights by; null unless fp8.
+  /// Scale of a product's weights; null unless fp8.
+  const float* weight_scale(const LayerPlaces& places, LayerProduct which) const {
+    return scale(places, static_cast<std::int64_t>(which));
+  }
+  /// Of what it multiplies its weights by.
   const float* source_scale(const LayerPlaces& places, LayerProduct which) const {
-    return places.scales < 0
-               ? nullptr
-               : weight_floats(places.scales) + kLayerProducts + static_cast<std::size_t>(which);
+    return scale(places,
+                 static_cast<std::int64_t>(kLayerProducts) + static_cast<std::int64_t>(which));
+  }
+  const float* scale(const LayerPlaces& places, std::int64_t number) const {
+    return places.scales < 0 ? nullptr : weight_floats(places.scales + number * kScaleBytes);
   }
 
   const ProgramRequest& request_;
@@ -160,12 +166,13 @@ void Builder::embed(const Phase& phase) {
   args.d = d_;
   args.ids = staged<std::int32_t>(0);
   args.tokens = layout_.tables().tokens(phase.segment, bases_.session);
+  args.first_id = layout_.tables().first_id(phase.segment);
   args.words = weights(request_.places.words);
   args.positions = weights(request_.places.positions);
   args.types = weights(request_.places.types);
   args.norm = norm_at(request_.places.embedding_norm);
   args.out = address(target.hidden);
-  args.ahead = ahead(target.rows, 0, LayerProduct::qkv, LayerProduct::qkv);
+  args.ahead = ahead(target.rows, 0, LayerProduct::qkv, LayerProduct::ffn1);
   add(args);
 }
 
@@ -215,7 +222,7 @@ void Builder::layer(const Phase& phase, const LayerSlots& slots, std::int64_t nu
                slots.ffn2_delta,
                norm(target, places.ffn_norm, more ? address(slots.hidden8) : nullptr,
                     more ? source_scale(places_of(number + 1), LayerProduct::qkv) : nullptr,
-                    ahead(target.rows, number + 1, LayerProduct::qkv, LayerProduct::qkv)));
+                    ahead(target.rows, number + 1, LayerProduct::qkv, LayerProduct::ffn1)));
 }
 
 /// LayerNorm(hidden + product): the product goes onto the hidden states, or to rows of its own
@@ -239,10 +246,8 @@ void Builder::product(LayerProduct which, const LayerPlaces& places, const void*
   args.source = source;
   args.result = result;
   args.bias = weights(places.bias[index]);
-  if (places.scales >= 0) {
-    args.weight_scale = weight_floats(places.scales) + index;
-    args.source_scale = source_scale(places, which);
-  }
+  args.weight_scale = weight_scale(places, which);
+  args.source_scale = source_scale(places, which);
   add(args);
 }
 
@@ -260,7 +265,6 @@ void Builder::attention(const Part& part, const LayerPlaces& places, const Layer
                      weight_floats(places.key_bias), weight_floats(places.segments),
                      weight_floats(places.segment_bias)};
   }
-  args.ahead = ahead(part.rows, layer_, LayerProduct::out, LayerProduct::ffn1);
   add(args);
 }
 

@@ -39,9 +39,8 @@ struct ProgramRequest {
   /// alone); empty: never.
   std::function<bool(const LtProblem&)> gelu_erf_in_product = {};
   /// Whether this product (attention's output or FFN2, onto the hidden states) is to go to rows of
-  /// its own, for the norm behind it to add; empty: never. With fp8 it always does: cuBLASLt has no
-  /// e4m3 product that both adds a bias and goes onto what is there. The answer must stay the same:
-  /// it decides how large buffers are.
+  /// its own, for the norm behind it to add; empty: never. With fp8 it always does, without
+  /// being asked. The answer must stay the same: it decides how large buffers are.
   std::function<bool(const LtProblem&)> residual_in_norm = {};
 };
 

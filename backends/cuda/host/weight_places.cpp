@@ -37,7 +37,7 @@ LayerPlaces layer_places(const ModelConfig& config, const Numbers& numbers, std:
   places.attention_norm = placer.floats(2 * d);
   places.ffn_norm = placer.floats(2 * d);
   if (numbers.scaled()) {
-    places.scales = placer.floats(2 * static_cast<std::int64_t>(kLayerProducts));
+    places.scales = placer.place(2 * static_cast<std::int64_t>(kLayerProducts) * kScaleBytes);
   }
   if (config.family == Family::xlnet) {
     const std::int64_t rows = 2 * positions - 1;

@@ -20,13 +20,17 @@ namespace deformer::cuda {
 enum class LayerProduct : std::uint8_t { qkv, out, ffn1, ffn2 };
 inline constexpr std::size_t kLayerProducts = 4;
 
+/// From one scale to the next: cuBLASLt has no algorithm for scales at addresses that are no
+/// multiple of it.
+inline constexpr std::int64_t kScaleBytes = 16;
+
 /// Offsets in bytes; -1 for what a model lacks.
 struct LayerPlaces {
   std::array<std::int64_t, kLayerProducts> weight{-1, -1, -1, -1};
   std::array<std::int64_t, kLayerProducts> bias{-1, -1, -1, -1};  ///< of the activations' element
   std::int64_t attention_norm = -1;                               ///< f32 [weight; bias]
   std::int64_t ffn_norm = -1;
-  /// fp8: f32 scales of the weights [4], then of what is multiplied by them [4].
+  /// fp8: f32 scales of the weights [4], then of what is multiplied by them [4], kScaleBytes each.
   std::int64_t scales = -1;
   // XLNet (backends/cuda/kernels/args.hpp: RelativeTerms).
   std::int64_t position_keys = -1;

@@ -53,13 +53,15 @@ struct Norm {
   float eps;
 };
 
-/// Embeds rows; without a norm (XLNet) a row is its word's.
+/// Embeds rows; without a norm (XLNet) a row is its word's. Ids may lie in the host's memory, where
+/// reading one takes longer than all else: `first_id` spares a row the wait for its TokenPlace.
 struct EmbedArgs {
   Element element;
   std::int64_t rows;
   std::int64_t d;
   const std::int32_t* ids;
   const TokenPlace* tokens;
+  std::int32_t first_id;  ///< row r's id is at first_id + r; -1: where its TokenPlace says
   const void* words;
   const void* positions;
   const void* types;
@@ -170,7 +172,6 @@ struct AttentionArgs {
   bool uniform;            ///< all sequences are `longest`
   RelativeTerms relative;  ///< keys null for BERT
   AttentionForm form;      ///< of the kernel, where it has them
-  Ahead ahead;
 };
 
 }  // namespace deformer::cuda

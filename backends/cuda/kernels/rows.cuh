@@ -165,9 +165,31 @@ DEFORMER_PORTABLE void norm_rows(Warp& warp, const NormArgs& args, std::int64_t 
   }
 }
 
-template <class Shape, class Warp, class Wait, class Ready>
-DEFORMER_PORTABLE void embed_row(Warp& warp, const EmbedArgs& args, std::int64_t row,
-                                 const Wait& wait, const Ready& ready) {
+/// The rows of the tables that a row is the sum of.
+struct EmbedRow {
+  std::int32_t word;
+  std::int32_t position;
+  std::int32_t type;
+};
+
+DEFORMER_PORTABLE EmbedRow find_row(const EmbedArgs& args, std::int64_t row) {
+  EmbedRow found;
+  if (args.first_id >= 0) {
+    found.word = args.ids[args.first_id + row];  // on its way before the place is asked for
+  } else {
+    found.word = args.ids[args.tokens[row].id_at];
+  }
+  found.position = args.tokens[row].position;
+  found.type = args.tokens[row].type;
+  return found;
+}
+
+/// Rows first, first + step and so on below `end`; the next one is on its way while one is worked
+/// on. found(row): its EmbedRow.
+template <class Shape, class Warp, class Found, class Ready>
+DEFORMER_PORTABLE void embed_rows(Warp& warp, const EmbedArgs& args, std::int64_t first,
+                                  std::int64_t step, std::int64_t end, const Found& found,
+                                  const Ready& ready) {
   using T = typename Shape::T;
   using Lanes = typename Warp::template PerLane<typename Shape::Stored>;
   Lanes words;
@@ -175,42 +197,44 @@ DEFORMER_PORTABLE void embed_row(Warp& warp, const EmbedArgs& args, std::int64_t
   Lanes positions;
   typename Warp::template PerLane<typename Shape::Computed> values;
   const std::int64_t d = args.d;
-  const bool has = row < args.rows;
   const bool sums = args.norm.parameters != nullptr;
-  const TokenPlace token = has ? args.tokens[row] : TokenPlace{};
-  if (has && sums) {
+  const auto read = [&](std::int64_t row) {
+    const EmbedRow from = found(row);
     warp.each([&](int lane) {
-      read_row<Shape>(types[lane], args.types, token.type * d, d, lane);
-      read_row<Shape>(positions[lane], args.positions, token.position * d, d, lane);
-    });
-  }
-  wait();
-  if (has) {
-    const std::int64_t word = args.ids[token.id_at] * d;
-    warp.each([&](int lane) { read_row<Shape>(words[lane], args.words, word, d, lane); });
-  }
-  const float* parameters = ready();
-  if (!has) {
-    return;
-  }
-  warp.each([&](int lane) {
-    for_packs<Shape>(lane, d, [&](int pack, std::int64_t) {
-      auto& part = values[lane].pack[pack];
-      part = widened(words[lane].pack[pack]);
+      read_row<Shape>(words[lane], args.words, from.word * d, d, lane);
       if (sums) {
-        part = sum_of(part,
-                      sum_of(widened(types[lane].pack[pack]), widened(positions[lane].pack[pack])));
+        read_row<Shape>(positions[lane], args.positions, from.position * d, d, lane);
+        read_row<Shape>(types[lane], args.types, from.type * d, d, lane);
       }
     });
-  });
-  if (sums) {
-    normalise<Shape>(warp, values, d, args.norm.eps, parameters);
+  };
+  if (first < end) {
+    read(first);
   }
-  warp.each([&](int lane) {
-    for_packs<Shape>(lane, d, [&](int pack, std::int64_t at) {
-      store_words(args.out, row * d + at, narrowed<T>(values[lane].pack[pack]));
+  const float* parameters = ready();
+  for (std::int64_t row = first; row < end; row += step) {
+    warp.each([&](int lane) {
+      for_packs<Shape>(lane, d, [&](int pack, std::int64_t) {
+        auto& part = values[lane].pack[pack];
+        part = widened(words[lane].pack[pack]);
+        if (sums) {
+          part = sum_of(
+              part, sum_of(widened(types[lane].pack[pack]), widened(positions[lane].pack[pack])));
+        }
+      });
     });
-  });
+    if (row + step < end) {
+      read(row + step);
+    }
+    if (sums) {
+      normalise<Shape>(warp, values, d, args.norm.eps, parameters);
+    }
+    warp.each([&](int lane) {
+      for_packs<Shape>(lane, d, [&](int pack, std::int64_t at) {
+        store_words(args.out, row * d + at, narrowed<T>(values[lane].pack[pack]));
+      });
+    });
+  }
 }
 
 template <class T, class Warp>
