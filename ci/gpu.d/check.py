@@ -17,6 +17,8 @@ import bundle
 import device
 import report
 import steps
+import verdicts
+from json_lines import read_lines
 
 BAD_USAGE, UNAVAILABLE = 2, 3
 BUILD = "build/release"
@@ -169,8 +171,7 @@ class Runner:
             step, self.places, environment_of(step, self.environment), min(left, step.minutes * 60))
         seconds = time.monotonic() - begin
         self.outcomes[step.name] = {"step": step.name, "outcome": outcome, "seconds": seconds, "why": step.why,
-                                    "detail": report.verified(os.path.join(WORK, step.name + ".out"))
-                                    if step.name.startswith("verify-") else ""}
+                                    **verdicts.of(step.name, outcome, WORK)}
         say(f"[{len(self.outcomes)}/{len(self.todo)}] {step.name}: {outcome} ({seconds:.0f} s)")
 
     def interrupted(self):
@@ -194,7 +195,7 @@ class Runner:
 
 def merged_outcomes(path, new):
     """Outcomes of the day: steps run again replace what they said before."""
-    before = {outcome["step"]: outcome for outcome in report.read_lines(path)}
+    before = {outcome["step"]: outcome for outcome in read_lines(path)}
     before |= {outcome["step"]: outcome for outcome in new if outcome["outcome"] != "out of budget"
                or outcome["step"] not in before}
     with open(path, "w", encoding="utf-8") as file:
