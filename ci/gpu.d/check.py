@@ -26,6 +26,7 @@ WORK = "out/gpu"
 # Of a budget: what stays for the result files, the least that a step is started with, what it gets to write down what it
 # has (an interrupt) before it is ended, and the share of it that steps side by side may have.
 LAST_S, LEAST_S, GRACE_S, SIDE_SHARE = 2.0, 3.0, 1.0, 0.35
+MOST_BESIDE = 16  # steps side by side: each has a context on the device; most wait for it, so one a processor is no crowd
 
 
 def say(text):
@@ -181,7 +182,7 @@ class Runner:
 
     def all(self):
         """Outcomes in the order of the steps."""
-        with futures.ThreadPoolExecutor(max(1, min(12, (os.cpu_count() or 1) * 3 // 4))) as pool:
+        with futures.ThreadPoolExecutor(min(MOST_BESIDE, os.cpu_count() or 1)) as pool:
             try:
                 for job in [pool.submit(self.run, step) for step in self.todo if not step.alone]:
                     job.result()
