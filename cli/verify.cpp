@@ -12,6 +12,7 @@
 #include "cli/app.hpp"
 #include "cli/plugin_option.hpp"
 #include "cli/verbs.hpp"
+#include "cli/verify_results.hpp"
 #include "harness/thread_limit.hpp"
 #include "model/error.hpp"
 #include "profilers/machine.hpp"
@@ -19,8 +20,6 @@
 
 namespace deformer::cli {
 namespace {
-
-using nlohmann::ordered_json;
 
 struct VerifyArguments {
   std::vector<std::string> directories;
@@ -32,25 +31,6 @@ struct VerifyArguments {
   std::string filter;
   int threads = 0;
   std::string format;
-};
-
-struct CaseResult {
-  std::string directory;
-  std::string name;
-  ParityResult parity;
-  Tolerance tolerance;
-  bool ok = false;
-};
-
-/// A directory of which nothing was run.
-struct Skipped {
-  std::string directory;
-  std::string reason;
-};
-
-struct Results {
-  std::vector<CaseResult> cases;
-  std::vector<Skipped> skipped;
 };
 
 struct Subject {
@@ -110,7 +90,7 @@ Subject find_subject(const VerifyArguments& arguments) {
 
 /// Adds a directory's cases to the results, or why the backend can't serve its model.
 void verify_directory(const std::string& directory, const std::string& weights,
-                      const Subject& subject, Results& results) {
+                      const Subject& subject, VerifyResults& results) {
   const GoldenSet golden = read_golden(directory, weights);
   const std::vector<GoldenCase> cases = wanted_cases(golden, subject.filter);
   if (cases.empty() && subject.filter) {
@@ -145,67 +125,13 @@ void verify_directory(const std::string& directory, const std::string& weights,
   }
 }
 
-std::string skipped_count(const Results& results) {
-  const std::size_t count = results.skipped.size();
-  return fmt::format("{} {} skipped", count, count == 1 ? "directory" : "directories");
-}
-
-void print_lines(const Results& results, bool several) {
-  std::string text;
-  double worst = 0;
-  std::size_t passed = 0;
-  for (const CaseResult& result : results.cases) {
-    text +=
-        fmt::format("{}{}  max_abs {:.2e}  worst row cosine {:.9f}  tolerance {}  {}\n",
-                    several ? result.directory + " " : "", result.name, result.parity.max_abs,
-                    result.parity.cosine_min, result.tolerance.text(), result.ok ? "ok" : "FAILED");
-    worst = std::max(worst, result.parity.max_abs);
-    passed += result.ok ? 1 : 0;
-  }
-  for (const Skipped& one : results.skipped) {
-    text += fmt::format("{}  skipped: {}\n", one.directory, one.reason);
-  }
-  text += fmt::format("{} of {} cases ok, worst max_abs {:.2e}{}\n", passed, results.cases.size(),
-                      worst, results.skipped.empty() ? "" : ", " + skipped_count(results));
-  print_result(text);
-}
-
-void print_rows(const Results& results) {
-  std::vector<ordered_json> rows;
-  for (const CaseResult& result : results.cases) {
-    const bool reported = result.tolerance.kind == ToleranceKind::reported;
-    rows.push_back(
-        {{"directory", result.directory},
-         {"name", result.name},
-         {"max_abs", result.parity.max_abs},
-         {"cosine_min", result.parity.cosine_min},
-         {"tolerance", reported ? ordered_json(nullptr) : ordered_json(result.tolerance.limit)},
-         {"rule", result.tolerance.text()},
-         {"ok", result.ok},
-         {"status", result.ok ? "ok" : "failed"},
-         {"reason", nullptr}});
-  }
-  for (const Skipped& one : results.skipped) {
-    rows.push_back({{"directory", one.directory},
-                    {"name", nullptr},
-                    {"max_abs", nullptr},
-                    {"cosine_min", nullptr},
-                    {"tolerance", nullptr},
-                    {"rule", nullptr},
-                    {"ok", nullptr},
-                    {"status", "skipped"},
-                    {"reason", one.reason}});
-  }
-  print_json("verify", rows);
-}
-
 /// Everything asked for is something this backend does not have, or a filter left nothing.
-int nothing_verified(const Results& results) {
+int nothing_verified(const VerifyResults& results) {
   if (results.skipped.empty()) {
     fmt::print(stderr, "deformer-bench: the filter left no case to verify\n");
     return kUndecided;
   }
-  const Skipped& first = results.skipped.front();
+  const SkippedDirectory& first = results.skipped.front();
   const std::size_t others = results.skipped.size() - 1;
   throw Unavailable(fmt::format("{}: {}{}", first.directory, first.reason,
                                 others == 0   ? ""
@@ -251,7 +177,7 @@ int run_verify_verb(const std::vector<std::string>& given) {
   if (const auto why = subject.backend->why_not_placed(subject.cache_at, false)) {
     throw Unavailable(*why);
   }
-  Results results;
+  VerifyResults results;
   for (const std::string& directory : arguments.directories) {
     verify_directory(directory, arguments.weights, subject, results);
   }
@@ -259,9 +185,9 @@ int run_verify_verb(const std::vector<std::string>& given) {
     return nothing_verified(results);
   }
   if (arguments.format == "json") {
-    print_rows(results);
+    print_verify_rows(results);
   } else {
-    print_lines(results, arguments.directories.size() > 1);
+    print_verify_lines(results, arguments.directories.size() > 1);
   }
   if (!results.skipped.empty()) {
     fmt::print(stderr, "deformer-bench: {}: the backend can't serve their models\n",

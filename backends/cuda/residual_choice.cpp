@@ -15,10 +15,6 @@ namespace {
 
 constexpr const char* kWhat = "timing a product and a norm";
 
-std::int64_t bytes_of_matrix(const MatrixLayout& layout) {
-  return layout.leading * layout.columns * bytes_of(layout.element);
-}
-
 Memory zeros(std::int64_t bytes) {
   Memory memory = Memory::device(bytes, kWhat);
   check(cudaMemset(memory.data(), 0, static_cast<std::size_t>(bytes)), kWhat);
@@ -28,10 +24,10 @@ Memory zeros(std::int64_t bytes) {
 /// A product and its norm, on operands of their own.
 struct Trial {
   explicit Trial(const LtProblem& problem)
-      : weights(zeros(bytes_of_matrix(problem.a))),
-        source(zeros(bytes_of_matrix(problem.b))),
-        hidden(zeros(bytes_of_matrix(problem.d))),
-        delta(zeros(bytes_of_matrix(problem.d))),
+      : weights(zeros(problem.a.bytes())),
+        source(zeros(problem.b.bytes())),
+        hidden(zeros(problem.d.bytes())),
+        delta(zeros(problem.d.bytes())),
         bias(zeros(problem.out() * bytes_of(problem.d.element))),
         parameters(zeros(2 * problem.out() * static_cast<std::int64_t>(sizeof(float)))) {
     check(cudaDeviceSynchronize(), kWhat);  // other streams follow

@@ -14,8 +14,7 @@ constexpr std::int64_t kMostCopies = 64;
 }  // namespace
 
 TimingWeights::TimingWeights(const ProductArgs& args, std::int64_t cache_bytes, cudaStream_t stream)
-    : first_(args.weights),
-      bytes_(args.problem.a.leading * args.problem.a.columns * bytes_of(args.problem.a.element)) {
+    : first_(args.weights), bytes_(args.problem.a.bytes()) {
   if (args.problem.rows() >= kManyRows) {
     return;
   }

@@ -17,6 +17,8 @@ import bundle
 import device
 import report
 import steps
+import verdicts
+from json_lines import read_lines
 
 BAD_USAGE, UNAVAILABLE = 2, 3
 BUILD = "build/release"
@@ -24,6 +26,7 @@ WORK = "out/gpu"
 # Of a budget: what stays for the result files, the least that a step is started with, what it gets to write down what it
 # has (an interrupt) before it is ended, and the share of it that steps side by side may have.
 LAST_S, LEAST_S, GRACE_S, SIDE_SHARE = 2.0, 3.0, 1.0, 0.35
+MOST_BESIDE = 16  # steps side by side: each has a context on the device; most wait for it, so one a processor is no crowd
 
 
 def say(text):
@@ -169,8 +172,7 @@ class Runner:
             step, self.places, environment_of(step, self.environment), min(left, step.minutes * 60))
         seconds = time.monotonic() - begin
         self.outcomes[step.name] = {"step": step.name, "outcome": outcome, "seconds": seconds, "why": step.why,
-                                    "detail": report.verified(os.path.join(WORK, step.name + ".out"))
-                                    if step.name.startswith("verify-") else ""}
+                                    **verdicts.of(step.name, outcome, WORK)}
         say(f"[{len(self.outcomes)}/{len(self.todo)}] {step.name}: {outcome} ({seconds:.0f} s)")
 
     def interrupted(self):
@@ -180,7 +182,7 @@ class Runner:
 
     def all(self):
         """Outcomes in the order of the steps."""
-        with futures.ThreadPoolExecutor(max(1, min(12, (os.cpu_count() or 1) * 3 // 4))) as pool:
+        with futures.ThreadPoolExecutor(min(MOST_BESIDE, os.cpu_count() or 1)) as pool:
             try:
                 for job in [pool.submit(self.run, step) for step in self.todo if not step.alone]:
                     job.result()
@@ -194,7 +196,7 @@ class Runner:
 
 def merged_outcomes(path, new):
     """Outcomes of the day: steps run again replace what they said before."""
-    before = {outcome["step"]: outcome for outcome in report.read_lines(path)}
+    before = {outcome["step"]: outcome for outcome in read_lines(path)}
     before |= {outcome["step"]: outcome for outcome in new if outcome["outcome"] != "out of budget"
                or outcome["step"] not in before}
     with open(path, "w", encoding="utf-8") as file:

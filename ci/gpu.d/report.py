@@ -1,23 +1,12 @@
 """results/gpu-<name>-<date>.md: what was run, what came of it, and the figures that README promises of a GPU. A figure
 that was not measured is said to be open; nothing is filled in."""
 
-import json
 import os
 
 import attribution
-
-OPEN = "open: not measured"
-
-
-def read_lines(path):
-    """Of a file of JSON lines, those that are whole: a step that was ended may have left half of one."""
-    if not os.path.exists(path):
-        return []
-    with open(path, encoding="utf-8") as file:
-        lines = [line for line in file if line.strip()]
-    if lines and not lines[-1].endswith("\n"):
-        lines.pop()
-    return [json.loads(line) for line in lines]
+import verdicts
+from json_lines import read_lines
+from verdicts import OPEN
 
 
 class Findings:
@@ -51,7 +40,7 @@ def milliseconds(record):
 
 
 def versus(record, peer):
-    return f"{milliseconds(record):.3f} ms beside {peer[1]:.3f} ms of PyTorch {peer[0]}: {peer[1] / milliseconds(record):.2f}x"
+    return f"{milliseconds(record):.3f} ms beside {peer[1]:.3f} ms of PyTorch {peer[0]}: {peer[1] / milliseconds(record):.3f}x"
 
 
 def large_lines(found):
@@ -76,7 +65,7 @@ def cached_lines(found):
         record = found.record("base", variant="cached", split=9, batch=batch, task="squad", cache_at="device", cold=False)
         speedup = record["speedup"] if record else None
         yield (f"cached, squad k=9 b{batch}: speedup / FLOP ratio", goal,
-               f"{speedup['median']:.2f}x / {speedup['flop_ratio']:.2f}x = {speedup['efficiency']:.2f}" if speedup else OPEN)
+               f"{speedup['median']:.2f}x / {speedup['flop_ratio']:.2f}x = {speedup['efficiency']:.3f}" if speedup else OPEN)
     record = found.record("large", variant="cached", split=20, batch=32, task="squad")
     speedup = record["speedup"] if record else None
     yield ("cached, BERT-large squad k=20 b32", "paper: 4.3x",
@@ -114,42 +103,6 @@ def ragged_lines(found):
     yield "uniform:32-384 b32, time per real token over dense", "<= 1.10x", text
 
 
-def outcome_lines(outcomes, prefix):
-    def one(outcome):
-        detail = outcome.get("detail")
-        return f"{outcome['step'][len(prefix):]} {outcome['outcome']}" + (f" ({detail})" if detail else "")
-    return ", ".join(one(outcome) for outcome in outcomes if outcome["step"].startswith(prefix)) or OPEN
-
-
-def verified(path):
-    """What `verify --format json` said, in a few words; "" where it said nothing."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            rows = json.load(file)["rows"]
-    except (OSError, ValueError, KeyError):
-        return ""
-    ran = [row for row in rows if row["status"] != "skipped"]
-    skipped = [os.path.basename(row["directory"].rstrip("/")) for row in rows if row["status"] == "skipped"]
-    text = f"{sum(row['status'] == 'ok' for row in ran)} of {len(ran)} cases"
-    if ran:
-        text += (f", max_abs {max(row['max_abs'] for row in ran):.1e}, row cosine "
-                 f"{min(row['cosine_min'] for row in ran):.6f}")
-    return text + (f", skipped: {' '.join(skipped)}" if skipped else "")
-
-
-def parity_lines(folder):
-    """Of models of real size, from the run files of parity_steps."""
-    for name in ("base", "large"):
-        text = []
-        for line in read_lines(os.path.join(folder, f"parity-{name}.jsonl")):
-            parity = line.get("parity") if line.get("type") == "record" else None
-            if parity:
-                text.append(f"{line['point']['variant']} {line['point']['dtype']} "
-                            f"{'ok' if parity['ok'] else 'FAILED'} ({parity['cosine_min']:.6f})")
-        yield (f"BERT-{name} at squad's lengths against the reference (worst row cosine)", "as above",
-               ", ".join(dict.fromkeys(text)) or OPEN)
-
-
 def engine_lines(records):
     """Which engine serves what, of the latest record of each point."""
     latest = {record["name"]: record["engines"] for record in records if record.get("engines")}
@@ -158,11 +111,11 @@ def engine_lines(records):
 
 
 def shows(found, outcomes, folder=""):
-    yield "verify: golden cases by family and dtype", "f32 2e-4, bf16/f16 0.999, fp8 0.99", outcome_lines(outcomes, "verify-")
-    yield from parity_lines(folder)
+    yield from verdicts.verify_lines(outcomes)
+    yield from verdicts.parity_lines(folder)
     for part in (large_lines, base_lines, cached_lines, place_lines, ragged_lines):
         yield from part(found)
-    yield "compute-sanitizer", "zero errors", outcome_lines(outcomes, "sanitizer-")
+    yield "compute-sanitizer", "zero errors", verdicts.outcome_text(outcomes, "sanitizer-")
 
 
 def table(titles, rows):
@@ -191,7 +144,8 @@ def write(path, device, outcomes, run_file, peers_file, our_table, folder=""):
     lines += table(["figure", "goal", "measured"], shows(found, outcomes, folder))
     lines += ["", "## Steps", ""]
     lines += table(["step", "outcome", "seconds", "why"],
-                   [[o["step"], o["outcome"], f"{o['seconds']:.0f}", o["why"]] for o in outcomes])
+                   [[o["step"], verdicts.told(o), f"{o['seconds']:.0f}", o["why"]] for o in outcomes])
+    lines += verdicts.not_served_lines(outcomes, table)
     lines += attribution.lines(folder, table)
     if our_table:
         lines += ["", "## Measured here", "", our_table.strip()]

@@ -20,6 +20,8 @@ import check
 import device
 import report
 import steps
+import verdicts
+from json_lines import read_lines
 
 
 def record(model, median_ms, **more):
@@ -110,7 +112,12 @@ class Steps(InTheSource):
         self.assertTrue(all("1" not in step.command[step.command.index("--batch") + 1].split(",") or step.name == "sweep-cold"
                             for step in unchecked))
         checked = {step.name for step in steps.all_steps(quick=True)}
-        self.assertTrue({"parity-base", "parity-large"} <= checked)
+        self.assertTrue({"parity-base", "parity-large", "parity-fp8"} <= checked)
+
+    def test_no_sweep_is_skipped_because_another_one_has_its_point(self):
+        """Batches and lengths tell the others apart; `places` repeats a point of `squad`, to time it beside the others."""
+        repeating = [step.name for step in steps.sweep_steps() if "--fresh" in step.command]
+        self.assertEqual(repeating, ["sweep-places"])
 
     def test_without_a_device_it_says_so_and_exits_3(self):
         if not device.why_none():
@@ -151,16 +158,17 @@ class Run(InTheSource):
             return left.exception.code, file.read()
 
     def test_outcomes_are_told_apart(self):
-        build = self.pretend('case "$*" in *fp8*) exit 3;; *xlnet*"--dtype bf16"*) exit 1;; esac\nexit 0\n')
+        build = self.pretend('case "$*" in *fp8*) echo fp8 is not >&2; exit 3;; *xlnet*"--dtype bf16"*) exit 1;; esac\nexit 0\n')
         code, page = self.run_check(build, "--only", "verify-bert,verify-xlnet")
         self.assertEqual(code, 1)
-        self.assertIn("bert-f32 ok, bert-tf32 ok, bert-bf16 ok, bert-f16 ok, bert-fp8 not to be had here", page)
-        self.assertIn("xlnet-bf16 FAILED (exit 1)", page)
+        for dtype in ("f32", "tf32", "f16"):
+            self.assertIn(f"| golden cases in {dtype} | {verdicts.GOALS[dtype]} | bert ok; xlnet ok |", page)
+        self.assertIn("| golden cases in fp8 | row cosine >= 0.99 | bert not to be had here (fp8 is not); xlnet not", page)
+        self.assertIn("| bert ok; xlnet FAILED (exit 1) |", page)
         self.assertIn("open: not measured", page)
         code, page = self.run_check(self.repaired(build), "--only", "verify-xlnet-bf16")
         self.assertEqual(code, 0, "a step that is run again replaces what it said before")
-        self.assertIn("xlnet-bf16 ok", page)
-        self.assertIn("bert-f32 ok", page)
+        self.assertIn("| golden cases in bf16 | row cosine >= 0.999 | bert ok; xlnet ok |", page)
 
     def repaired(self, build):
         support.write(os.path.join(build, "deformer-bench"), "#!/bin/sh\nexit 0\n")
@@ -263,18 +271,32 @@ class Run(InTheSource):
         self.assertRegex(page, r"\| sweep-large \| unfinished after [12] s \|")
         self.assertIn("| sweep-dense | out of budget |", page)
 
-    def test_what_verify_skipped_stands_in_the_page(self):
-        rows = [{"directory": "golden/bert-span", "status": "ok", "max_abs": 2e-5, "cosine_min": 0.9999999},
-                {"directory": "golden/bert-span", "status": "ok", "max_abs": 1e-5, "cosine_min": 0.99999},
-                {"directory": "golden/bert-bf16", "status": "skipped", "max_abs": None, "cosine_min": None}]
+    def test_what_verify_skipped_stands_in_the_page_with_the_reason(self):
+        def row(directory, **more):
+            return {"directory": "golden/" + directory, "status": "ok", "max_abs": None, "cosine_min": None, "rule": None,
+                    "reason": None} | more
+        rule = {"rule": "row cosine >= 0.999", "max_abs": 2.0}
+        rows = [row("bert-span", cosine_min=0.9999999, **rule), row("bert-span", cosine_min=0.99999, **rule),
+                row("bert-span", status="FAILED", cosine_min=0.5, **rule),
+                row("bert-bf16", status="skipped", reason="heads of 5"), row("bert-erf", status="skipped", reason="heads of 9")]
         build = self.pretend("cat <<'END'\n" + json.dumps({"rows": rows}) + "\nEND\necho warning >&2\n")
-        _code, page = self.run_check(build, "--only", "verify-bert-f32")
-        self.assertIn("bert-f32 ok (2 of 2 cases, max_abs 2.0e-05, row cosine 0.999990, skipped: bert-bf16)", page)
+        _code, page = self.run_check(build, "--only", "verify-bert-bf16,verify-bert-f16")
+        self.assertIn("| bert ok (2 of 3 cases, row cosine 0.500000, 2 directories not served) |", page)
+        self.assertIn("| bert-bf16 | bf16, f16 | heads of 5 |\n| bert-erf | bf16, f16 | heads of 9 |", page)
+
+    def test_the_sanitizers_count_stands_in_the_page_and_a_step_that_failed_says_why(self):
+        build = self.pretend("echo '[100%] bad | news' >&2\nexit 1\n")
+        sanitizer = support.write(self.path("compute-sanitizer"), "#!/bin/sh\necho '========= ERROR SUMMARY: 0 errors'\n")
+        os.chmod(sanitizer, 0o755)
+        with mock.patch.dict(os.environ, {"PATH": self.at + ":" + os.environ["PATH"]}):
+            _code, page = self.run_check(build, "--only", "sanitizer-memcheck,sweep-dense")
+        self.assertIn("| compute-sanitizer | zero errors | memcheck ok (0 errors); memcheck-libraries ok (0 errors) |", page)
+        self.assertIn("| sweep-dense | FAILED (exit 1) ([100%] bad / news) |", page)
 
 
 class Figures(support.TestCase):
     def test_half_a_line_of_a_step_that_was_ended_is_left_out(self):
-        self.assertEqual(report.read_lines(support.write(self.path("torn"), '{"a":1}\n{"a":2}\n{"a":')), [{"a": 1}, {"a": 2}])
+        self.assertEqual(read_lines(support.write(self.path("torn"), '{"a":1}\n{"a":2}\n{"a":')), [{"a": 1}, {"a": 2}])
 
     def shows(self, records, peers, outcomes=()):
         return {name: measured for name, _goal, measured in report.shows(report.Findings(records, peers), outcomes)}
@@ -303,10 +325,10 @@ class Figures(support.TestCase):
                   {"what": "model", "model": "base", "batch": 1, "tokens": 384, "mode": "compile", "failed": "no"}]
         shows = self.shows(records, peers)
         self.assertEqual(shows["BERT-large bf16 b32 L384, share of the measured bf16 GEMM rate"], "500 of 700 TFLOP/s: 71.4 %")
-        self.assertEqual(shows["the same, over the best PyTorch mode"], "16.000 ms beside 20.000 ms of PyTorch compile: 1.25x")
+        self.assertEqual(shows["the same, over the best PyTorch mode"], "16.000 ms beside 20.000 ms of PyTorch compile: 1.250x")
         self.assertEqual(shows["BERT-base b1 L384 bf16"], "0.450 ms")
-        self.assertTrue(shows["the same, over torch.compile with CUDA graphs"].endswith("2.00x"))
-        self.assertEqual(shows["cached, squad k=9 b32: speedup / FLOP ratio"], "3.00x / 3.20x = 0.94")
+        self.assertTrue(shows["the same, over torch.compile with CUDA graphs"].endswith("2.000x"))
+        self.assertEqual(shows["cached, squad k=9 b32: speedup / FLOP ratio"], "3.00x / 3.20x = 0.938")
         self.assertEqual(shows["cached, squad k=9 b1: speedup / FLOP ratio"], report.OPEN)
         self.assertTrue(shows["cached passages in pinned host memory, squad k=9 b32"].startswith("4.300 ms, +0.300 ms"))
         self.assertTrue(shows["cached passages in pinned host memory, squad k=9 b32"].endswith("hidden: 75 % of 0.200 ms"))
@@ -319,13 +341,16 @@ class Figures(support.TestCase):
 
 
     def test_real_sizes_are_told_by_their_own_run_file(self):
-        checked = {"type": "record", "point": {"variant": "cached", "dtype": "bf16"},
-                   "parity": {"ok": True, "cosine_min": 0.99987}}
-        support.write(self.path("parity-large.jsonl"), json.dumps(checked) + "\n" + json.dumps({"type": "end"}) + "\n")
-        found = {name: measured for name, _goal, measured in report.parity_lines(self.at)}
-        self.assertEqual(found["BERT-large at squad's lengths against the reference (worst row cosine)"],
-                         "cached bf16 ok (0.999870)")
-        self.assertEqual(found["BERT-base at squad's lengths against the reference (worst row cosine)"], report.OPEN)
+        def checked(dtype, **parity):
+            return {"type": "record", "status": "ok", "point": {"variant": "cached", "dtype": dtype}, "parity": {"ok": True} | parity}
+        lines = [checked("bf16", rule="row cosine >= 0.999", cosine_min=0.99987, max_abs=1.0),
+                 checked("f32", rule="max_abs <= 2.0e-04", cosine_min=1.0, max_abs=1.5e-5),
+                 checked("fp8") | {"status": "failed", "reason": "no such product", "parity": None}, {"type": "end"}]
+        support.write(self.path("parity-large.jsonl"), "".join(json.dumps(line) + "\n" for line in lines))
+        found = {name: measured for name, _goal, measured in verdicts.parity_lines(self.at)}
+        self.assertEqual(found["BERT-large at squad's lengths against the reference"],
+                         "cached bf16 ok (row cosine 0.999870), cached f32 ok (max_abs 1.5e-05), cached fp8 failed: no such product")
+        self.assertEqual(found["BERT-base at squad's lengths against the reference"], verdicts.OPEN)
 
     def test_engines_are_those_of_each_point(self):
         lines = report.engine_lines([record("base", 1.0, name="a", engines={"products": "cuBLASLt"}),

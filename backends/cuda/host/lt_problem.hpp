@@ -25,6 +25,8 @@ struct MatrixLayout {
   std::int64_t rows;  ///< of the column-major matrix as it is stored
   std::int64_t columns;
   std::int64_t leading;
+
+  std::int64_t bytes() const { return leading * columns * bytes_of(element); }
 };
 
 struct LtProblem {

@@ -25,11 +25,11 @@
 ///   C  4 floats: (row g, columns 2t, 2t+1), (row g+8, columns 2t, 2t+1)
 /// a word holding two neighbours in k, the first in its lower half.
 
-#include <cmath>
 #include <cstdint>
 
 #include "backends/cuda/kernels/numbers.cuh"
 #include "backends/cuda/kernels/portable.hpp"
+#include "backends/cuda/kernels/quick_math.cuh"
 
 namespace deformer::cuda {
 
@@ -44,39 +44,6 @@ struct FragmentB {
 struct FragmentC {
   float at[4];
 };
-
-/// Two numbers, rounded, as a word of a fragment.
-DEFORMER_PORTABLE std::uint32_t rounded_pair(Bf16, float first, float second) {
-#if defined(__CUDA_ARCH__)
-  std::uint32_t pair;
-  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(second), "f"(first));
-  return pair;
-#else
-  return static_cast<std::uint32_t>(Rounded<Bf16>::from(first).bits) |
-         static_cast<std::uint32_t>(Rounded<Bf16>::from(second).bits) << 16;
-#endif
-}
-DEFORMER_PORTABLE std::uint32_t rounded_pair(F16, float first, float second) {
-#if defined(__CUDA_ARCH__)
-  std::uint32_t pair;
-  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(second), "f"(first));
-  return pair;
-#else
-  return static_cast<std::uint32_t>(Rounded<F16>::from(first).bits) |
-         static_cast<std::uint32_t>(Rounded<F16>::from(second).bits) << 16;
-#endif
-}
-
-/// 2^value, on the device to 2 units of the last place; nothing below 2^-126.
-DEFORMER_PORTABLE float quick_exp2(float value) {
-#if defined(__CUDA_ARCH__)
-  float result;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(value));
-  return result;
-#else
-  return exp2f(value);
-#endif
-}
 
 #if defined(__CUDACC__)
 /// Compiled for the host too, where nobody calls it: templates that take it are portable.

@@ -32,7 +32,8 @@ void with_row_shape(Element element, std::int64_t d, const F& f) {
     if (d % kWide != 0) {  // 2-byte elements, d = 8 n + 4
       f(RowShape<T, kPack, kWidestRow / (kLanes * kPack)>{});
     } else if (d <= 384 || (kWide == 8 && d <= 512)) {
-      f(RowShape < T, kWide, kWide == 8 ? 2 : 3 > {});
+      constexpr int kWords = kWide == 8 ? 2 : 3;
+      f(RowShape<T, kWide, kWords>{});
     } else if (d <= 768) {
       f(RowShape<T, kWide, 24 / kWide>{});
     } else if (d <= 1024) {

@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "backends/cuda/kernels/args.hpp"
+#include "backends/cuda/kernels/quick_math.cuh"
 #include "backends/cuda/kernels/words.cuh"
 
 namespace deformer::cuda {
@@ -27,26 +28,6 @@ DEFORMER_PORTABLE float gelu(Activation activation, float x) {
   return 0.5F * x * (1.0F + tanhf(kSlope * (x + 0.044715F * x * x * x)));
 }
 
-/// To the last bit or two.
-DEFORMER_PORTABLE float power_of_two(float x) {
-#if defined(__CUDA_ARCH__)
-  float power;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(x));
-  return power;
-#else
-  return exp2f(x);
-#endif
-}
-DEFORMER_PORTABLE float inverse(float x) {
-#if defined(__CUDA_ARCH__)
-  float result;
-  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
-  return result;
-#else
-  return 1.0F / x;
-#endif
-}
-
 /// For results that are rounded to 16 bits: 3e-7 from the above in half as many instructions.
 ///
 /// erf: x Phi(x) = max(x, 0) - |x| erfc(|x| / sqrt 2) / 2, and erfc(z) = p(t) exp(-z^2) with
@@ -58,7 +39,7 @@ DEFORMER_PORTABLE float quick_gelu(float x) {
     constexpr float kReach = 0.3275911F * 0.70710678F;
     constexpr float kRoot = 0.84932180F;        // sqrt(log2(e) / 2)
     const float size = fminf(fabsf(x), 30.0F);  // beyond, erfc is 0: infinity times 0 is not
-    const float t = inverse(1.0F + kReach * fabsf(x));
+    const float t = quick_inverse(1.0F + kReach * fabsf(x));
     // Half of p's coefficients.
     float p = 0.5F * 1.061405429F;
     p = p * t - 0.5F * 1.453152027F;
@@ -66,10 +47,10 @@ DEFORMER_PORTABLE float quick_gelu(float x) {
     p = p * t - 0.5F * 0.284496736F;
     p = p * t + 0.5F * 0.254829592F;
     const float z = kRoot * x;
-    return fmaxf(x, 0.0F) - size * (p * t * power_of_two(-z * z));
+    return fmaxf(x, 0.0F) - size * (p * t * quick_exp2(-z * z));
   } else {
     constexpr float kSlope = -2.0F * 0.79788456F * 1.44269504F;  // -2 sqrt(2 / pi) log2(e)
-    return x * inverse(1.0F + power_of_two(x * (kSlope + kSlope * 0.044715F * x * x)));
+    return x * quick_inverse(1.0F + quick_exp2(x * (kSlope + kSlope * 0.044715F * x * x)));
   }
 }
 

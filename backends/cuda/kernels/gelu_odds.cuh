@@ -6,11 +6,7 @@
 /// that the result is within 2^-12 of itself, or of 1e-4 where it is smaller: finer than the step
 /// of bf16 (2^-8), to which it is rounded. The tanh form is off by up to 5e-4.
 
-#include "backends/cuda/kernels/portable.hpp"
-
-#if !defined(__CUDA_ARCH__)
-#include <cmath>
-#endif
+#include "backends/cuda/kernels/quick_math.cuh"
 
 namespace deformer::cuda {
 
@@ -23,15 +19,7 @@ DEFORMER_PORTABLE float gelu_erf_by_odds(float x) {
   log2_odds = log2_odds * square + 6.57451686e-04F;
   log2_odds = log2_odds * square - 1.0624887e-01F;
   log2_odds = log2_odds * square - 2.30114301F;
-#if defined(__CUDA_ARCH__)
-  float odds;
-  float share;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(odds) : "f"(x * log2_odds));
-  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(share) : "f"(1.0F + odds));
-  return x * share;
-#else
-  return x / (1.0F + std::exp2(x * log2_odds));
-#endif
+  return x * quick_inverse(1.0F + quick_exp2(x * log2_odds));
 }
 
 }  // namespace deformer::cuda

@@ -141,21 +141,32 @@ struct Rounded<E4m3> {
   }
 };
 
+/// Two neighbours, rounded, in one register: the first in its lower half.
+DEFORMER_PORTABLE std::uint32_t rounded_pair(Bf16, float first, float second) {
+#if defined(__CUDA_ARCH__)
+  std::uint32_t pair;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(second), "f"(first));
+  return pair;
+#else
+  return static_cast<std::uint32_t>(Rounded<Bf16>::from(first).bits) |
+         static_cast<std::uint32_t>(Rounded<Bf16>::from(second).bits) << 16;
+#endif
+}
+DEFORMER_PORTABLE std::uint32_t rounded_pair(F16, float first, float second) {
+#if defined(__CUDA_ARCH__)
+  std::uint32_t pair;
+  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(second), "f"(first));
+  return pair;
+#else
+  return static_cast<std::uint32_t>(Rounded<F16>::from(first).bits) |
+         static_cast<std::uint32_t>(Rounded<F16>::from(second).bits) << 16;
+#endif
+}
+
 /// Elements that are read and written at once, 16 bytes of f32.
 template <class T, int kCount = 4>
 struct alignas(sizeof(T) * kCount) Pack {
   T at[kCount];
 };
-
-template <class T>
-DEFORMER_PORTABLE Pack<float> widen(const Pack<T>& pack) {
-  return {{to_float(pack.at[0]), to_float(pack.at[1]), to_float(pack.at[2]), to_float(pack.at[3])}};
-}
-
-template <class T>
-DEFORMER_PORTABLE Pack<T> narrow(const Pack<float>& pack) {
-  return {{Rounded<T>::from(pack.at[0]), Rounded<T>::from(pack.at[1]), Rounded<T>::from(pack.at[2]),
-           Rounded<T>::from(pack.at[3])}};
-}
 
 }  // namespace deformer::cuda

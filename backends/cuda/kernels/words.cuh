@@ -51,24 +51,10 @@ DEFORMER_PORTABLE std::uint32_t narrow_word(const float* from, float) {
   return bits_of(from[0]);
 }
 DEFORMER_PORTABLE std::uint32_t narrow_word(const float* from, Bf16) {
-#if defined(__CUDA_ARCH__)
-  std::uint32_t word;
-  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(word) : "f"(from[1]), "f"(from[0]));
-  return word;
-#else
-  return static_cast<std::uint32_t>(Rounded<Bf16>::from(from[0]).bits) |
-         static_cast<std::uint32_t>(Rounded<Bf16>::from(from[1]).bits) << 16;
-#endif
+  return rounded_pair(Bf16{}, from[0], from[1]);
 }
 DEFORMER_PORTABLE std::uint32_t narrow_word(const float* from, F16) {
-#if defined(__CUDA_ARCH__)
-  std::uint32_t word;
-  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(word) : "f"(from[1]), "f"(from[0]));
-  return word;
-#else
-  return static_cast<std::uint32_t>(Rounded<F16>::from(from[0]).bits) |
-         static_cast<std::uint32_t>(Rounded<F16>::from(from[1]).bits) << 16;
-#endif
+  return rounded_pair(F16{}, from[0], from[1]);
 }
 DEFORMER_PORTABLE std::uint32_t narrow_word(const float* from, E4m3) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 890
