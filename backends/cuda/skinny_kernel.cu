@@ -9,15 +9,21 @@
 namespace deformer::cuda {
 namespace {
 
-template <class T, int kRowTiles>
+template <class T, int kRowTiles, bool kWhole>
 __global__ void __launch_bounds__(SkinnyShape<kRowTiles>::kThreads, 2)
     skinny_kernel(const __grid_constant__ SkinnyArgs args) {
   extern __shared__ __align__(16) unsigned char shared[];
-  using Work = SkinnyBlock<T, kRowTiles, DeviceBlock>;
+  using Shape = SkinnyShape<kRowTiles>;
+  using Work = SkinnyBlock<T, kRowTiles, kWhole, DeviceBlock>;
   DeviceBlock block;
   Work work(block, args, static_cast<int>(blockIdx.x), shared);
+  auto* arrivals = reinterpret_cast<Arrivals*>(shared + Shape::kCountAt);
   let_next_start();
   if (args.split > 1) {
+    if (threadIdx.x == 0) {
+      expect_bytes(arrivals, Shape::kPartBytes);  // each pair from every block
+    }
+    __syncwarp();
     cluster_arrive();
   }
   work.begin();
@@ -26,12 +32,11 @@ __global__ void __launch_bounds__(SkinnyShape<kRowTiles>::kThreads, 2)
   if (args.split > 1) {
     cluster_wait();  // all have begun, so that there is memory of theirs to write to
   }
-  work.hand_over([](int rank, typename Work::Two* own, const typename Work::Two& two) {
-    store_in_cluster(own, rank, two.first, two.second);
+  work.hand_over([&](int rank, typename Work::Two* own, const typename Work::Two& two) {
+    send(rank, own, arrivals, two.first, two.second);
   });
   if (args.split > 1) {
-    cluster_release();
-    cluster_wait();  // nobody writes to this block any more: it may end when it likes
+    await_bytes(arrivals);  // nobody writes to this block any more: it may end when it likes
   }
   work.finish();
 }
@@ -39,12 +44,13 @@ __global__ void __launch_bounds__(SkinnyShape<kRowTiles>::kThreads, 2)
 /// f(kernel, shape) for these arguments.
 template <class F>
 void with_kernel(const SkinnyArgs& args, const F& f) {
-  with_skinny_tiles(args.rows, [&](auto rows) {
+  with_skinny_tiles(args, [&](auto rows, auto whole) {
     constexpr int kRowTiles = decltype(rows)::value;
+    constexpr bool kWhole = decltype(whole)::value;
     if (args.element == Element::bf16) {
-      f(skinny_kernel<Bf16, kRowTiles>, SkinnyShape<kRowTiles>{});
+      f(skinny_kernel<Bf16, kRowTiles, kWhole>, SkinnyShape<kRowTiles>{});
     } else {
-      f(skinny_kernel<F16, kRowTiles>, SkinnyShape<kRowTiles>{});
+      f(skinny_kernel<F16, kRowTiles, kWhole>, SkinnyShape<kRowTiles>{});
     }
   });
 }

@@ -86,29 +86,29 @@ class Trial {
         false);
     ASSERT_TRUE(args);
     args->split = setting_.split;
-    with_skinny_tiles(args->rows, [&](auto rows) {
+    with_skinny_tiles(*args, [&](auto rows, auto whole) {
       if (setting_.element == Element::bf16) {
-        run_clusters<Bf16, decltype(rows)::value>(*args);
+        run_clusters<Bf16, decltype(rows)::value, decltype(whole)::value>(*args);
       } else {
-        run_clusters<F16, decltype(rows)::value>(*args);
+        run_clusters<F16, decltype(rows)::value, decltype(whole)::value>(*args);
       }
     });
   }
 
-  template <class T, int kRowTiles>
+  template <class T, int kRowTiles, bool kWhole>
   static void run_clusters(const SkinnyArgs& args) {
     const std::int64_t blocks = SkinnyShape<kRowTiles>::blocks(args.out, args.split);
     for (std::int64_t first = 0; first < blocks; first += args.split) {
-      run_cluster<T, kRowTiles>(args, static_cast<int>(first));
+      run_cluster<T, kRowTiles, kWhole>(args, static_cast<int>(first));
     }
   }
 
   /// Each step by all blocks before the next one, as the barriers of the device have it.
-  template <class T, int kRowTiles>
+  template <class T, int kRowTiles, bool kWhole>
   static void run_cluster(const SkinnyArgs& args, int first) {
     using Shape = SkinnyShape<kRowTiles>;
     using Threads = HostBlockOf<Shape::kThreads>;
-    using Work = SkinnyBlock<T, kRowTiles, Threads>;
+    using Work = SkinnyBlock<T, kRowTiles, kWhole, Threads>;
     const auto bytes = static_cast<std::size_t>(Shape::bytes(args.in, args.split));
     const auto ranks = static_cast<std::size_t>(args.split);
     // What lies in shared memory at first is NaN, to be noticed.

@@ -13,13 +13,6 @@ __device__ __forceinline__ void cluster_arrive() {
 #endif
 }
 
-/// This thread has come here, and what it wrote is to be seen by those that wait.
-__device__ __forceinline__ void cluster_release() {
-#if __CUDA_ARCH__ >= 900
-  asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
-#endif
-}
-
 /// Until all threads of all blocks have arrived as often as this one.
 __device__ __forceinline__ void cluster_wait() {
 #if __CUDA_ARCH__ >= 900
@@ -27,18 +20,57 @@ __device__ __forceinline__ void cluster_wait() {
 #endif
 }
 
-/// Two floats to where `own`, of this block's shared memory, lies in that of block `rank`. The
-/// address is a multiple of 8.
-__device__ __forceinline__ void store_in_cluster([[maybe_unused]] void* own,
-                                                 [[maybe_unused]] int rank,
-                                                 [[maybe_unused]] float first,
-                                                 [[maybe_unused]] float second) {
+/// Counts the bytes that blocks of the cluster send to this one (an mbarrier, PTX ISA): used once.
+using Arrivals = std::uint64_t;
+
+/// One thread's, before the cluster's blocks have all arrived: so many bytes will come.
+__device__ __forceinline__ void expect_bytes([[maybe_unused]] Arrivals* arrivals,
+                                             [[maybe_unused]] int bytes) {
+#if __CUDA_ARCH__ >= 900
+  const auto at = static_cast<std::uint32_t>(__cvta_generic_to_shared(arrivals));
+  asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(at) : "memory");
+  asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(at), "r"(bytes)
+               : "memory");
+#endif
+}
+
+/// All of them are there and seen by this thread.
+__device__ __forceinline__ void await_bytes([[maybe_unused]] Arrivals* arrivals) {
+#if __CUDA_ARCH__ >= 900
+  const auto at = static_cast<std::uint32_t>(__cvta_generic_to_shared(arrivals));
+  std::uint32_t done = 0;
+  while (done == 0) {
+    asm volatile(
+        "{\n"
+        ".reg .pred there;\n"
+        "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 there, [%1], 0;\n"
+        "selp.u32 %0, 1, 0, there;\n"
+        "}"
+        : "=r"(done)
+        : "r"(at)
+        : "memory");
+  }
+#endif
+}
+
+/// Sends two floats to where `own`, of this block's shared memory, lies in that of block `rank`,
+/// where they are counted. The address is a multiple of 8.
+__device__ __forceinline__ void send([[maybe_unused]] int rank, [[maybe_unused]] void* own,
+                                     [[maybe_unused]] Arrivals* arrivals,
+                                     [[maybe_unused]] float first, [[maybe_unused]] float second) {
 #if __CUDA_ARCH__ >= 900
   const auto mine = static_cast<std::uint32_t>(__cvta_generic_to_shared(own));
+  const auto counter = static_cast<std::uint32_t>(__cvta_generic_to_shared(arrivals));
   std::uint32_t there;
+  std::uint32_t counted;
   asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(there) : "r"(mine), "r"(rank));
-  asm volatile("st.shared::cluster.v2.f32 [%0], {%1, %2};" ::"r"(there), "f"(first), "f"(second)
-               : "memory");
+  asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(counted) : "r"(counter), "r"(rank));
+  asm volatile(
+      "st.async.shared::cluster.mbarrier::complete_tx::bytes.v2.f32 [%0], {%1, %2}, [%3];" ::"r"(
+          there),
+      "f"(first), "f"(second), "r"(counted)
+      : "memory");
 #endif
 }
 

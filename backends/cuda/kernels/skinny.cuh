@@ -74,6 +74,10 @@ struct SkinnyShape {
   static constexpr int kSumBytes = kWarps * kPairs * 2 * static_cast<int>(sizeof(float));
   static constexpr int kPartBytes = kPairs * 2 * static_cast<int>(sizeof(float));
 
+  static constexpr int kCountBytes = 16;  ///< for what counts the parts that come (cluster.cuh)
+  static constexpr int kCountAt = kSumBytes + kPartBytes;  ///< where in shared memory it lies
+  static constexpr int kWeightsAt = kCountAt + kCountBytes;
+
   /// A block's share of the inner dimension, in whole pieces.
   static DEFORMER_PORTABLE int share(int in, int split) {
     return ((in + kPiece - 1) / kPiece + split - 1) / split * kPiece;
@@ -84,9 +88,8 @@ struct SkinnyShape {
   }
   /// Of shared memory, a block's.
   static std::int64_t bytes(int in, int split) {
-    return kSumBytes + kPartBytes +
-           std::int64_t{pieces(in, split)} * kOutTiles * kThreads *
-               static_cast<std::int64_t>(sizeof(Words));
+    return kWeightsAt + std::int64_t{pieces(in, split)} * kOutTiles * kThreads *
+                            static_cast<std::int64_t>(sizeof(Words));
   }
   static std::int64_t blocks(int out, int split) {
     return (std::int64_t{out} + kOuts - 1) / kOuts * split;
@@ -105,7 +108,9 @@ DEFORMER_PORTABLE void keep([[maybe_unused]] std::uint32_t& value) {
 ///   multiply   the rows are there
 ///   hand_over  all blocks of the cluster have begun: sums go to the blocks that finish them
 ///   finish     all blocks of the cluster have handed over
-template <class T, int kRowTiles, class Block>
+/// kWhole: every warp has whole pieces only. A question for each of its words would stand between
+/// the kernel before and the first product.
+template <class T, int kRowTiles, bool kWhole, class Block>
 class SkinnyBlock {
   using Shape = SkinnyShape<kRowTiles>;
   static constexpr int kThreads = Shape::kThreads;
@@ -130,7 +135,7 @@ class SkinnyBlock {
         end_in_(least(args.in, first_in_ + Shape::share(args.in, args.split))),
         sums_(reinterpret_cast<float*>(shared)),
         parts_(reinterpret_cast<Two*>(shared + Shape::kSumBytes)),
-        weights_(reinterpret_cast<Words*>(shared + Shape::kSumBytes + Shape::kPartBytes)) {}
+        weights_(reinterpret_cast<Words*>(shared + Shape::kWeightsAt)) {}
 
   DEFORMER_PORTABLE void begin() {
     block_.each_alone([&](int thread) {
@@ -252,7 +257,7 @@ class SkinnyBlock {
       DEFORMER_UNROLL
       for (int tile = 0; tile < kOutTiles; ++tile) {
         const int out = first_out_ + 8 * tile + thread % 32 / 4;
-        const bool there = out < args_.out && at < end_in_;
+        const bool there = out < args_.out && (kWhole || at < end_in_);
         copy_async(slot(thread, piece, tile),
                    weights + (there ? std::int64_t{out} * args_.in + at : 0), there);
       }
@@ -284,19 +289,11 @@ class SkinnyBlock {
     return std::int64_t{pair.row} * args_.out + pair.out;
   }
 
-  /// Of a piece that all warps have whole without a question for each word, since these stand
-  /// between the kernel before and the first product; of the last one, zeros beyond the end.
+  /// Zeros beyond the end of the inner dimension.
   DEFORMER_PORTABLE void read_rows(int i, int piece) {
-    if (first_in_ + (piece + 1) * Shape::kTurn <= end_in_) {
+    if (piece < pieces_) {
       block_.each_alone([&](int thread) {
-        DEFORMER_UNROLL
-        for (int row = 0; row < 2 * kRowTiles; ++row) {
-          state_[thread].rows[i][row] = row_words(thread, row, piece);
-        }
-      });
-    } else if (piece < pieces_) {
-      block_.each_alone([&](int thread) {
-        const bool there = place(thread, piece) < end_in_;
+        const bool there = kWhole || place(thread, piece) < end_in_;
         DEFORMER_UNROLL
         for (int row = 0; row < 2 * kRowTiles; ++row) {
           state_[thread].rows[i][row] = there ? row_words(thread, row, piece) : Words{};
@@ -416,13 +413,20 @@ class SkinnyBlock {
   typename Block::template PerThread<Stored> residual_;
 };
 
-/// f(row tiles), an integral constant, for so many rows.
+/// f(row tiles, whether all pieces are whole), integral constants, for these arguments.
 template <class F>
-void with_skinny_tiles(std::int64_t rows, const F& f) {
-  if (rows <= 32) {
-    f(std::integral_constant<int, 2>{});
+void with_skinny_tiles(const SkinnyArgs& args, const F& f) {
+  const auto with_rows = [&](auto whole) {
+    if (args.rows <= 32) {
+      f(std::integral_constant<int, 2>{}, whole);
+    } else {
+      f(std::integral_constant<int, 4>{}, whole);
+    }
+  };
+  if (args.in % (SkinnyShape<2>::kTurn * args.split) == 0) {
+    with_rows(std::true_type{});
   } else {
-    f(std::integral_constant<int, 4>{});
+    with_rows(std::false_type{});
   }
 }
 
