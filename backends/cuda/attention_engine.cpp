@@ -18,7 +18,8 @@ constexpr std::byte kByLibrary{0xFF};
 constexpr std::byte kUnknown{0xFE};
 
 const char* name_of(AttentionForm form) {
-  return form == AttentionForm::tall ? " (tall)" : " (split)";
+  constexpr const char* kNames[] = {" (tall)", " (split)", " (even)", " (brief)"};
+  return kNames[static_cast<std::size_t>(form)];
 }
 
 /// All that a cuDNN graph depends on but the addresses of its operands, and the version of our
@@ -76,9 +77,9 @@ void AttentionEngine::prepare(const AttentionArgs& args, void* workspace,
 std::vector<AttentionForm> AttentionEngine::prepared_forms(AttentionArgs args,
                                                            cudaStream_t stream) const {
   std::vector<AttentionForm> forms;
-  for (const AttentionForm form : {AttentionForm::tall, AttentionForm::split}) {
+  for (const AttentionForm form : kAttentionForms) {
     args.form = form;
-    if (forms.empty() || has_forms(args)) {
+    if (has_form(args, form)) {
       prepare_attention_kernel(args, device_.shared_bytes_block);
       launch_kernel(args, {.stream = stream, .load_only = true});
       forms.push_back(form);
@@ -89,6 +90,7 @@ std::vector<AttentionForm> AttentionEngine::prepared_forms(AttentionArgs args,
 
 Algorithm AttentionEngine::quickest(AttentionArgs args, const std::vector<AttentionForm>& forms,
                                     Choice& choice, void* workspace, cudaStream_t stream) const {
+  const bool early = device_.launches_early();
   Algorithm best;
   best.time_us = std::numeric_limits<double>::infinity();
   if (choice.cudnn != nullptr) {
@@ -98,8 +100,9 @@ Algorithm AttentionEngine::quickest(AttentionArgs args, const std::vector<Attent
   }
   for (const AttentionForm form : forms) {
     args.form = form;
-    const double time =
-        time_us(stream, kInARow, [&](int) { launch_kernel(args, {.stream = stream}); });
+    const double time = time_us(stream, kInARow, [&](int number) {
+      launch_kernel(args, {.stream = stream, .early = early && number > 0});
+    });
     if (time < best.time_us) {
       best.bytes[0] = static_cast<std::byte>(form);
       best.time_us = time;

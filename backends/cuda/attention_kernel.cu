@@ -18,19 +18,31 @@ __global__ void __launch_bounds__(kBlockThreads, Kind::kBlocksAtOnce)
   extern __shared__ __align__(16) unsigned char shared[];
   let_next_start();
   // No kernel writes the tables: read while the one before still runs.
-  const QueryBlock place = args.blocks[kBlockTable<Kind::kQueries>].block[blockIdx.x];
+  const auto heads = static_cast<unsigned>(args.heads);
+  const QueryBlock place = args.blocks[kBlockTable<Kind::kQueries>].block[blockIdx.x / heads];
   ask_ahead(args.ahead);
   wait_for_previous();
   DeviceBlock block;
-  typename Kind::template Work<DeviceBlock> work(block, args, place, static_cast<int>(blockIdx.y),
-                                                 shared);
+  typename Kind::template Work<DeviceBlock> work(block, args, place,
+                                                 static_cast<int>(blockIdx.x % heads), shared);
   work.run();
 }
 
 }  // namespace
 
-bool has_forms(const AttentionArgs& args) {
-  return args.relative.keys == nullptr && bytes_of(args.element) == 2;
+bool has_form(const AttentionArgs& args, AttentionForm form) {
+  const bool plain = args.relative.keys == nullptr && bytes_of(args.element) == 2;
+  switch (form) {
+    case AttentionForm::tall:
+      return true;
+    case AttentionForm::split:
+      return plain;
+    case AttentionForm::even:
+      return plain && args.d_head <= kWidestEven;
+    case AttentionForm::brief:
+      return plain && args.d_head <= kWidestEven && args.longest <= kBriefTokens;
+  }
+  return false;
 }
 
 void prepare_attention_kernel(const AttentionArgs& args, std::int64_t shared_bytes_block) {
@@ -51,8 +63,7 @@ void launch_kernel(const AttentionArgs& args, const LaunchPlace& place) {
   with_attention(args, [&](auto kind) {
     using Kind = decltype(kind);
     const std::int64_t blocks = args.blocks[kBlockTable<Kind::kQueries>].count;
-    queue(attention_kernel<Kind>,
-          dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(args.heads)), kBlockThreads,
+    queue(attention_kernel<Kind>, static_cast<unsigned>(blocks * args.heads), kBlockThreads,
           Kind::bytes(args.longest), args, place, "attention");
   });
 }

@@ -30,8 +30,8 @@ void launch_kernel(const DenseArgs& args, const LaunchPlace& place);
 void launch_kernel(const AttentionArgs& args, const LaunchPlace& place);
 void launch_kernel(const SkinnyArgs& args, const LaunchPlace& place);
 
-/// Whether the attention kernel has more than one form for these arguments.
-bool has_forms(const AttentionArgs& args);
+/// Whether attention has a kernel of that form for these arguments; of `tall` always.
+bool has_form(const AttentionArgs& args, AttentionForm form);
 
 /// Allows the attention kernel these arguments need its shared memory: once, before any capture.
 /// @throws Unavailable when the device has less.

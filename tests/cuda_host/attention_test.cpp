@@ -177,14 +177,13 @@ TEST(AttentionKernel, IsTheSoftmaxOfItsScoresInEveryElement) {
 
 /// Of as many keys as need a place that others were in; and so few that warps have none.
 TEST(AttentionKernel, PassesAnyNumberOfKeysThroughItsTiles) {
-  for (const AttentionForm form : {AttentionForm::tall, AttentionForm::split}) {
+  for (const AttentionForm form : kAttentionForms) {
     for (const std::vector<Text>& texts : {std::vector<Text>{{27, 0}},
                                            {{16, 0}, {17, 0}},
                                            {{64, 0}, {128, 0}},
                                            {{320, 0}},
                                            {{401, 0}}}) {
-      SCOPED_TRACE(testing::Message()
-                   << texts.back().tokens << (form == AttentionForm::tall ? "" : " split"));
+      SCOPED_TRACE(testing::Message() << texts.back().tokens << " form " << static_cast<int>(form));
       EXPECT_LE(Trial({Element::f16, 1, 64, false, form, texts}).largest_error(), 2e-3);
       EXPECT_LE(Trial({Element::f16, 1, 20, false, form, texts}).largest_error(), 2e-3);
     }
@@ -192,9 +191,9 @@ TEST(AttentionKernel, PassesAnyNumberOfKeysThroughItsTiles) {
 }
 
 TEST(AttentionKernel, IsTheSameHoweverItsWarpsShareTheWork) {
-  for (const AttentionForm form : {AttentionForm::tall, AttentionForm::split}) {
+  for (const AttentionForm form : kAttentionForms) {
     for (const std::int64_t d_head : {4, 20, 32, 40, 64, 72, 128}) {
-      SCOPED_TRACE(testing::Message() << d_head << (form == AttentionForm::tall ? "" : " split"));
+      SCOPED_TRACE(testing::Message() << d_head << " form " << static_cast<int>(form));
       EXPECT_LE(Trial({Element::f16, 3, d_head, false, form}).largest_error(), 2e-3);
       EXPECT_LE(Trial({Element::bf16, 3, d_head, false, form}).largest_error(), 1.5e-2);
     }

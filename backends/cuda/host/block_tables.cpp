@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <limits>
 
 #include "backends/plugin/rows.hpp"
@@ -79,6 +80,8 @@ void BlockTables::add_sequences(Segment segment, const Plan& plan, const Shape& 
             {narrow(offsets[i]), narrow(tokens[i]), narrow(first_texts[i]), narrow(query)});
       }
     }
+    // The longest first: what begins last should end soon.
+    std::ranges::stable_sort(blocks, std::greater{}, &QueryBlock::tokens);
     tables.blocks[table] = append(blocks);
     tables.block_counts[table] = static_cast<std::int64_t>(blocks.size());
   }

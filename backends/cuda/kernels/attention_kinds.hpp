@@ -34,6 +34,29 @@ struct SharedAttention {
   using Work = TiledAttention<T, kWide, Sharing, Block>;
 };
 
+/// f(Kind{}) for one of the forms that heads of this width have.
+template <class T, int kWide, class F>
+void with_form(AttentionForm form, const F& f) {
+  constexpr bool kEven = kWide <= kWidestEven;
+  if (form == AttentionForm::tall) {
+    f(SharedAttention<T, kWide, WarpSharing<4, kEven ? 2 : 1, 4>, 2>{});
+    return;
+  }
+  if constexpr (kEven) {
+    if (form == AttentionForm::even) {
+      f(SharedAttention<T, kWide, WarpSharing<4, 1, 4>, 4>{});
+      return;
+    }
+    if (form == AttentionForm::brief) {
+      f(SharedAttention<T, kWide, WarpSharing<4, 1, 2>, 5>{});
+      return;
+    }
+    f(SharedAttention<T, kWide, WarpSharing<1, 2, 2>, 3>{});
+  } else {
+    f(SharedAttention<T, kWide, WarpSharing<2, 1, 2>, 2>{});
+  }
+}
+
 /// f(Kind{}), by args.form where bf16 and f16 have no relative terms. Wide heads have registers for
 /// 16 queries a warp only.
 template <class F>
@@ -46,13 +69,8 @@ void with_attention(const AttentionArgs& args, const F& f) {
         f(SimpleAttention<T, kWide, true>{});
       } else if constexpr (sizeof(T) != 2) {
         f(SimpleAttention<T, kWide, false>{});
-      } else if (args.form == AttentionForm::tall) {
-        using Sharing = WarpSharing<4, kWide <= 64 ? 2 : 1, 4>;
-        f(SharedAttention<T, kWide, Sharing, 2>{});
       } else {
-        using Sharing = std::conditional_t<kWide <= 64, WarpSharing<1, 2, 2>, WarpSharing<2, 1, 2>>;
-        constexpr int kAtOnce = kWide <= 64 ? 3 : 2;
-        f(SharedAttention<T, kWide, Sharing, kAtOnce>{});
+        with_form<T, kWide>(args.form, f);
       }
     });
   });
