@@ -37,6 +37,7 @@ Device current_device() {
   found.free_bytes = static_cast<std::int64_t>(free);
   found.cache_bytes = attribute(cudaDevAttrL2CacheSize, device);
   found.shared_bytes_block = attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+  found.launches_clusters = attribute(cudaDevAttrClusterLaunch, device) != 0;
   check(cudaDriverGetVersion(&found.driver_version), "asking for the driver's version");
   check(cudaRuntimeGetVersion(&found.runtime_version), "asking for the runtime's version");
   return found;

@@ -16,6 +16,7 @@ struct Device {
   std::int64_t free_bytes = 0;
   std::int64_t cache_bytes = 0;         ///< L2
   std::int64_t shared_bytes_block = 0;  ///< most shared memory a block can ask for
+  bool launches_clusters = false;       ///< blocks that reach one another's shared memory
   int driver_version = 0;
   int runtime_version = 0;
 

@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <cstring>
 #include <exception>
+#include <random>
 #include <stdexcept>
 
 #include <fmt/format.h>
 
 #include "backends/cuda/cudnn_attention.hpp"
+#include "backends/cuda/host/encode.hpp"
 #include "backends/cuda/kernels/skinny.cuh"
 #include "backends/cuda/lt_library.hpp"
 #include "backends/cuda/stopwatch.hpp"
@@ -27,7 +29,7 @@ constexpr std::int64_t kSmallestCudnn = std::int64_t{1} << 25;
 
 /// Raised with every change of kernels/skinny.cuh or of CUTLASS's tiles that changes their speed:
 /// what was measured before is measured again.
-constexpr int kKernelsVersion = 2;
+constexpr int kKernelsVersion = 3;
 
 bool with_erf(const LtProblem& problem) {
   return problem.finish == Finish::bias_gelu_erf;
@@ -48,14 +50,38 @@ std::string key_of(const LtProblem& problem) {
   return fmt::format("{} exactly {}", bucket_name(problem), problem.rows());
 }
 
-/// Operands of a product that is timed: whatever lies in them.
+/// Small numbers, the same few thousand over and over: multiplying zeros takes a device less power
+/// than a model's numbers do, and so less time.
+void fill(const Memory& memory, Element element) {
+  std::vector<float> values(4096);
+  std::minstd_rand generator;
+  for (float& value : values) {
+    value = std::uniform_real_distribution<float>(-0.125F, 0.125F)(generator);
+  }
+  const std::vector<std::byte> numbers = encode(element, values);
+  auto filled = std::min(static_cast<std::int64_t>(numbers.size()), memory.bytes());
+  check(cudaMemcpy(memory.data(), numbers.data(), static_cast<std::size_t>(filled),
+                   cudaMemcpyHostToDevice),
+        "timing a product");
+  while (filled < memory.bytes()) {  // as much again as there is
+    const std::int64_t more = std::min(filled, memory.bytes() - filled);
+    check(cudaMemcpy(memory.data() + filled, memory.data(), static_cast<std::size_t>(more),
+                     cudaMemcpyDeviceToDevice),
+          "timing a product");
+    filled += more;
+  }
+}
+
+/// Operands of a product that is timed.
 struct Operands {
   explicit Operands(const LtProblem& problem)
       : weights(Memory::device(bytes_of_matrix(problem.a), "timing a product")),
         source(Memory::device(bytes_of_matrix(problem.b), "timing a product")),
         result(Memory::device(bytes_of_matrix(problem.d), "timing a product")),
         bias(Memory::device(problem.out() * bytes_of(problem.d.element), "timing a product")) {
-    for (const Memory* memory : {&weights, &source, &result, &bias}) {
+    fill(weights, problem.a.element);
+    fill(source, problem.b.element);
+    for (const Memory* memory : {&result, &bias}) {
       check(cudaMemset(memory->data(), 0, static_cast<std::size_t>(memory->bytes())),
             "timing a product");
     }
@@ -71,8 +97,12 @@ struct Operands {
 
 }  // namespace
 
+std::optional<SkinnyArgs> ProductEngine::skinny(const ProductArgs& args) const {
+  return skinny_args(args, device_.launches_clusters);
+}
+
 bool ProductEngine::skinny_fits(const LtProblem& problem) const {
-  const auto args = skinny_args({problem, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr});
+  const auto args = skinny({problem, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr});
   return args && prepare_skinny_kernel(*args, device_.shared_bytes_block);
 }
 
@@ -220,9 +250,9 @@ ProductEngine::Choice ProductEngine::measure(const LtProblem& problem,
 }
 
 void ProductEngine::queue(const Choice& choice, const ProductArgs& args, void* workspace,
-                          const LaunchPlace& place) {
+                          const LaunchPlace& place) const {
   if (choice.route == Route::skinny) {
-    launch_kernel(*skinny_args(args), place);
+    launch_kernel(*skinny(args), place);
   } else if (choice.route == Route::cudnn) {
     choice.cudnn->run(args, workspace, place.stream);
   } else {
@@ -237,7 +267,7 @@ void ProductEngine::queue(const Choice& choice, const ProductArgs& args, void* w
 void ProductEngine::prepare(const ProductArgs& args, void* workspace, cudaStream_t stream) {
   const Choice& choice = choice_of(args.problem, workspace, stream);
   if (choice.route == Route::skinny) {
-    launch_kernel(*skinny_args(args), {.stream = stream, .load_only = true});
+    launch_kernel(*skinny(args), {.stream = stream, .load_only = true});
   } else if (choice.route != Route::lt) {
     queue(choice, args, workspace, {.stream = stream});  // brings its code to the device
   } else if (with_erf(args.problem)) {

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -58,8 +59,9 @@ class ProductEngine {
   Choice measure(const LtProblem& problem, const std::vector<Choice>& candidates, void* workspace,
                  cudaStream_t stream, double& best_us);
   /// With a route other than cuBLASLt's. @throws std::runtime_error where it is refused.
-  static void queue(const Choice& choice, const ProductArgs& args, void* workspace,
-                    const LaunchPlace& place);
+  void queue(const Choice& choice, const ProductArgs& args, void* workspace,
+             const LaunchPlace& place) const;
+  std::optional<SkinnyArgs> skinny(const ProductArgs& args) const;
   bool skinny_fits(const LtProblem& problem) const;
 
   AlgorithmMemory& memory_;

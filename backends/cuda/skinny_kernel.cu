@@ -1,38 +1,56 @@
-// Products of few rows on the device: a block 8 or 16 outputs. Their work is in kernels/skinny.cuh.
+// Products of few rows on the device. Their work is in kernels/skinny.cuh.
 
 #include <cuda_runtime.h>
 
+#include "backends/cuda/kernels/cluster.cuh"
 #include "backends/cuda/kernels/device_launch.cuh"
 #include "backends/cuda/kernels/skinny.cuh"
 
 namespace deformer::cuda {
 namespace {
 
-template <class T, int kRowTiles, int kOutTiles>
-__global__ void __launch_bounds__(SkinnyShape<T, kRowTiles, kOutTiles>::kThreads, 2)
+template <class T, int kRowTiles, bool kWhole>
+__global__ void __launch_bounds__(SkinnyShape<kRowTiles>::kThreads, 2)
     skinny_kernel(const __grid_constant__ SkinnyArgs args) {
   extern __shared__ __align__(16) unsigned char shared[];
+  using Shape = SkinnyShape<kRowTiles>;
+  using Work = SkinnyBlock<T, kRowTiles, kWhole, DeviceBlock>;
   DeviceBlock block;
-  SkinnyBlock<T, kRowTiles, kOutTiles, DeviceBlock> work(block, args, static_cast<int>(blockIdx.x),
-                                                         shared);
+  Work work(block, args, static_cast<int>(blockIdx.x), shared);
+  auto* arrivals = reinterpret_cast<Arrivals*>(shared + Shape::kCountAt);
   let_next_start();
+  if (args.split > 1) {
+    if (threadIdx.x == 0) {
+      expect_bytes(arrivals, Shape::kPartBytes);  // each pair from every block
+    }
+    __syncwarp();
+    cluster_arrive();
+  }
   work.begin();
   wait_for_previous();
+  work.multiply();
+  if (args.split > 1) {
+    cluster_wait();  // all have begun, so that there is memory of theirs to write to
+  }
+  work.hand_over([&](int rank, typename Work::Two* own, const typename Work::Two& two) {
+    send(rank, own, arrivals, two.first, two.second);
+  });
+  if (args.split > 1) {
+    await_bytes(arrivals);  // nobody writes to this block any more: it may end when it likes
+  }
   work.finish();
 }
 
-/// f(kernel, bytes of shared memory, outputs a block) for these arguments.
+/// f(kernel, shape) for these arguments.
 template <class F>
 void with_kernel(const SkinnyArgs& args, const F& f) {
-  with_skinny_tiles(args.rows, args.out, [&](auto rows, auto outs) {
+  with_skinny_tiles(args, [&](auto rows, auto whole) {
     constexpr int kRowTiles = decltype(rows)::value;
-    constexpr int kOutTiles = decltype(outs)::value;
+    constexpr bool kWhole = decltype(whole)::value;
     if (args.element == Element::bf16) {
-      using Shape = SkinnyShape<Bf16, kRowTiles, kOutTiles>;
-      f(skinny_kernel<Bf16, kRowTiles, kOutTiles>, Shape::bytes(args.in), Shape::kOuts);
+      f(skinny_kernel<Bf16, kRowTiles, kWhole>, SkinnyShape<kRowTiles>{});
     } else {
-      using Shape = SkinnyShape<F16, kRowTiles, kOutTiles>;
-      f(skinny_kernel<F16, kRowTiles, kOutTiles>, Shape::bytes(args.in), Shape::kOuts);
+      f(skinny_kernel<F16, kRowTiles, kWhole>, SkinnyShape<kRowTiles>{});
     }
   });
 }
@@ -41,8 +59,8 @@ void with_kernel(const SkinnyArgs& args, const F& f) {
 
 bool prepare_skinny_kernel(const SkinnyArgs& args, std::int64_t shared_bytes_block) {
   bool fits = false;
-  with_kernel(args, [&](auto kernel, int bytes, int) {
-    fits = bytes <= shared_bytes_block;
+  with_kernel(args, [&](auto kernel, auto shape) {
+    fits = shape.bytes(args.in, args.split) <= shared_bytes_block;
     if (fits) {  // all there is: a kernel serves products of several widths
       check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                  static_cast<int>(shared_bytes_block)),
@@ -53,8 +71,10 @@ bool prepare_skinny_kernel(const SkinnyArgs& args, std::int64_t shared_bytes_blo
 }
 
 void launch_kernel(const SkinnyArgs& args, const LaunchPlace& place) {
-  with_kernel(args, [&](auto kernel, int bytes, int outs) {
-    queue(kernel, divide_up(args.out, outs), 256, bytes, args, place, "a product of few rows");
+  with_kernel(args, [&](auto kernel, auto shape) {
+    queue(kernel, static_cast<unsigned>(shape.blocks(args.out, args.split)), shape.kThreads,
+          static_cast<int>(shape.bytes(args.in, args.split)), args, place, "a product of few rows",
+          args.split);
   });
 }
 

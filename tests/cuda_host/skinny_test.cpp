@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <memory>
+#include <stdexcept>
 
 #include "backends/cuda/host/encode.hpp"
 #include "backends/cuda/kernels/host_block.hpp"
@@ -18,6 +19,7 @@ struct Setting {
   Finish finish;
   bool residual;
   std::int64_t rows, in, out;
+  std::int32_t split = 1;
 };
 
 class Trial {
@@ -79,31 +81,59 @@ class Trial {
   }
 
   void run() {
-    const auto args = skinny_args({problem_, weights_.data(), source_.data(), result_.data(),
-                                   bias_.data(), nullptr, nullptr});
+    auto args = skinny_args(
+        {problem_, weights_.data(), source_.data(), result_.data(), bias_.data(), nullptr, nullptr},
+        false);
     ASSERT_TRUE(args);
-    with_skinny_tiles(args->rows, args->out, [&](auto rows, auto outs) {
+    args->split = setting_.split;
+    with_skinny_tiles(*args, [&](auto rows, auto whole) {
       if (setting_.element == Element::bf16) {
-        run_blocks<Bf16, decltype(rows)::value, decltype(outs)::value>(*args);
+        run_clusters<Bf16, decltype(rows)::value, decltype(whole)::value>(*args);
       } else {
-        run_blocks<F16, decltype(rows)::value, decltype(outs)::value>(*args);
+        run_clusters<F16, decltype(rows)::value, decltype(whole)::value>(*args);
       }
     });
   }
 
-  template <class T, int kRowTiles, int kOutTiles>
-  static void run_blocks(const SkinnyArgs& args) {
-    using Shape = SkinnyShape<T, kRowTiles, kOutTiles>;
+  template <class T, int kRowTiles, bool kWhole>
+  static void run_clusters(const SkinnyArgs& args) {
+    const std::int64_t blocks = SkinnyShape<kRowTiles>::blocks(args.out, args.split);
+    for (std::int64_t first = 0; first < blocks; first += args.split) {
+      run_cluster<T, kRowTiles, kWhole>(args, static_cast<int>(first));
+    }
+  }
+
+  /// Each step by all blocks before the next one, as the barriers of the device have it.
+  template <class T, int kRowTiles, bool kWhole>
+  static void run_cluster(const SkinnyArgs& args, int first) {
+    using Shape = SkinnyShape<kRowTiles>;
     using Threads = HostBlockOf<Shape::kThreads>;
+    using Work = SkinnyBlock<T, kRowTiles, kWhole, Threads>;
+    const auto bytes = static_cast<std::size_t>(Shape::bytes(args.in, args.split));
+    const auto ranks = static_cast<std::size_t>(args.split);
     // What lies in shared memory at first is NaN, to be noticed.
-    std::vector<Words> shared(static_cast<std::size_t>(Shape::bytes(args.in)) / sizeof(Words),
-                              Words{{0x7FC0'7FC0U, 0x7FC0'7FC0U, 0x7FC0'7FC0U, 0x7FC0'7FC0U}});
-    for (std::int64_t first = 0; first < args.out; first += Shape::kOuts) {
-      Threads threads;
-      const auto work = std::make_unique<SkinnyBlock<T, kRowTiles, kOutTiles, Threads>>(
-          threads, args, static_cast<int>(first / Shape::kOuts),
-          reinterpret_cast<unsigned char*>(shared.data()));
-      work->begin();
+    std::vector<Words> shared(ranks * bytes / sizeof(Words), Words{{~0U, ~0U, ~0U, ~0U}});
+    auto* memory = reinterpret_cast<unsigned char*>(shared.data());
+    std::vector<Threads> threads(ranks);
+    std::vector<std::unique_ptr<Work>> works;
+    for (std::size_t rank = 0; rank < ranks; ++rank) {
+      works.push_back(std::make_unique<Work>(threads[rank], args, first + static_cast<int>(rank),
+                                             memory + rank * bytes));
+      works[rank]->begin();
+      works[rank]->multiply();
+    }
+    for (std::size_t rank = 0; rank < ranks; ++rank) {
+      works[rank]->hand_over([&](int to, void* own, const typename Work::Two& two) {
+        auto* there = static_cast<unsigned char*>(own) +
+                      (to - static_cast<std::ptrdiff_t>(rank)) * static_cast<std::ptrdiff_t>(bytes);
+        auto* pair = reinterpret_cast<typename Work::Two*>(there);
+        if (!std::isnan(pair->first)) {
+          throw std::logic_error("two blocks hand over to the same place");
+        }
+        *pair = two;
+      });
+    }
+    for (const auto& work : works) {
       work->finish();
     }
   }
@@ -146,9 +176,53 @@ TEST(Skinny, RowsAndWidthsNeedNotFillTheTiles) {
   }
 }
 
+TEST(Skinny, BlocksOfAClusterShareTheInnerDimension) {
+  for (const std::int32_t split : {2, 4}) {
+    for (const std::int64_t rows : {27, 64}) {
+      const auto error = [&](Finish finish, bool residual, std::int64_t in, std::int64_t out) {
+        return error_of({Element::bf16, finish, residual, rows, in, out, split});
+      };
+      EXPECT_LT(error(Finish::bias, true, 3072, 64), kBf16) << split << " " << rows;
+      EXPECT_LT(error(Finish::bias_gelu_erf, false, 4096, 32), kBf16) << split << " " << rows;
+    }
+  }
+  EXPECT_LT(error_of({Element::f16, Finish::none, true, 33, 1536, 48, 2}), kF16);
+}
+
+TEST(Skinny, SharesOfTheInnerDimensionNeedNotBeAlike) {
+  for (const std::int32_t split : {2, 4}) {
+    // The last blocks have less, or nothing.
+    for (const std::int64_t in : {8, 40, 72, 1032, 1304, 2312}) {
+      for (const std::int64_t rows : {1, 17, 50}) {
+        EXPECT_LT(error_of({Element::bf16, Finish::bias, true, rows, in, 40, split}), kBf16)
+            << split << " " << in << " " << rows;
+      }
+    }
+  }
+}
+
+TEST(Skinny, LongInnerDimensionsAreSplit) {
+  EXPECT_EQ(skinny_split(768, 768), 1);
+  EXPECT_EQ(skinny_split(768, 3072), 1);
+  EXPECT_EQ(skinny_split(1024, 1024), 1);
+  EXPECT_EQ(skinny_split(1536, 384), 2);
+  EXPECT_EQ(skinny_split(3072, 768), 4);
+  EXPECT_EQ(skinny_split(4096, 1024), 4);
+  EXPECT_EQ(skinny_split(4096, 4096), 2);   // 256 blocks of outputs
+  EXPECT_EQ(skinny_split(4096, 16384), 1);  // 1024: more than there is room for
+}
+
+TEST(Skinny, ADeviceWithoutClustersGetsNoSplit) {
+  const LtProblem problem = lt_problem({.activations = Element::bf16, .operands = Element::bf16},
+                                       27, 3072, 768, Finish::bias, true);
+  const ProductArgs args{problem, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr};
+  EXPECT_EQ(skinny_args(args, true)->split, 4);
+  EXPECT_EQ(skinny_args(args, false)->split, 1);
+}
+
 TEST(Skinny, WhatItCantDoIsRefused) {
   const auto refused = [](const LtProblem& problem) {
-    return !skinny_args({problem, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr});
+    return !skinny_args({problem, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr}, true);
   };
   const Numbers bf16{.activations = Element::bf16, .operands = Element::bf16};
   EXPECT_FALSE(refused(lt_problem(bf16, 64, 768, 768, Finish::bias, true)));

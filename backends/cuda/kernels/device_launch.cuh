@@ -3,6 +3,7 @@
 
 #include <cuda_runtime.h>
 
+#include <array>
 #include <cstdint>
 
 #include "backends/cuda/kernel_launch.hpp"
@@ -34,9 +35,10 @@ __device__ __forceinline__ void begin_kernel() {
   wait_for_previous();
 }
 
+/// `cluster`: neighbouring blocks that run at the same time; more than one from 9.0 on.
 template <class Kernel, class Args>
 void queue(Kernel kernel, dim3 blocks, int threads, int shared_bytes, const Args& args,
-           const LaunchPlace& place, const char* what) {
+           const LaunchPlace& place, const char* what, int cluster = 1) {
   if (place.load_only) {
     cudaFuncAttributes attributes{};
     check(cudaFuncGetAttributes(&attributes, kernel), what);
@@ -47,11 +49,18 @@ void queue(Kernel kernel, dim3 blocks, int threads, int shared_bytes, const Args
   config.blockDim = dim3(static_cast<unsigned>(threads));
   config.dynamicSmemBytes = static_cast<std::size_t>(shared_bytes);
   config.stream = place.stream;
-  cudaLaunchAttribute early{};
-  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  early.val.programmaticStreamSerializationAllowed = 1;
-  config.attrs = &early;
-  config.numAttrs = place.early ? 1 : 0;
+  std::array<cudaLaunchAttribute, 2> attributes{};
+  config.attrs = attributes.data();
+  if (place.early) {
+    cudaLaunchAttribute& early = attributes[config.numAttrs++];
+    early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    early.val.programmaticStreamSerializationAllowed = 1;
+  }
+  if (cluster > 1) {
+    cudaLaunchAttribute& together = attributes[config.numAttrs++];
+    together.id = cudaLaunchAttributeClusterDimension;
+    together.val.clusterDim = {static_cast<unsigned>(cluster), 1, 1};
+  }
   check(cudaLaunchKernelEx(&config, kernel, args), what);
 }
 
