@@ -13,7 +13,6 @@ Engines::Engines(const MachineStore* store)
                          describe_cutlass()),
              store),
       products(memory, device),
-      residual(memory, products, device),
       attention(memory, device) {}
 
 }  // namespace deformer::cuda

@@ -7,7 +7,6 @@
 #include "backends/cuda/device.hpp"
 #include "backends/cuda/host/algorithm_memory.hpp"
 #include "backends/cuda/product_engine.hpp"
-#include "backends/cuda/residual_choice.hpp"
 
 namespace deformer::cuda {
 
@@ -18,7 +17,6 @@ struct Engines {
   Device device;
   AlgorithmMemory memory;
   ProductEngine products;
-  ResidualChoice residual;
   AttentionEngine attention;
 };
 

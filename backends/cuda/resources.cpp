@@ -11,9 +11,13 @@ Event event(unsigned flags) {
 
 }  // namespace
 
-Stream make_stream() {
+Stream make_stream(bool urgent) {
+  int least = 0;
+  int most = 0;
+  check(cudaDeviceGetStreamPriorityRange(&least, &most), "making a stream");
   cudaStream_t handle = nullptr;
-  check(cudaStreamCreateWithFlags(&handle, cudaStreamNonBlocking), "making a stream");
+  check(cudaStreamCreateWithPriority(&handle, cudaStreamNonBlocking, urgent ? most : least),
+        "making a stream");
   return Stream(handle);
 }
 

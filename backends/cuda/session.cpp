@@ -40,21 +40,16 @@ CudaSession::CudaSession(std::shared_ptr<const DeviceWeights> weights,
       intervals_(phases_),
       log_(range_tree(plan_ranges(weights_->config, plan, options.detail)), 1) {
   const BranchPlace& place = instance_->branches()[0];
-  const ProgramRequest request{
-      .config = weights_->config,
-      .places = weights_->places,
-      .numbers = weights_->numbers,
-      .plan = plan,
-      .shape = shape,
-      .options = options_,
-      .gelu_erf_in_product =
-          [&](const LtProblem& problem) {
-            return engines_->products.gelu_erf_pays(problem, place.workspace, place.stream);
-          },
-      .residual_in_norm =
-          [&](const LtProblem& problem) {
-            return engines_->residual.norm_pays(problem, place.workspace, place.stream);
-          }};
+  const ProgramRequest request{.config = weights_->config,
+                               .places = weights_->places,
+                               .numbers = weights_->numbers,
+                               .plan = plan,
+                               .shape = shape,
+                               .options = options_,
+                               .gelu_erf_in_product = [&](const LtProblem& problem) {
+                                 return engines_->products.gelu_erf_pays(problem, place.workspace,
+                                                                         place.stream);
+                               }};
   const Program needed = make_program(request, {});
   session_ = Memory::device(needed.session_bytes, "tables of a session");
   staging_ = Memory::pinned(needed.staging_bytes, "staged inputs");

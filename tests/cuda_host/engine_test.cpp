@@ -148,17 +148,6 @@ TEST(CudaEngine, AgreesWithTheReferenceWithTanhGeluAndWithErfInTheProduct) {
   fused.expect_parity(Order::question_first, Batch(ragged_shape()));
 }
 
-TEST(CudaEngine, AgreesWithTheReferenceWithResidualsAddedByTheNorm) {
-  for (const DType dtype : {DType::f32, DType::tf32, DType::bf16, DType::f16}) {
-    Trial bert(small_bert(), dtype);
-    bert.engine().residual_in_norms();
-    bert.expect_parity(Order::question_first, Batch(ragged_shape()));
-    Trial xlnet(small_xlnet(), dtype);
-    xlnet.engine().residual_in_norms();
-    xlnet.expect_parity(Order::passage_first, Batch(ragged_shape()));
-  }
-}
-
 /// Ids of so many rows are copied, those of the other shapes read where they were staged.
 TEST(CudaEngine, AgreesWithTheReferenceOnManyRows) {
   Trial trial(odd_config(16, 2, 16), DType::f32);

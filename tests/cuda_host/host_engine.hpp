@@ -45,18 +45,12 @@ class HostEngine {
   std::byte* weights() { return weights_.data(); }
   const Numbers& numbers() const { return numbers_; }
   void gelu_erf_in_products() { gelu_erf_in_product_ = true; }
-  void residual_in_norms() { residual_in_norm_ = true; }
 
   ProgramRequest request(const Plan& plan, const Shape& shape,
                          const SessionOptions& options) const {
-    return {config_,
-            places_,
-            numbers_,
-            plan,
-            shape,
-            options,
-            [this](const LtProblem&) { return gelu_erf_in_product_; },
-            [this](const LtProblem&) { return residual_in_norm_; }};
+    return {config_, places_, numbers_, plan, shape, options, [this](const LtProblem&) {
+              return gelu_erf_in_product_;
+            }};
   }
 
   struct Forward {
@@ -124,7 +118,6 @@ class HostEngine {
   WeightPlaces places_;
   Block weights_;
   bool gelu_erf_in_product_ = false;
-  bool residual_in_norm_ = false;
 };
 
 }  // namespace deformer::cuda

@@ -29,7 +29,7 @@ std::byte* const kSomewhere = reinterpret_cast<std::byte*>(kMemoryAlignment);
 struct Made {
   Made(const ModelConfig& given, Variant variant, std::int64_t split, DType dtype,
        SessionOptions asked = {}, bool gelu_erf_in_product = false,
-       Shape of = uniform_shape(8, 27, 293), bool residual_in_norm = false)
+       Shape of = uniform_shape(8, 27, 293))
       : config(given),
         options(std::move(asked)),
         order(given.family == Family::bert ? Order::question_first : Order::passage_first),
@@ -37,8 +37,7 @@ struct Made {
         plan(make_plan(config, variant, split, order)),
         places(weight_places(config, numbers_of(dtype), 512)),
         program(make_program({config, places, numbers_of(dtype), plan, shape, options,
-                              [=](const LtProblem&) { return gelu_erf_in_product; },
-                              [=](const LtProblem&) { return residual_in_norm; }},
+                              [=](const LtProblem&) { return gelu_erf_in_product; }},
                              {.activations = kSomewhere})) {}
 
   std::unique_ptr<LaunchRecorder> record() const {
@@ -221,11 +220,10 @@ TEST(Staging, ManyIdsAreCopiedOnceAndFewAreReadWhereTheyWereStaged) {
   }
 }
 
-TEST(Residual, IsAddedByTheNormInFp8AndWhereThatIsWanted) {
-  const auto added_by_norms = [](DType dtype, bool wanted) {
+TEST(Residual, IsAddedByTheNormInFp8Alone) {
+  const auto added_by_norms = [](DType dtype) {
     std::int64_t norms = 0;
-    const Made made(bert(Activation::gelu_erf), Variant::decomposed, 9, dtype, {}, false,
-                    uniform_shape(8, 27, 293), wanted);
+    const Made made(bert(Activation::gelu_erf), Variant::decomposed, 9, dtype);
     const ProductArgs* product = nullptr;
     for (const Step& step : made.program.steps) {
       if (const auto* args = std::get_if<ProductArgs>(&step.work)) {
@@ -238,26 +236,8 @@ TEST(Residual, IsAddedByTheNormInFp8AndWhereThatIsWanted) {
     }
     return norms;
   };
-  EXPECT_EQ(added_by_norms(DType::fp8, false), 2 * (9 + 9 + 3));
-  EXPECT_EQ(added_by_norms(DType::bf16, true), 2 * (9 + 9 + 3));
-  EXPECT_EQ(added_by_norms(DType::bf16, false), 0);
-}
-
-/// As many results as before: what is asked for grows by nothing, only its place.
-TEST(Residual, RowsOfItsOwnAreTheCostModelsSecondState) {
-  SessionOptions options;
-  options.detail = Detail::layer;
-  const auto made = [&](bool wanted) {
-    return Made(bert(Activation::gelu_tanh), Variant::full, 0, DType::bf16, options, false,
-                uniform_shape(8, 27, 293), wanted);
-  };
-  const Made apart = made(true);
-  const PlanCost cost = cost_of(apart.config, apart.plan, apart.shape,
-                                {.dtype = DType::bf16, .cache_dtype = DType::f32});
-  EXPECT_EQ(apart.program.requested_bytes, made(false).program.requested_bytes);
-  EXPECT_GE(apart.program.memory.peak_bytes(), cost.activation_peak_bytes);
-  EXPECT_LE(apart.program.memory.peak_bytes(),
-            cost.activation_peak_bytes + apart.program.memory.slots() * kMemoryAlignment);
+  EXPECT_EQ(added_by_norms(DType::fp8), 2 * (9 + 9 + 3));
+  EXPECT_EQ(added_by_norms(DType::bf16), 0);
 }
 
 TEST(Branches, WhatNeedsNoQuestionRunsBesideIt) {

@@ -38,10 +38,6 @@ struct ProgramRequest {
   /// Whether erf GELU is to be the finish of this product (FFN1, as it would be with its bias
   /// alone); empty: never.
   std::function<bool(const LtProblem&)> gelu_erf_in_product = {};
-  /// Whether this product (attention's output or FFN2, onto the hidden states) is to go to rows of
-  /// its own, for the norm behind it to add; empty: never. With fp8 it always does, without
-  /// being asked. The answer must stay the same: it decides how large buffers are.
-  std::function<bool(const LtProblem&)> residual_in_norm = {};
 };
 
 /// Where the blocks begin that a program's addresses lie in.

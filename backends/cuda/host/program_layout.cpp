@@ -179,26 +179,15 @@ LayerSlots ProgramLayout::plan_layers(std::size_t index, const Part& part) {
     slots.hidden8 = slot(part.rows * d_, first, first + kTicks - 1);
     slots.context8 = slot(part.rows * d_, first + 1, first + 2);
     slots.ffn8 = slot(part.rows * config_.d_ff, first + 3, first + 3);
-  }
-  std::int64_t in_place = 4;  // both projections onto the residual and both norms
-  if (added_by_norm(LayerProduct::out, part.rows)) {
     slots.out_delta = slot(bytes(d_), first + 2, first + 2);
-    --in_place;
-  }
-  if (added_by_norm(LayerProduct::ffn2, part.rows)) {
     slots.ffn2_delta = slot(bytes(d_), first + 3, first + 3);
-    --in_place;
   }
+  // Both norms and, but for fp8, both projections onto the residual.
+  const std::int64_t in_place = request_.numbers.scaled() ? 2 : 4;
   const Phase& phase = plan_.phases[index];
   const std::int64_t a_layer = program_.requested_bytes - before + bytes(in_place * d_);
   program_.requested_bytes = before + (phase.last_layer - phase.first_layer) * a_layer;
   return slots;
-}
-
-bool ProgramLayout::added_by_norm(LayerProduct which, std::int64_t rows) const {
-  return request_.numbers.scaled() ||
-         (request_.residual_in_norm &&
-          request_.residual_in_norm(layer_problem(request_, which, rows, Finish::bias, true)));
 }
 
 void ProgramLayout::plan_kept(std::size_t index) {

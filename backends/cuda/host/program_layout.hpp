@@ -77,7 +77,6 @@ class ProgramLayout {
   void plan_parts();
   void plan_phases();
   LayerSlots plan_layers(std::size_t index, const Part& part);
-  bool added_by_norm(LayerProduct which, std::int64_t rows) const;
   void plan_kept(std::size_t index);
   void plan_head(std::size_t index);
 
