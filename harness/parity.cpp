@@ -127,8 +127,8 @@ ParityRecord ParityChecker::check_runner(PreparedGroup& group, const WeightSourc
   (void)group.team().run([&](int instance) {  // at once: what disturbs each other must show
     runner.instances[static_cast<std::size_t>(instance)].forward_first_set();
   });
-  const std::vector<float> batch(runner.session().output().begin(),
-                                 runner.session().output().end());
+  const std::span<const float> rows = runner.session().output();
+  const std::vector<float> batch(rows.begin(), rows.end());
 
   ParityRecord record;
   double largest = 0;  // of the reference: a wrong result must not loosen its own limit

@@ -187,7 +187,7 @@ void CudaSession::put_ranges(std::int64_t start_ns) {
 std::span<const float> CudaSession::fetch(const RowsLeft& rows, std::vector<float>& to) const {
   std::vector<std::byte> bytes(static_cast<std::size_t>(rows.count * bytes_of(rows.element)));
   check(cudaMemcpy(bytes.data(), rows.rows, bytes.size(), cudaMemcpyDeviceToHost), "fetching rows");
-  to = decode(rows.element, bytes.data(), rows.count);
+  decode_into(to, rows.element, bytes.data(), rows.count);
   return to;
 }
 

@@ -38,13 +38,15 @@ def verified(rows):
 
 
 def sanitized(path):
-    """The sanitizer's last word: "0 errors", "0 hazards displayed (0 errors, 0 warnings)"."""
+    """The sanitizer's last word ("0 errors", "0 hazards displayed (0 errors, 0 warnings)"), and the first thing it found."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
-            found = re.findall(r"SUMMARY: (.+)", file.read())
+            text = file.read()
     except OSError:
         return ""
-    return found[-1].strip() if found else ""
+    found = re.findall(r"SUMMARY: (.+)", text)
+    first = re.search(r"^=+ +((?:Error|Warning|Invalid|Race|Potential|Program hit|Uninitialized)\b.+)", text, re.MULTILINE)
+    return ", first: ".join(([found[-1].strip()] if found else []) + ([first.group(1)[:REASON_CHARACTERS]] if first else []))
 
 
 def reason(path):

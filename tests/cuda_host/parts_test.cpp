@@ -152,6 +152,23 @@ TEST(Layouts, AndEpiloguesGiveTheProductOfRows) {
 }
 
 /// The library's GELU is the tanh form: only a model that has it may ask for it.
+/// What a session's output() gave stays valid until the next run (backends/backend.hpp), also when
+/// it is asked for again: on an H100 `vector(output().begin(), output().end())` had the ends of
+/// two.
+TEST(Decoded, StaysWhereItWas) {
+  const std::vector<float> first{1.0F, -2.0F, 0.5F, 448.0F};
+  const std::vector<float> second{0.25F, 3.0F, -1.0F, 8.0F};
+  for (const Element element : {Element::f32, Element::bf16, Element::f16, Element::e4m3}) {
+    std::vector<float> values;
+    decode_into(values, element, encode(element, first).data(), 4);
+    EXPECT_EQ(values, first);
+    const float* const at = values.data();
+    decode_into(values, element, encode(element, second).data(), 4);
+    EXPECT_EQ(values, second);
+    EXPECT_EQ(values.data(), at);
+  }
+}
+
 TEST(Layouts, OnlyTanhGeluIsLeftToTheLibrary) {
   for (const Activation activation : {Activation::gelu_tanh, Activation::gelu_erf}) {
     ModelConfig config = *builtin_model("bert-base");

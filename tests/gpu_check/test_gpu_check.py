@@ -295,6 +295,12 @@ class Run(InTheSource):
 
 
 class Figures(support.TestCase):
+    def test_the_first_thing_that_the_sanitizer_found_is_told(self):
+        said = ("========= COMPUTE-SANITIZER\n========= Error: Race reported between Write access at f+0x10\n"
+                "========= RACECHECK SUMMARY: 1 hazard displayed (1 error, 0 warnings)\n")
+        self.assertEqual(verdicts.sanitized(support.write(self.path("race"), said)),
+                         "1 hazard displayed (1 error, 0 warnings), first: Error: Race reported between Write access at f+0x10")
+
     def test_half_a_line_of_a_step_that_was_ended_is_left_out(self):
         self.assertEqual(read_lines(support.write(self.path("torn"), '{"a":1}\n{"a":2}\n{"a":')), [{"a": 1}, {"a": 2}])
 

@@ -47,8 +47,9 @@ std::vector<std::byte> encode(Element element, std::span<const float> values, fl
   return bytes;
 }
 
-std::vector<float> decode(Element element, const std::byte* from, std::int64_t count, float scale) {
-  std::vector<float> values(static_cast<std::size_t>(count));
+namespace {
+
+void decode_all(std::vector<float>& values, Element element, const std::byte* from, float scale) {
   switch (element) {
     case Element::f32:
       decode_as<float>(from, scale, values);
@@ -63,7 +64,20 @@ std::vector<float> decode(Element element, const std::byte* from, std::int64_t c
       decode_as<E4m3>(from, scale, values);
       break;
   }
+}
+
+}  // namespace
+
+std::vector<float> decode(Element element, const std::byte* from, std::int64_t count, float scale) {
+  std::vector<float> values(static_cast<std::size_t>(count));
+  decode_all(values, element, from, scale);
   return values;
+}
+
+void decode_into(std::vector<float>& to, Element element, const std::byte* from,
+                 std::int64_t count) {
+  to.resize(static_cast<std::size_t>(count));
+  decode_all(to, element, from, 1.0F);
 }
 
 }  // namespace deformer::cuda
