@@ -210,7 +210,7 @@ class FailsClosed(GateCase):
         self.check("out is a folder", self.gate(self.head()), "-", 2, "directory")
 
     def test_an_interrupt(self):
-        head = self.head(round_s=0.01)
+        head = self.head(round_s=0.1)  # a gate of rounds of 0.01 s could be over before it was interrupted
         process = support.start(["gate", "measure", "--base", self.base, "--head", head, *POINTS, "--out", self.out])
         deadline = time.monotonic() + 30
         while len(starts_of(head)) < 3 and time.monotonic() < deadline:
