@@ -1,6 +1,5 @@
 #include "backends/cuda/cutlass_product.hpp"
 
-#include <algorithm>
 #include <limits>
 #include <vector>
 
@@ -29,12 +28,6 @@ std::vector<CutlassTile> all_tiles() {
 std::span<const CutlassTile> cutlass_tiles() {
   static const std::vector<CutlassTile> all = all_tiles();
   return all;
-}
-
-const CutlassTile* cutlass_tile(std::string_view name) {
-  const auto tiles = cutlass_tiles();
-  const auto found = std::ranges::find(tiles, name, &CutlassTile::name);
-  return found == tiles.end() ? nullptr : &*found;
 }
 
 std::optional<std::string> cutlass_why_not(const LtProblem& problem, int capability) {

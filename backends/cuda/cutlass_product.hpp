@@ -28,9 +28,6 @@ struct CutlassTile {
 /// All there are; none in a build without CUTLASS.
 std::span<const CutlassTile> cutlass_tiles();
 
-/// Of that name, or null.
-const CutlassTile* cutlass_tile(std::string_view name);
-
 /// Why no tile can serve this problem on a device of that capability (90 is 9.0), or nullopt.
 std::optional<std::string> cutlass_why_not(const LtProblem& problem, int capability);
 

@@ -3,7 +3,7 @@
 namespace deformer::cuda {
 
 Instance::Instance(std::int64_t cache_bytes)
-    : main_(make_stream(true)),
+    : main_(make_stream()),
       side_(make_stream()),
       copies_(make_stream()),
       main_workspace_(Memory::device(kLtWorkspaceBytes, "workspace of the main branch")),

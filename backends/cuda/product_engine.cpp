@@ -3,25 +3,20 @@
 #include <algorithm>
 #include <cstring>
 #include <exception>
-#include <random>
 #include <stdexcept>
 
 #include <fmt/format.h>
 
 #include "backends/cuda/cudnn_attention.hpp"
-#include "backends/cuda/host/encode.hpp"
 #include "backends/cuda/kernels/skinny.cuh"
 #include "backends/cuda/lt_library.hpp"
 #include "backends/cuda/stopwatch.hpp"
+#include "backends/cuda/timing_operands.hpp"
 #include "backends/cuda/timing_weights.hpp"
 #include "model/error.hpp"
 
 namespace deformer::cuda {
 namespace {
-
-std::int64_t bytes_of_matrix(const MatrixLayout& layout) {
-  return layout.leading * layout.columns * bytes_of(layout.element);
-}
 
 /// Multiply-adds below which cuDNN is not asked: it compiles a kernel for each shape, and what that
 /// could save of so small a one is lost in the launch.
@@ -49,51 +44,6 @@ std::string named_tile(const Algorithm& known) {
 std::string key_of(const LtProblem& problem) {
   return fmt::format("{} exactly {}", bucket_name(problem), problem.rows());
 }
-
-/// Small numbers, the same few thousand over and over: multiplying zeros takes a device less power
-/// than a model's numbers do, and so less time.
-void fill(const Memory& memory, Element element) {
-  std::vector<float> values(4096);
-  std::minstd_rand generator;
-  for (float& value : values) {
-    value = std::uniform_real_distribution<float>(-0.125F, 0.125F)(generator);
-  }
-  const std::vector<std::byte> numbers = encode(element, values);
-  auto filled = std::min(static_cast<std::int64_t>(numbers.size()), memory.bytes());
-  check(cudaMemcpy(memory.data(), numbers.data(), static_cast<std::size_t>(filled),
-                   cudaMemcpyHostToDevice),
-        "timing a product");
-  while (filled < memory.bytes()) {  // as much again as there is
-    const std::int64_t more = std::min(filled, memory.bytes() - filled);
-    check(cudaMemcpy(memory.data() + filled, memory.data(), static_cast<std::size_t>(more),
-                     cudaMemcpyDeviceToDevice),
-          "timing a product");
-    filled += more;
-  }
-}
-
-/// Operands of a product that is timed.
-struct Operands {
-  explicit Operands(const LtProblem& problem)
-      : weights(Memory::device(bytes_of_matrix(problem.a), "timing a product")),
-        source(Memory::device(bytes_of_matrix(problem.b), "timing a product")),
-        result(Memory::device(bytes_of_matrix(problem.d), "timing a product")),
-        bias(Memory::device(problem.out() * bytes_of(problem.d.element), "timing a product")) {
-    fill(weights, problem.a.element);
-    fill(source, problem.b.element);
-    for (const Memory* memory : {&result, &bias}) {
-      check(cudaMemset(memory->data(), 0, static_cast<std::size_t>(memory->bytes())),
-            "timing a product");
-    }
-    check(cudaDeviceSynchronize(), "timing a product");  // other streams follow
-  }
-
-  ProductArgs args(const LtProblem& problem) const {
-    return {problem, weights.data(), source.data(), result.data(), bias.data(), nullptr, nullptr};
-  }
-
-  Memory weights, source, result, bias;
-};
 
 }  // namespace
 
@@ -130,11 +80,11 @@ const ProductEngine::Choice& ProductEngine::choice_of(const LtProblem& problem, 
   return choices_[key] = std::move(choice);
 }
 
-/// All that could do it but cuBLASLt; of them cuDNN, which compiles for long, where it is asked
-/// for.
-std::vector<ProductEngine::Choice> ProductEngine::candidates(const LtProblem& problem, bool cudnn) {
+/// All that could do it but cuBLASLt; of them our kernel for few rows where it fits (`skinny`), and
+/// cuDNN, which compiles for long, where it is asked for.
+std::vector<ProductEngine::Choice> ProductEngine::candidates(const LtProblem& problem, bool skinny,
+                                                             bool cudnn) {
   std::vector<Choice> found;
-  const bool skinny = skinny_fits(problem);
   if (skinny) {
     found.push_back({Route::skinny, nullptr, nullptr});
   }
@@ -171,21 +121,22 @@ ProductEngine::Choice ProductEngine::recalled(const Algorithm& known,
 
 ProductEngine::Choice ProductEngine::find_choice(const LtProblem& problem, void* workspace,
                                                  cudaStream_t stream) {
-  const std::string bucket = fmt::format("{} {}: {}", skinny_fits(problem) ? "few rows" : "kernels",
-                                         kKernelsVersion, bucket_name(problem));
-  if (!with_erf(problem) && !skinny_fits(problem)) {
+  const bool skinny = skinny_fits(problem);
+  if (!with_erf(problem) && !skinny) {
     return {};
   }
+  const std::string bucket = fmt::format("{} {}: {}", skinny ? "few rows" : "kernels",
+                                         kKernelsVersion, bucket_name(problem));
   const std::optional<Algorithm> known = memory_.find(bucket);
   if (known && static_cast<Route>(known->bytes[0]) == Route::lt) {
     return {};
   }
   const bool cudnn = !known || static_cast<Route>(known->bytes[0]) == Route::cudnn;
-  const std::vector<Choice> all = candidates(problem, cudnn);
+  const std::vector<Choice> all = candidates(problem, skinny, cudnn);
   if (known) {
     Choice choice = recalled(*known, all);
     if (choice.route != Route::lt) {
-      const Operands operands(problem);  // tried, because a program will be built upon it
+      const TimingOperands operands(problem);  // tried, because a program will be built upon it
       queue(choice, operands.args(problem), workspace, {.stream = stream});
       check(cudaStreamSynchronize(stream), "trying a product");
     }
@@ -208,7 +159,7 @@ ProductEngine::Choice ProductEngine::find_choice(const LtProblem& problem, void*
 ProductEngine::Choice ProductEngine::measure(const LtProblem& problem,
                                              const std::vector<Choice>& candidates, void* workspace,
                                              cudaStream_t stream, double& best_us) {
-  const Operands operands(problem);
+  const TimingOperands operands(problem);
   LtProblem product = problem;
   product.finish = with_erf(problem) ? Finish::bias : problem.finish;
   ProductArgs parts = operands.args(product);
@@ -217,7 +168,7 @@ ProductEngine::Choice ProductEngine::measure(const LtProblem& problem,
   const GeluArgs gelu{problem.d.element,
                       Activation::gelu_erf,
                       problem.rows() * problem.out(),
-                      operands.result.data(),
+                      operands.result(),
                       nullptr,
                       nullptr};
   const bool early = device_.launches_early();

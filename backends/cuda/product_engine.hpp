@@ -54,7 +54,7 @@ class ProductEngine {
 
   const Choice& choice_of(const LtProblem& problem, void* workspace, cudaStream_t stream);
   Choice find_choice(const LtProblem& problem, void* workspace, cudaStream_t stream);
-  std::vector<Choice> candidates(const LtProblem& problem, bool cudnn);
+  std::vector<Choice> candidates(const LtProblem& problem, bool skinny, bool cudnn);
   static Choice recalled(const Algorithm& known, const std::vector<Choice>& candidates);
   Choice measure(const LtProblem& problem, const std::vector<Choice>& candidates, void* workspace,
                  cudaStream_t stream, double& best_us);

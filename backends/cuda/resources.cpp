@@ -11,13 +11,9 @@ Event event(unsigned flags) {
 
 }  // namespace
 
-Stream make_stream(bool urgent) {
-  int least = 0;
-  int most = 0;
-  check(cudaDeviceGetStreamPriorityRange(&least, &most), "making a stream");
+Stream make_stream() {
   cudaStream_t handle = nullptr;
-  check(cudaStreamCreateWithPriority(&handle, cudaStreamNonBlocking, urgent ? most : least),
-        "making a stream");
+  check(cudaStreamCreateWithFlags(&handle, cudaStreamNonBlocking), "making a stream");
   return Stream(handle);
 }
 

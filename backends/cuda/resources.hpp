@@ -44,8 +44,8 @@ using Event = Owned<cudaEvent_t, cudaEventDestroy>;
 using Graph = Owned<cudaGraph_t, cudaGraphDestroy>;
 using GraphExec = Owned<cudaGraphExec_t, cudaGraphExecDestroy>;
 
-/// Runs beside the legacy stream. `urgent`: its kernels are given room before those of others.
-Stream make_stream(bool urgent = false);
+/// Runs beside the legacy stream.
+Stream make_stream();
 Event make_event();
 /// One that only orders streams: cheaper, no time.
 Event make_order();

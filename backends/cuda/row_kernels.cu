@@ -5,7 +5,6 @@
 
 #include <algorithm>
 
-#include "backends/cuda/kernels/ahead.cuh"
 #include "backends/cuda/kernels/async_copy.cuh"
 #include "backends/cuda/kernels/copies.cuh"
 #include "backends/cuda/kernels/device_launch.cuh"
@@ -61,7 +60,7 @@ class SharedParameters {
     const std::int64_t count = parameters != nullptr ? 2 * d : 0;
     for (std::int64_t at = std::int64_t{threadIdx.x} * kFloats; at < count;
          at += std::int64_t{blockDim.x} * kFloats) {
-      copy_async(reinterpret_cast<Words*>(shared + at), parameters + at, true);
+      copy_async<sizeof(Words)>(shared + at, parameters + at, true);
     }
   }
   /// When all threads of the block have come here, they lie there.
@@ -82,7 +81,7 @@ struct EmbedLaunch {
 };
 
 /// A block finds its rows with one read of ids: from the host's memory those come one small packet
-/// a read. Weights are asked for behind the first rows, which are waited for sooner.
+/// a read.
 template <class Shape>
 __global__ void __launch_bounds__(kThreads, embed_blocks<Shape>())
     embed_kernel(const __grid_constant__ EmbedLaunch launch) {
@@ -101,11 +100,7 @@ __global__ void __launch_bounds__(kThreads, embed_blocks<Shape>())
   DeviceWarp warp;
   embed_rows<Shape>(
       warp, args, begin + threadIdx.x / kLanes, kWarps, end,
-      [&](std::int64_t row) { return found[row - begin]; },
-      [&] {
-        ask_ahead(args.ahead);
-        return parameters.wait();
-      });
+      [&](std::int64_t row) { return found[row - begin]; }, [&] { return parameters.wait(); });
 }
 
 template <class Shape>
@@ -114,7 +109,6 @@ __global__ void __launch_bounds__(kThreads, norm_blocks<Shape>())
   __shared__ __align__(16) float shared[2 * Shape::kElements];
   let_next_start();
   const SharedParameters parameters(shared, args.norm.parameters, args.d);
-  ask_ahead(args.ahead);
   DeviceWarp warp;
   norm_rows<Shape>(
       warp, args, warp_index(), warp_count(), [] { wait_for_previous(); },

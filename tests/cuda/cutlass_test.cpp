@@ -53,16 +53,13 @@ TEST(CutlassProducts, AreRefusedWhatTheyDoNotDo) {
   EXPECT_THAT(why_not(problem(DType::bf16, std::int64_t{1} << 31)), HasSubstr("found 2147483648"));
 }
 
-TEST(CutlassTiles, AreFoundByTheNameThatIsRemembered) {
+TEST(CutlassTiles, HaveNamesOfTheirOwnThatCanBeRemembered) {
   std::set<std::string_view> names;
   for (const CutlassTile& tile : cutlass_tiles()) {
     names.insert(tile.name);
     EXPECT_LT(tile.name.size(), 63U) << "longer than what is remembered";
-    EXPECT_EQ(cutlass_tile(tile.name), &tile);
   }
   EXPECT_THAT(names, SizeIs(cutlass_tiles().size()));
-  EXPECT_EQ(cutlass_tile("of no such name"), nullptr);
-  EXPECT_EQ(cutlass_tile(""), nullptr);
   EXPECT_THAT(describe_cutlass(), AnyOf(StartsWith("CUTLASS "), "built without CUTLASS"));
 }
 

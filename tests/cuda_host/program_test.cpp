@@ -88,45 +88,6 @@ TEST(LaunchCount, ALayerIsSevenKernelsAndAForwardNeverWaits) {
   }
 }
 
-/// Products whose weights none of the kernels before asked for, of rows few enough to ask.
-int unasked(const Made& made) {
-  std::vector<Ahead> asked;
-  int count = 0;
-  for (const Step& step : made.program.steps) {
-    if (const auto* embed = std::get_if<EmbedArgs>(&step.work)) {
-      asked.push_back(embed->ahead);
-    } else if (const auto* norm = std::get_if<NormArgs>(&step.work)) {
-      asked.push_back(norm->ahead);
-    } else if (const auto* product = std::get_if<ProductArgs>(&step.work)) {
-      const auto* first = static_cast<const std::byte*>(product->weights);
-      const std::byte* last = first + product->problem.a.leading * product->problem.a.columns *
-                                          bytes_of(product->problem.a.element);
-      const bool found = std::ranges::any_of(asked, [&](const Ahead& ahead) {
-        const auto* from = static_cast<const std::byte*>(ahead.from);
-        return from <= first && last <= from + ahead.bytes;
-      });
-      count += product->problem.rows() < 2048 && !found;
-    }
-  }
-  return count;
-}
-
-TEST(Ahead, WeightsOfFewRowsAreAskedForByAKernelBefore) {
-  for (const DType dtype : {DType::f32, DType::bf16, DType::fp8}) {
-    EXPECT_EQ(unasked(Made(bert(Activation::gelu_erf), Variant::cached, 9, dtype)), 0);
-    EXPECT_EQ(unasked(Made(*builtin_model("xlnet-base"), Variant::cached, 9, dtype)), 0);
-  }
-}
-
-TEST(Ahead, ManyRowsNeedTheCacheForThemselves) {
-  const Made made(bert(Activation::gelu_erf), Variant::full, 0, DType::bf16);
-  for (const Step& step : made.program.steps) {
-    if (const auto* norm = std::get_if<NormArgs>(&step.work)) {
-      EXPECT_EQ(norm->ahead.bytes, 0);
-    }
-  }
-}
-
 /// Row r's id is where its TokenPlace says, wherever a first one is given; and one is given for
 /// whatever lies in order, a pair of a batch of one among it.
 TEST(Embedding, ReadsIdsInOrderWhereTheyLieInOrder) {

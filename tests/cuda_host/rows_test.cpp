@@ -67,7 +67,6 @@ TEST(Norm, IsTheReferencesAtEveryWidthAndAddsWhatItIsGiven) {
                                        .hidden = rows.data(),
                                        .quantised = nullptr,
                                        .scale = nullptr,
-                                       .ahead = {},
                                        .delta = added ? more.data() : nullptr},
                               Branch::main);
         std::vector<float> sum = hidden;
@@ -97,7 +96,6 @@ TEST(Norm, LeavesTheSameRowsInE4m3) {
                                  .hidden = rows.data(),
                                  .quantised = quantised.data(),
                                  .scale = &scale,
-                                 .ahead = {},
                                  .delta = delta.data()},
                         Branch::main);
   const auto left = decode(Element::bf16, rows.data(), kRows * kD);
@@ -135,8 +133,7 @@ TEST(Embed, SumsItsTablesAndNormalisesAtEveryWidth) {
                      .positions = p.data(),
                      .types = t.data(),
                      .norm = {parameters.data(), 1e-12F},
-                     .out = out.data(),
-                     .ahead = {}};
+                     .out = out.data()};
       HostLauncher().launch(args, Branch::main);
       std::vector<float> sums;
       std::vector<float> alone;

@@ -47,37 +47,29 @@ std::vector<std::byte> encode(Element element, std::span<const float> values, fl
   return bytes;
 }
 
-namespace {
-
-void decode_all(std::vector<float>& values, Element element, const std::byte* from, float scale) {
+void decode_into(std::vector<float>& to, Element element, const std::byte* from, std::int64_t count,
+                 float scale) {
+  to.resize(static_cast<std::size_t>(count));
   switch (element) {
     case Element::f32:
-      decode_as<float>(from, scale, values);
+      decode_as<float>(from, scale, to);
       break;
     case Element::bf16:
-      decode_as<Bf16>(from, scale, values);
+      decode_as<Bf16>(from, scale, to);
       break;
     case Element::f16:
-      decode_as<F16>(from, scale, values);
+      decode_as<F16>(from, scale, to);
       break;
     case Element::e4m3:
-      decode_as<E4m3>(from, scale, values);
+      decode_as<E4m3>(from, scale, to);
       break;
   }
 }
 
-}  // namespace
-
 std::vector<float> decode(Element element, const std::byte* from, std::int64_t count, float scale) {
-  std::vector<float> values(static_cast<std::size_t>(count));
-  decode_all(values, element, from, scale);
+  std::vector<float> values;
+  decode_into(values, element, from, count, scale);
   return values;
-}
-
-void decode_into(std::vector<float>& to, Element element, const std::byte* from,
-                 std::int64_t count) {
-  to.resize(static_cast<std::size_t>(count));
-  decode_all(to, element, from, 1.0F);
 }
 
 }  // namespace deformer::cuda

@@ -19,7 +19,7 @@ std::vector<float> decode(Element element, const std::byte* from, std::int64_t c
 
 /// The same into `to`, whose values stay where they are if there are as many of them already: views
 /// of what was decoded before see what is decoded now.
-void decode_into(std::vector<float>& to, Element element, const std::byte* from,
-                 std::int64_t count);
+void decode_into(std::vector<float>& to, Element element, const std::byte* from, std::int64_t count,
+                 float scale = 1.0F);
 
 }  // namespace deformer::cuda

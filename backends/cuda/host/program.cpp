@@ -14,10 +14,6 @@ namespace {
 
 constexpr std::int64_t kFloatBytes = sizeof(float);
 
-/// Rows up to which weights are asked for ahead. With more, products have time enough to bring
-/// them, and the rows themselves need the L2.
-constexpr std::int64_t kRowsAhead = 2048;
-
 class Builder {
  public:
   Builder(const ProgramRequest& request, const Bases& bases)
@@ -49,15 +45,13 @@ class Builder {
   void add_and_norm(LayerProduct which, const LayerPlaces& places, const void* source, int delta,
                     NormArgs norm);
   void attention(const Part& part, const LayerPlaces& places, const LayerSlots& slots);
-  NormArgs norm(const Part& part, std::int64_t parameters, void* quantised, const float* scale,
-                const Ahead& next);
+  NormArgs norm(const Part& part, std::int64_t parameters, void* quantised, const float* scale);
   void feed_forward(const Part& part, const LayerPlaces& places, const LayerSlots& slots);
   bool erf_in_product(std::int64_t rows) const;
   void decode();
   void join();
   void head();
   void keep(Segment segment, std::int64_t layers);
-  Ahead ahead(std::int64_t rows, std::int64_t layer, LayerProduct first, LayerProduct last) const;
   void finish();
 
   void add(Work work) {
@@ -114,21 +108,15 @@ class Builder {
 };
 
 void Builder::add_steps() {
-  bool forked = false;
   branch_ = Branch::main;
   program_.landing.clear();
   if (!layout_.in_place()) {
     add(CopyArgs{bases_.staging, bases_.session, program_.head_at, true});
   }
+  if (layout_.beside()) {
+    add(Fork{});
+  }
   for (std::size_t index = 0; index < phases(); ++index) {
-    // Behind the first of the main branch: beside it, all of a pool's rows would be decoded first
-    // (on an H100 the questions' embedding took 29 us instead of 7 at b32).
-    const bool first_beside = layout_.branch_of(plan_.phases[index]) == Branch::side;
-    if (layout_.beside() && !forked && (index > 0 || first_beside)) {
-      branch_ = Branch::main;
-      add(Fork{});
-      forked = true;
-    }
     add_phase(index);
   }
 }
@@ -178,7 +166,6 @@ void Builder::embed(const Phase& phase) {
   args.types = weights(request_.places.types);
   args.norm = norm_at(request_.places.embedding_norm);
   args.out = address(target.hidden);
-  args.ahead = ahead(target.rows, 0, LayerProduct::qkv, LayerProduct::ffn1);
   add(args);
 }
 
@@ -218,8 +205,7 @@ void Builder::layer(const Phase& phase, const LayerSlots& slots, std::int64_t nu
   add_and_norm(LayerProduct::out, places, address(scaled ? slots.context8 : slots.context),
                slots.out_delta,
                norm(target, places.attention_norm, scaled ? address(slots.hidden8) : nullptr,
-                    source_scale(places, LayerProduct::ffn1),
-                    ahead(target.rows, number, LayerProduct::ffn2, LayerProduct::ffn2)));
+                    source_scale(places, LayerProduct::ffn1)));
   ++operation_;
   feed_forward(target, places, slots);
   ++operation_;
@@ -227,8 +213,7 @@ void Builder::layer(const Phase& phase, const LayerSlots& slots, std::int64_t nu
   add_and_norm(LayerProduct::ffn2, places, address(scaled ? slots.ffn8 : slots.ffn),
                slots.ffn2_delta,
                norm(target, places.ffn_norm, more ? address(slots.hidden8) : nullptr,
-                    more ? source_scale(places_of(number + 1), LayerProduct::qkv) : nullptr,
-                    ahead(target.rows, number + 1, LayerProduct::qkv, LayerProduct::ffn1)));
+                    more ? source_scale(places_of(number + 1), LayerProduct::qkv) : nullptr));
 }
 
 /// LayerNorm(hidden + product): the product goes onto the hidden states, or to rows of its own
@@ -275,22 +260,9 @@ void Builder::attention(const Part& part, const LayerPlaces& places, const Layer
 }
 
 NormArgs Builder::norm(const Part& part, std::int64_t parameters, void* quantised,
-                       const float* scale, const Ahead& next) {
-  return {element_, part.rows, d_,     norm_at(parameters), address(part.hidden), quantised,
-          scale,    next,      nullptr};
-}
-
-/// The weights of a layer's products from `first` to `last`, which lie behind each other.
-Ahead Builder::ahead(std::int64_t rows, std::int64_t layer, LayerProduct first,
-                     LayerProduct last) const {
-  if (rows > kRowsAhead || layer >= config_.layers) {
-    return {};
-  }
-  const LayerPlaces& places = places_of(layer);
-  const std::int64_t begin = places.weight[static_cast<std::size_t>(first)];
-  const std::int64_t end = places.weight[static_cast<std::size_t>(last)] +
-                           weight_bytes(config_, request_.numbers, static_cast<std::size_t>(last));
-  return {weights(begin), end - begin};
+                       const float* scale) {
+  return {element_,  part.rows, d_,     norm_at(parameters), address(part.hidden),
+          quantised, scale,     nullptr};
 }
 
 void Builder::feed_forward(const Part& part, const LayerPlaces& places, const LayerSlots& slots) {

@@ -24,10 +24,11 @@ class Placer {
 LayerPlaces layer_places(const ModelConfig& config, const Numbers& numbers, std::int64_t positions,
                          Placer& placer) {
   const std::int64_t d = config.d_model;
+  const std::array<std::int64_t, kLayerProducts> in{d, d, d, config.d_ff};
   const std::array<std::int64_t, kLayerProducts> out{3 * d, d, config.d_ff, d};
   LayerPlaces places;
   for (std::size_t product = 0; product < kLayerProducts; ++product) {
-    places.weight[product] = placer.place(weight_bytes(config, numbers, product));
+    places.weight[product] = placer.place(in[product] * out[product] * bytes_of(numbers.operands));
     const bool biased =
         config.family == Family::bert || product != static_cast<std::size_t>(LayerProduct::out);
     if (biased) {
@@ -50,13 +51,6 @@ LayerPlaces layer_places(const ModelConfig& config, const Numbers& numbers, std:
 }
 
 }  // namespace
-
-std::int64_t weight_bytes(const ModelConfig& config, const Numbers& numbers, std::size_t product) {
-  const std::int64_t d = config.d_model;
-  const std::array<std::int64_t, kLayerProducts> in{d, d, d, config.d_ff};
-  const std::array<std::int64_t, kLayerProducts> out{3 * d, d, config.d_ff, d};
-  return in[product] * out[product] * bytes_of(numbers.operands);
-}
 
 WeightPlaces weight_places(const ModelConfig& config, const Numbers& numbers,
                            std::int64_t positions) {

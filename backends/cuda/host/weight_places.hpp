@@ -53,9 +53,6 @@ struct WeightPlaces {
   std::int64_t bytes = 0;
 };
 
-/// Of the matrix of one of a layer's products.
-std::int64_t weight_bytes(const ModelConfig& config, const Numbers& numbers, std::size_t product);
-
 /// `positions`: rows of the position table where it grows with what is asked for.
 WeightPlaces weight_places(const ModelConfig& config, const Numbers& numbers,
                            std::int64_t positions);

@@ -39,14 +39,6 @@ struct QueryBlocks {
   std::int64_t count;
 };
 
-/// Weights that a product soon to come will read: where there are few rows, most of its time is
-/// bringing them from the device's memory. A kernel that does something else meanwhile asks for
-/// them to be brought to the L2. Begins and ends at multiples of 16 bytes; none: 0 bytes.
-struct Ahead {
-  const void* from;
-  std::int64_t bytes;
-};
-
 /// LayerNorm parameters [weight; bias], 2 d floats.
 struct Norm {
   const float* parameters;
@@ -67,7 +59,6 @@ struct EmbedArgs {
   const void* types;
   Norm norm;
   void* out;
-  Ahead ahead;
 };
 
 /// hidden = LayerNorm(hidden + delta); with `quantised`, also to e4m3, divided by `scale`.
@@ -79,7 +70,6 @@ struct NormArgs {
   void* hidden;
   void* quantised;
   const float* scale;  ///< of `quantised`, what its values are to be multiplied by to come back
-  Ahead ahead;
   const void* delta = nullptr;  ///< rows as hidden's; null: a product added onto them before
 };
 

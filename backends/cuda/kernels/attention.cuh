@@ -16,6 +16,7 @@
 
 #include "backends/cuda/kernels/args.hpp"
 #include "backends/cuda/kernels/block.cuh"
+#include "backends/cuda/kernels/head_rows.cuh"
 #include "backends/cuda/kernels/numbers.cuh"
 
 namespace deformer::cuda {
@@ -61,11 +62,11 @@ class AttentionBlock {
  public:
   DEFORMER_PORTABLE AttentionBlock(Block& block, const AttentionArgs& args, const QueryBlock& place,
                                    int head, unsigned char* shared)
-      : block_(block), args_(args), place_(place), head_(head), shared_(shared) {}
+      : block_(block), rows_{args, place, head}, shared_(shared) {}
 
   DEFORMER_PORTABLE void run() {
     begin();
-    for (int first_key = 0; first_key < place_.tokens; first_key += kKeyBlock) {
+    for (int first_key = 0; first_key < rows_.place.tokens; first_key += kKeyBlock) {
       load_keys(first_key);
       score();
       if constexpr (kRelative) {
@@ -108,20 +109,12 @@ class AttentionBlock {
       const int row = i / kPacks;
       const int at = i % kPacks * 4;
       Pack<T> pack{};
-      if (row < count && at < args_.d_head) {
+      if (row < count && at < rows_.args.d_head) {
         pack = *reinterpret_cast<const Pack<T>*>(source + row * stride + at);
       }
       *reinterpret_cast<Pack<T>*>(tile + row * kPitch + at) = pack;
     }
   }
-
-  /// Start of the head in row `row` of the sequence; what: 0 queries, 1 keys, 2 values.
-  DEFORMER_PORTABLE const T* rows(int what, int row) const {
-    const std::int64_t d = args_.heads * args_.d_head;
-    return static_cast<const T*>(args_.qkv) + (std::int64_t{place_.first_row} + row) * 3 * d +
-           what * d + head_ * args_.d_head;
-  }
-  DEFORMER_PORTABLE std::int64_t stride() const { return 3 * args_.heads * args_.d_head; }
 
   static DEFORMER_PORTABLE std::uint32_t pair_at(const T* from) {
     return *reinterpret_cast<const std::uint32_t*>(from);
@@ -132,8 +125,8 @@ class AttentionBlock {
 
   DEFORMER_PORTABLE void begin() {
     block_.each([&](int thread) {
-      load_tile(thread, rows(0, place_.first_query), stride(), place_.tokens - place_.first_query,
-                part(Shape::kQueries));
+      load_tile(thread, rows_.source(0, rows_.place.first_query), rows_.stride(),
+                rows_.place.tokens - rows_.place.first_query, part(Shape::kQueries));
     });
     block_.each_alone([&](int thread) {
       State& state = state_[thread];
@@ -167,9 +160,9 @@ class AttentionBlock {
   /// Of the thread's row g or g + 8, with a key of the other segment.
   DEFORMER_PORTABLE float segment_term(int thread, int half) const {
     const T* query = part(Shape::kQueries) + row_of(thread, half) * kPitch;
-    const float* segment = args_.relative.segments + head_ * args_.d_head;
-    float sum = args_.relative.segment_bias[head_];
-    for (int i = 0; i < args_.d_head; ++i) {
+    const float* segment = rows_.args.relative.segments + rows_.head * rows_.args.d_head;
+    float sum = rows_.args.relative.segment_bias[rows_.head];
+    for (int i = 0; i < rows_.args.d_head; ++i) {
       sum += to_float(query[i]) * segment[i];
     }
     return sum;
@@ -177,9 +170,9 @@ class AttentionBlock {
 
   DEFORMER_PORTABLE void load_keys(int first_key) {
     block_.each([&](int thread) {
-      const int count = place_.tokens - first_key;
-      load_tile(thread, rows(1, first_key), stride(), count, part(Shape::kKeys));
-      load_tile(thread, rows(2, first_key), stride(), count, part(Shape::kValues));
+      const int count = rows_.place.tokens - first_key;
+      load_tile(thread, rows_.source(1, first_key), rows_.stride(), count, part(Shape::kKeys));
+      load_tile(thread, rows_.source(2, first_key), rows_.stride(), count, part(Shape::kValues));
       if constexpr (kRelative) {
         load_positions(thread, first_key);
       }
@@ -189,23 +182,24 @@ class AttentionBlock {
   /// Row b of the position keys is that of distance first_query + 63 - first_key - b.
   DEFORMER_PORTABLE void load_positions(int thread, int first_key) {
     constexpr int kPacks = kWide / 4;
-    const std::int64_t rows = 2 * args_.relative.reach + 1;
+    const std::int64_t rows = 2 * rows_.args.relative.reach + 1;
     const std::int64_t first =
-        args_.relative.reach - (place_.first_query + kQueryBlock - 1 - first_key);
-    const T* keys = static_cast<const T*>(args_.relative.keys) + head_ * rows * args_.d_head;
+        rows_.args.relative.reach - (rows_.place.first_query + kQueryBlock - 1 - first_key);
+    const T* keys =
+        static_cast<const T*>(rows_.args.relative.keys) + rows_.head * rows * rows_.args.d_head;
     T* tile = part(Shape::kPositions);
     for (int i = thread; i < Shape::kDistances * kPacks; i += kBlockThreads) {
       const int row = i / kPacks;
       const int at = i % kPacks * 4;
       Pack<T> pack{};
-      if (first + row >= 0 && first + row < rows && at < args_.d_head) {
-        pack = *reinterpret_cast<const Pack<T>*>(keys + (first + row) * args_.d_head + at);
+      if (first + row >= 0 && first + row < rows && at < rows_.args.d_head) {
+        pack = *reinterpret_cast<const Pack<T>*>(keys + (first + row) * rows_.args.d_head + at);
       }
       *reinterpret_cast<Pack<T>*>(tile + row * kPitch + at) = pack;
     }
     const bool known = first + thread >= 0 && first + thread < rows;
     floats(Shape::kBias)[thread] =
-        known ? args_.relative.key_bias[head_ * rows + first + thread] : 0.0F;
+        known ? rows_.args.relative.key_bias[rows_.head * rows + first + thread] : 0.0F;
   }
 
   /// c(thread) += its rows of queries times the eight rows of keys from keys(thread) on, which are
@@ -296,8 +290,8 @@ class AttentionBlock {
         for (int i = 0; i < 4; ++i) {
           const int row = row_of(thread, i / 2);
           const int key = 8 * tile + column_of(thread) + i % 2;
-          const bool query_first = place_.first_query + row < place_.first_text;
-          const bool key_first = first_key + key < place_.first_text;
+          const bool query_first = rows_.place.first_query + row < rows_.place.first_text;
+          const bool key_first = first_key + key < rows_.place.first_text;
           state.score[tile].at[i] += bands[row * Shape::kBandPitch + 15 - row % 16 + key] +
                                      (query_first == key_first ? 0.0F : state.other[i / 2]);
         }
@@ -317,7 +311,7 @@ class AttentionBlock {
         DEFORMER_UNROLL
         for (int i = 0; i < 4; ++i) {
           float& score = state.score[tile].at[i];
-          if (first_key + 8 * tile + column_of(thread) + i % 2 >= place_.tokens) {
+          if (first_key + 8 * tile + column_of(thread) + i % 2 >= rows_.place.tokens) {
             score = -INFINITY;
           }
           largest[thread][i / 2] = fmaxf(largest[thread][i / 2], score);
@@ -329,7 +323,6 @@ class AttentionBlock {
       block_.over_quad([&](int thread) -> float& { return largest[thread][half]; },
                        [](float a, float b) { return fmaxf(a, b); });
     }
-    constexpr float kLog2E = 1.44269504F;
     block_.each_alone([&](int thread) {
       State& state = state_[thread];
       DEFORMER_UNROLL
@@ -375,9 +368,9 @@ class AttentionBlock {
       const auto weights = [&](int thread) {
         const FragmentC& near = state_[thread].score[2 * step];
         const FragmentC& far = state_[thread].score[2 * step + 1];
-        return FragmentA{{rounded_pair(near.at[0], near.at[1]),
-                          rounded_pair(near.at[2], near.at[3]), rounded_pair(far.at[0], far.at[1]),
-                          rounded_pair(far.at[2], far.at[3])}};
+        return FragmentA{
+            {rounded_pair(T{}, near.at[0], near.at[1]), rounded_pair(T{}, near.at[2], near.at[3]),
+             rounded_pair(T{}, far.at[0], far.at[1]), rounded_pair(T{}, far.at[2], far.at[3])}};
       };
       DEFORMER_UNROLL
       for (int tile = 0; tile < kOutTiles; ++tile) {
@@ -393,10 +386,6 @@ class AttentionBlock {
       }
     }
   }
-  static DEFORMER_PORTABLE std::uint32_t rounded_pair(float first, float second) {
-    return pair_of(Rounded<T>::from(first), Rounded<T>::from(second));
-  }
-
   DEFORMER_PORTABLE void gather_in_f32() {
     float* weights = floats(Shape::kWeights);
     block_.each([&](int thread) {
@@ -436,20 +425,18 @@ class AttentionBlock {
     }
     block_.each_alone([&](int thread) {
       State& state = state_[thread];
-      const std::int64_t d = args_.heads * args_.d_head;
       DEFORMER_UNROLL
       for (int half = 0; half < 2; ++half) {
-        const int query = place_.first_query + row_of(thread, half);
-        if (query >= place_.tokens) {
+        const int query = rows_.place.first_query + row_of(thread, half);
+        if (query >= rows_.place.tokens) {
           continue;
         }
-        T* out = static_cast<T*>(args_.context) + (std::int64_t{place_.first_row} + query) * d +
-                 head_ * args_.d_head;
+        T* out = rows_.result(query);
         const float once = 1.0F / state.sum[half];
         DEFORMER_UNROLL
         for (int tile = 0; tile < kOutTiles; ++tile) {
           const int column = 8 * tile + column_of(thread);
-          if (column < args_.d_head) {
+          if (column < rows_.args.d_head) {
             out[column] = Rounded<T>::from(state.out[tile].at[2 * half] * once);
             out[column + 1] = Rounded<T>::from(state.out[tile].at[2 * half + 1] * once);
           }
@@ -459,9 +446,7 @@ class AttentionBlock {
   }
 
   Block& block_;
-  const AttentionArgs& args_;
-  const QueryBlock place_;
-  const int head_;
+  const HeadRows<T> rows_;
   unsigned char* shared_;
   typename Block::template PerThread<State> state_;
 };

@@ -27,6 +27,7 @@
 
 #include <cstdint>
 
+#include "backends/cuda/kernels/async_copy.cuh"
 #include "backends/cuda/kernels/numbers.cuh"
 #include "backends/cuda/kernels/portable.hpp"
 #include "backends/cuda/kernels/quick_math.cuh"
@@ -103,22 +104,8 @@ class DeviceBlock {
 #endif
   }
   template <int kBytes>
-  DEFORMER_PORTABLE void copy([[maybe_unused]] void* to, [[maybe_unused]] const void* from,
-                              [[maybe_unused]] bool there) {
-    static_assert(kBytes == 8 || kBytes == 16);
-#if defined(__CUDA_ARCH__)
-    const auto address = static_cast<std::uint32_t>(__cvta_generic_to_shared(to));
-    const std::uint32_t bytes = there ? kBytes : 0U;  // the rest are zeros
-    if constexpr (kBytes == 16) {
-      asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address), "l"(from),
-                   "r"(bytes)
-                   : "memory");
-    } else {
-      asm volatile("cp.async.ca.shared.global [%0], [%1], 8, %2;" ::"r"(address), "l"(from),
-                   "r"(bytes)
-                   : "memory");
-    }
-#endif
+  DEFORMER_PORTABLE void copy(void* to, const void* from, bool there) {
+    copy_async<kBytes>(to, from, there);
   }
   DEFORMER_PORTABLE void commit() {
 #if defined(__CUDA_ARCH__)

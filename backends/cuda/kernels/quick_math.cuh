@@ -8,6 +8,8 @@
 
 namespace deformer::cuda {
 
+inline constexpr float kLog2E = 1.44269504F;
+
 /// 2^value, on the device to 2 units of the last place; nothing below 2^-126.
 DEFORMER_PORTABLE float quick_exp2(float value) {
 #if defined(__CUDA_ARCH__)

@@ -258,8 +258,8 @@ class SkinnyBlock {
       for (int tile = 0; tile < kOutTiles; ++tile) {
         const int out = first_out_ + 8 * tile + thread % 32 / 4;
         const bool there = out < args_.out && (kWhole || at < end_in_);
-        copy_async(slot(thread, piece, tile),
-                   weights + (there ? std::int64_t{out} * args_.in + at : 0), there);
+        copy_async<sizeof(Words)>(slot(thread, piece, tile),
+                                  weights + (there ? std::int64_t{out} * args_.in + at : 0), there);
       }
     }
   }
