@@ -1,6 +1,4 @@
-"""The journal of shows, a line each, and the page made of the latest line of every show. Pure but for reading the file."""
-
-import json
+"""The page, made of the latest line of every show in the journal. Pure functions."""
 
 HOW = """\
 A burst is one run of the program, all else on the machine at rest, with the rate of a register-only FMA loop before and
@@ -10,22 +8,10 @@ are the program's 95 % ones, or a range where that is said. Outputs are not comp
 """
 
 
-def append(path, line):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
-
-
-def latest(path, machine, build, threads):
-    """{show: line} of the latest of each show by this build on this machine; a torn last line is left out."""
-    found = {}
-    for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        try:
-            line = json.loads(text)
-        except ValueError:
-            continue
-        if (line["machine"], line["build"], line["threads"]) == (machine, build, threads):
-            found[line["show"]] = line
+def latest(lines, machine, build, threads):
+    """{show: line} of the latest of each show by this build on this machine."""
+    found = {line["show"]: line for line in lines
+             if (line["machine"], line["build"], line["threads"]) == (machine, build, threads)}
     return dict(sorted(found.items()))
 
 

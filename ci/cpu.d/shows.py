@@ -20,6 +20,7 @@ sys.path.append(str(ROOT / "ci/peers.d"))  # its witnesses of a quiet machine, i
 import client
 import engines
 import figures
+import journal
 import machine
 import page
 import plan
@@ -176,7 +177,7 @@ def main():
     options.work.mkdir(parents=True, exist_ok=True)
     options.results.mkdir(parents=True, exist_ok=True)
     about, build = machine.describe(), build_of(options.build_dir / "deformer-bench")
-    journal = options.work / "shows.jsonl"
+    path = options.work / "shows.jsonl"
     quiet_machine = Machine(options.build_dir / "deformer-bench-peer", options.threads, options.work)
     measured = []
     try:
@@ -185,20 +186,20 @@ def main():
         for show in [] if options.dry_run else options.shows:
             line = {**measure_show(show, options, quiet_machine, deadline), "machine": about, "build": build,
                     "threads": options.threads}
-            page.append(journal, line)
+            journal.append(path, line)
             measured.append(line)
-            write_page(journal, about, build, options)
+            write_page(path, about, build, options)
     finally:
         quiet_machine.close()
     return figures.exit_code([figure["verdict"] for line in measured for figure in line["figures"]])
 
 
-def write_page(journal, about, build, options):
+def write_page(path, about, build, options):
     """After each show: what is interrupted later keeps the page of what was done."""
-    path = options.results / f"cpu-shows-{machine.slug(about)}.md"
-    path.write_text(page.page(page.latest(journal, about, build, options.threads), about, build, options.threads),
-                    encoding="utf-8")
-    say(f"cpu-shows: {os.path.relpath(path)}")
+    lines = page.latest(journal.records(path), about, build, options.threads)
+    written = options.results / f"cpu-shows-{machine.slug(about)}.md"
+    written.write_text(page.page(lines, about, build, options.threads), encoding="utf-8")
+    say(f"cpu-shows: {os.path.relpath(written)}")
 
 
 if __name__ == "__main__":

@@ -156,15 +156,10 @@ class Page(unittest.TestCase):
                 "machine": {"CPU": "x"}, "build": build, "threads": 2}
 
     def test_shows_measured_before_by_the_same_build_stay_and_the_latest_wins(self):
-        with tempfile.TemporaryDirectory() as folder:
-            path = pathlib.Path(folder) / "deeper" / "shows.jsonl"
-            for line in (self.line(4, 1), self.line(1, 2, build="old"), self.line(3, 3), self.line(4, 4)):
-                page.append(path, line)
-            with open(path, "a", encoding="utf-8") as file:
-                file.write('{"show": 5, "torn')
-            found = page.latest(path, {"CPU": "x"}, "b1", 2)
-            self.assertEqual({show: line["figures"][0]["value"] for show, line in found.items()}, {3: 3, 4: 4})
-            self.assertEqual(page.latest(path, {"CPU": "y"}, "b1", 2), {})
+        lines = [self.line(4, 1), self.line(1, 2, build="old"), self.line(3, 3), self.line(4, 4)]
+        found = page.latest(lines, {"CPU": "x"}, "b1", 2)
+        self.assertEqual({show: line["figures"][0]["value"] for show, line in found.items()}, {3: 3, 4: 4})
+        self.assertEqual(page.latest(lines, {"CPU": "y"}, "b1", 2), {})
 
     def test_tables_are_rectangular_and_say_the_verdict_and_why_not(self):
         text = page.page({1: self.line(1, 0.5)}, {"CPU": "x"}, "b1", 2)

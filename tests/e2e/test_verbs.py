@@ -562,7 +562,7 @@ class Machine(support.TestCase):
         env = {"DEFORMER_BENCH_CACHE_DIR": self.path("cache")}
         for style in ("console", "markdown"):
             out = self.run_ok(["machine", "--threads", "1", "--format", style], env=env).out
-            for word in ("cpu_model", "vfmadd" if "avx2" in out else "f32", "memory", "from the store", "parallel region"):
+            for word in ("cpu_model", "vfmadd" if "avx2" in out else "f32", "memory", "from the store", "rounds)", "parallel region"):
                 self.assertIn(word, out)
 
     def check_sweep_finds_them(self, roofs):
