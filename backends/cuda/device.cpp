@@ -4,6 +4,9 @@
 
 #include <fmt/format.h>
 
+#include <cstdlib>
+#include <string_view>
+
 #include "backends/cuda/status.hpp"
 
 namespace deformer::cuda {
@@ -11,6 +14,11 @@ namespace {
 
 constexpr int kOldest = 80;   ///< bf16 and TF32 on tensor cores
 constexpr int kFp8From = 89;  ///< Ada and Hopper
+
+bool is_asked(const char* variable) {
+  const char* value = std::getenv(variable);
+  return value != nullptr && std::string_view(value) != "" && std::string_view(value) != "0";
+}
 
 std::int64_t attribute(cudaDeviceAttr which, int device) {
   int value = 0;
@@ -38,6 +46,7 @@ Device current_device() {
   found.cache_bytes = attribute(cudaDevAttrL2CacheSize, device);
   found.shared_bytes_block = attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
   found.launches_clusters = attribute(cudaDevAttrClusterLaunch, device) != 0;
+  found.one_by_one = is_asked(kOneByOne);
   check(cudaDriverGetVersion(&found.driver_version), "asking for the driver's version");
   check(cudaRuntimeGetVersion(&found.runtime_version), "asking for the runtime's version");
   return found;

@@ -131,6 +131,31 @@ TEST(Status, SaysWhatWasExpectedAndFound) {
   }
 }
 
+/// Who tries several things goes on after a refusal, and must not after a fault.
+TEST(Status, AFaultOfTheDeviceIsToldApartAndSaysWhatWasTried) {
+  for (const cudaError_t fault :
+       {cudaErrorIllegalAddress, cudaErrorMisalignedAddress, cudaErrorLaunchFailure}) {
+    EXPECT_THROW(check(fault, "timing a choice"), DeviceFault) << fault;
+  }
+  for (const cudaError_t refused : {cudaErrorInvalidValue, cudaErrorNotSupported}) {
+    EXPECT_THROW(
+        {
+          try {
+            check(refused, "timing a choice");
+          } catch (const DeviceFault&) {
+          }
+        },
+        std::runtime_error)
+        << refused;
+  }
+  try {
+    throw_again(DeviceFault("cuda: a fault"), "our kernel for few rows");
+    FAIL();
+  } catch (const DeviceFault& error) {
+    EXPECT_STREQ(error.what(), "cuda: a fault; what was tried: our kernel for few rows");
+  }
+}
+
 TEST(Dtypes, AreRefusedWithTheReason) {
   EXPECT_FALSE(dtype_why_not(DType::bf16, 80));
   EXPECT_FALSE(dtype_why_not(DType::tf32, 90));
