@@ -15,11 +15,6 @@ namespace {
 constexpr int kOldest = 80;   ///< bf16 and TF32 on tensor cores
 constexpr int kFp8From = 89;  ///< Ada and Hopper
 
-bool is_asked(const char* variable) {
-  const char* value = std::getenv(variable);
-  return value != nullptr && std::string_view(value) != "" && std::string_view(value) != "0";
-}
-
 std::int64_t attribute(cudaDeviceAttr which, int device) {
   int value = 0;
   check(cudaDeviceGetAttribute(&value, which, device), "asking the device what it is");
@@ -46,10 +41,15 @@ Device current_device() {
   found.cache_bytes = attribute(cudaDevAttrL2CacheSize, device);
   found.shared_bytes_block = attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
   found.launches_clusters = attribute(cudaDevAttrClusterLaunch, device) != 0;
-  found.one_by_one = is_asked(kOneByOne);
+  found.one_by_one = one_by_one_is_asked();
   check(cudaDriverGetVersion(&found.driver_version), "asking for the driver's version");
   check(cudaRuntimeGetVersion(&found.runtime_version), "asking for the runtime's version");
   return found;
+}
+
+bool one_by_one_is_asked() {
+  const char* value = std::getenv(kOneByOne);
+  return value != nullptr && std::string_view(value) != "" && std::string_view(value) != "0";
 }
 
 std::optional<std::string> dtype_why_not(DType dtype, int capability) {

@@ -28,6 +28,7 @@ struct Device {
 /// In the environment, and neither empty nor "0": no kernel is set up before the one in front of it
 /// has ended. For tools that watch one kernel at a time; it is slower, and records' engines say so.
 inline constexpr const char* kOneByOne = "DEFORMER_BENCH_CUDA_ONE_BY_ONE";
+bool one_by_one_is_asked();
 
 /// @throws what check throws.
 Device current_device();

@@ -37,13 +37,13 @@ void StreamLauncher::launch(const CopyArgs& args, Branch branch) {
 void StreamLauncher::launch(const Fork&, Branch) {
   check(cudaEventRecord(forked_.get(), place(Branch::main).stream), "forking");
   check(cudaStreamWaitEvent(place(Branch::side).stream, forked_.get(), 0), "forking");
-  order_.other(Branch::side);
+  order_.part();
 }
 
 void StreamLauncher::launch(const Meet&, Branch) {
   check(cudaEventRecord(met_.get(), place(Branch::side).stream), "joining");
   check(cudaStreamWaitEvent(place(Branch::main).stream, met_.get(), 0), "joining");
-  order_.other(Branch::main);
+  order_.meet();
 }
 
 void StreamLauncher::launch(const Mark& mark, Branch branch) {

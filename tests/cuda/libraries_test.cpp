@@ -131,6 +131,22 @@ TEST(Status, SaysWhatWasExpectedAndFound) {
   }
 }
 
+TEST(Device, LaunchesOneByOneWhereTheEnvironmentAsks) {
+  unsetenv(kOneByOne);
+  EXPECT_FALSE(one_by_one_is_asked());
+  for (const char* no : {"", "0"}) {
+    setenv(kOneByOne, no, 1);
+    EXPECT_FALSE(one_by_one_is_asked()) << no;
+  }
+  setenv(kOneByOne, "1", 1);
+  EXPECT_TRUE(one_by_one_is_asked());
+  unsetenv(kOneByOne);
+  EXPECT_TRUE((Device{.name = "", .bus = "", .capability = 90}).launches_early());
+  EXPECT_FALSE(
+      (Device{.name = "", .bus = "", .capability = 90, .one_by_one = true}).launches_early());
+  EXPECT_FALSE((Device{.name = "", .bus = "", .capability = 80}).launches_early());
+}
+
 /// Who tries several things goes on after a refusal, and must not after a fault.
 TEST(Status, AFaultOfTheDeviceIsToldApartAndSaysWhatWasTried) {
   for (const cudaError_t fault :

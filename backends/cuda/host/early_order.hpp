@@ -15,8 +15,11 @@ class EarlyOrder {
  public:
   /// A kernel is queued: whether it may start early.
   bool kernel(Branch branch) { return std::exchange(behind_kernel(branch), true); }
-  /// Anything else is.
+  /// Something else is: a copy, a mark.
   void other(Branch branch) { behind_kernel(branch) = false; }
+  /// The side branch begins, and later the main one waits for it.
+  void part() { other(Branch::side); }
+  void meet() { other(Branch::main); }
 
  private:
   bool& behind_kernel(Branch branch) { return behind_[static_cast<std::size_t>(branch)]; }

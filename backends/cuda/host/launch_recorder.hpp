@@ -34,11 +34,11 @@ class LaunchRecorder final : public Launcher {
   }
   void launch(const Fork&, Branch) override {
     ++branches_;
-    order_.other(Branch::side);
+    order_.part();
   }
   void launch(const Meet&, Branch) override {
     --branches_;
-    order_.other(Branch::main);
+    order_.meet();
   }
   void launch(const Mark&, Branch branch) override {
     ++marks_;
