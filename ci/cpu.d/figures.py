@@ -67,14 +67,32 @@ def of_fma_peak(record, name, least):
     return Figure(name, value, least=least, note=note, **bounds)
 
 
-def cached_over_flops(record, least):
-    """Show 3: cached speedup / FLOP ratio."""
+def of_own_roof(record, name, least):
+    """Show 8: achieved / the roof of the record's own dtype."""
+    achieved, time = record["achieved"], record["time"]
+    value = achieved["roof_fraction"]
+    if value is None:
+        raise LookupError(f"{record['name']}: no roof was measured in its run")
+    note = (f"{time['median'] * 1e-6:.4g} ms, {achieved['gflops']:.0f} of {achieved['roof_gflops']:.0f} GFLOP/s, "
+            f"bound by {achieved['bound']}")
+    return Figure(f"{name}, of its roof", value, least=least, note=note)
+
+
+def over_f32(f32, narrow, name, least):
+    """Show 8: how many times quicker than f32 in the same minutes."""
+    times = f32["time"]["median"], narrow["time"]["median"]
+    return Figure(f"{name}, f32 / it", times[0] / times[1], least=least,
+                  note=f"{times[0] * 1e-6:.4g} and {times[1] * 1e-6:.4g} ms")
+
+
+def cached_over_flops(record, least, prefix=""):
+    """Shows 3 and 8: cached speedup / FLOP ratio."""
     speedup, pool = record["speedup"], record["pool"]
     ratio = speedup["flop_ratio"]
     note = f"{speedup['median']:.2f}x of {ratio:.2f}x; pool of {pool['passages']} passages, {pool['bytes'] / MEGABYTE:.0f} MB"
     if pool["shortfall"]:
         note += ", less than twice the last-level cache"
-    return Figure(f"squad k={record['point']['split']} b{record['point']['batch']}", speedup["median"] / ratio, least=least,
+    return Figure(f"{prefix}squad k={record['point']['split']} b{record['point']['batch']}", speedup["median"] / ratio, least=least,
                   note=note, **interval(speedup["ci_low"], speedup["ci_high"], 1 / ratio))
 
 

@@ -7,6 +7,7 @@ import figures
 BASE = ["--model", "bert-base", "--task", "squad"]
 FULL = ["--variant", "full"]
 RAGGED_PAIRS = 3
+NARROW = ("bf16", "int8")
 REFERENCE_RATE = 4.98e11  # FMA FLOP/s of the machine on which `seconds` were taken (2-core Sapphire Rapids)
 
 
@@ -56,6 +57,9 @@ BURSTS = {
     5: (burst("memory", 12, BASE, "--split", "9", rounds=3),
         burst("allocations", 66, BASE, "--split", "9", "--max-time", "1", verb="profile", rounds=3)),
     6: (burst("threads", 16, BASE, FULL, "--threads", "1,2", "--instances", "1,2", "--filter", "(/t1|/t2$)", rounds=15),),
+    8: (burst("f32", 16, BASE, FULL, "--batch", "1,8", rounds=12),
+        *(burst(dtype, 9, BASE, "--variant", "full,cached", "--split", "9", "--batch", "1,8", "--dtype", dtype, rounds=25)
+          for dtype in NARROW)),
 }
 LEAST_OF_PEAK = (("bert-base L=320 b1", "bert-base", {"question": 27, "batch": 1}, 0.85),
                  ("bert-base L=320 b8", "bert-base", {"question": 27, "batch": 8}, 0.85),
@@ -107,12 +111,26 @@ def thread_figures(records, probe):
         yield figures.not_measured("threads and instances", str(error))
 
 
+def narrow_figures(records, _probe):
+    for dtype in NARROW:
+        for batch in (1, 8):
+            where = f"{dtype} L=320 b{batch}"
+            yield attempt(where, lambda: figures.of_own_roof(
+                figures.find(records(dtype), variant="full", batch=batch), where, least=0.8 if dtype == "bf16" else None))
+            yield attempt(where, lambda: figures.over_f32(
+                figures.find(records("f32"), batch=batch), figures.find(records(dtype), variant="full", batch=batch), where,
+                least=1.5 if dtype == "int8" else None))
+            yield attempt(where, lambda: figures.cached_over_flops(
+                figures.find(records(dtype), variant="cached", batch=batch), 0.85, f"{dtype} "))
+
+
 SHOWS = {number: Show(number, title, BURSTS[number], make) for number, title, make in (
     (1, "f32 as a fraction of the FMA peak measured in the same run", peak_figures),
     (3, "cached speedup / FLOP ratio, bert-base f32, another passage of the pool in every forward", cached_figures),
     (4, "time per real token of ragged batches, over what the FLOP model says from the dense run", ragged_figures),
     (5, "anonymous memory of a bert-base f32 run, and allocations inside the timed region", memory_figures),
-    (6, "one thread against two; two instances against one", thread_figures))}
+    (6, "one thread against two; two instances against one", thread_figures),
+    (8, "bf16 and int8: share of the roof, gain over f32, cached against FLOPs", narrow_figures))}
 
 
 def seconds_of(show, rate):

@@ -88,6 +88,15 @@ class Figures(unittest.TestCase):
         self.assertAlmostEqual(apart.value, 1.1)
         self.assertIn("gains 1.90", scaling.note)
 
+    def test_a_narrow_dtype_is_held_against_its_own_roof_and_gains_over_f32(self):
+        one = record(median=2e7)
+        one["achieved"] |= {"roof_gflops": 7750, "bound": "arithmetic"}
+        self.assertEqual(figures.of_own_roof(one, "bf16", 0.8).verdict, "miss")  # 0.5, whatever the FMA fraction
+        self.assertAlmostEqual(figures.over_f32(record(median=1e8), one, "bf16", None).value, 5)
+        one["achieved"]["roof_fraction"] = None
+        with self.assertRaisesRegex(LookupError, "no roof"):
+            figures.of_own_roof(one, "bf16", 0.8)
+
     def test_exit_codes(self):
         for verdicts, code in ((["pass", "told"], 0), (["pass", "not measured"], 4), (["miss", "not measured"], 1), ([], 0)):
             self.assertEqual(figures.exit_code(verdicts), code)
@@ -192,6 +201,11 @@ class Commands(unittest.TestCase):
         for threads, instances in ((1, 1), (2, 1), (1, 2)):
             figures.find(rows[6, "threads"], threads=threads, instances=instances)
         self.assertEqual(len(rows[6, "threads"]), 3)
+        for dtype in plan.NARROW:
+            for batch in (1, 8):
+                figures.find(rows[8, "f32"], variant="full", batch=batch, dtype="f32")
+                for variant in ("full", "cached"):
+                    figures.find(rows[8, dtype], variant=variant, batch=batch, dtype=dtype)
 
     def test_wrong_options_say_what_was_expected(self):
         for words, said in ((["--only", "2"], "found '2'"), (["--threads", "0"], "1 or more"), (["--minutes", "nan"], "above 0")):
