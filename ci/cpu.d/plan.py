@@ -46,13 +46,13 @@ def ragged_bursts():
 
 
 BURSTS = {
-    1: (burst("bert-base", 22, "--model", "bert-base", FULL, "--question", "9,27", "--passage", "18,293", "--batch", "1,8",
-              "--filter", "(q9/p18/b1/|q27/p293/)", rounds=15),
+    1: (burst("bert-base", 26, "--model", "bert-base", FULL, "--question", "9,27", "--passage", "18,293", "--batch", "1,8",
+              "--filter", "(q9/p18/b1/|q27/p293/)", rounds=22),
         burst("bert-large", 15, "--model", "bert-large", "--task", "squad", FULL, rounds=15),
         burst("minilm-l6", 4, "--model", "minilm-l6", "--question", "27", "--passage", "101", FULL, rounds=30)),
-    3: (burst("b1", 14, BASE, "--variant", "full,cached", "--split", "9,11", rounds=22),
-        burst("b8", 35, BASE, "--variant", "full,cached", "--split", "9,11", "--batch", "8", rounds=10),
-        burst("b32", 75, BASE, "--variant", "full,cached", "--split", "9,11", "--batch", "32", rounds=6)),
+    3: (burst("b1", 32, BASE, "--variant", "full,cached", "--split", "9,11", rounds=22),
+        burst("b8", 50, BASE, "--variant", "full,cached", "--split", "9,11", "--batch", "8", rounds=10),
+        burst("b32", 100, BASE, "--variant", "full,cached", "--split", "9,11", "--batch", "32", rounds=6)),
     4: tuple(ragged_bursts()),
     5: (burst("memory", 12, BASE, "--split", "9", rounds=3),
         burst("allocations", 66, BASE, "--split", "9", "--max-time", "1", verb="profile", rounds=3)),

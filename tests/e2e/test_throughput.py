@@ -89,7 +89,7 @@ class Memory(TestCase):
         # Memory's bandwidth is measured with a multiple of the last-level cache: 2 GB on a large server.
         peaks = [self.json_ok(sweep("--variant", "full", "--roofs", roofs, "--out", f"{roofs}.jsonl"))
                  [0]["memory"]["rss_peak_bytes"] for roofs in ("on", "off")]
-        self.assertLess(peaks[0], peaks[1] + 64 * MB)
+        self.assertLess(peaks[0], peaks[1] + 128 * MB)
 
     def test_a_bert_base_run_holds_little_beyond_weights_activations_and_pool(self):
         # Three rounds: too few for any to be discarded and repeated, so a busy machine only makes them slower.
