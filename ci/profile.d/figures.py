@@ -10,11 +10,11 @@ from shows import Row, percent, rows_of, run
 PAPER_REDUCTIONS = {"squad": 70.3, "race": 72.9, "boolq": 72.0, "mnli": 56.4}  # per cent, table 1 of the paper
 
 
-def squad(options, batch, *more):
+def squad(options, batch, seconds, *more):
     """bert-base's squad at k=9: full and cached."""
     return rows_of(options, "profile", "--model", "bert-base", "--task", "squad", "--split", "9", "--variant", "full,cached",
-                   "--batch", str(batch), "--threads", "2", "--parity", "off", "--max-time", str(options.squad_time),
-                   "--quiet", *more)
+                   "--batch", str(batch), "--threads", "2", "--parity", "off", "--max-time", str(seconds), "--quiet",
+                   *more)
 
 
 def of_whole(row):
@@ -31,7 +31,7 @@ def where_it_goes(options):
     """Show 1."""
     rows = []
     for batch in options.batches:
-        records = squad(options, batch)
+        records = squad(options, batch, options.squad_time)
         for record in records:
             part = of_whole(record)
             rows.append(Row(f"b{batch} {record['point']['variant']}: operations of the whole", percent(part), "within 2 %",
@@ -118,9 +118,7 @@ def memory(options):
                                "full,cached")
         less = 100 * (1 - cached["memory"]["requested_bytes"] / full["memory"]["requested_bytes"])
         rows.append(Row(f"{task}: requested less than full", f"{less:.1f} %", f"{published} within 5", abs(less - published) <= 5))
-    records = rows_of(options, "profile", "--model", "bert-base", "--task", "squad", "--split", "9", "--variant", "full,cached",
-                      "--threads", "2", "--parity", "off", "--rounds", "10", "--max-time", "1", "--quiet")
-    found = records[1]["memory"]
+    found = squad(options, 1, 1, "--rounds", "10")[1]["memory"]
     rows.append(Row("squad: the same of this backend's buffers", percent(found["requested_reduction"], 1), "", True,
                     "not the paper's definition: fused operations write no scores and no result of GELU"))
     rows.append(Row("squad: largest plan, arena", f"{found['planned_largest_bytes']}, {found['allocated_bytes']}", "equal",
@@ -134,7 +132,7 @@ def memory(options):
 def trace(options):
     """Show 6."""
     path = os.path.join(options.out, "trace.json")
-    squad(options, 1, "--trace", path, "--rounds", "10", "--max-time", "1")
+    squad(options, 1, 1, "--rounds", "10", "--trace", path)
     with open(path, encoding="utf-8") as file:
         wrong, found = trace_check.check(json.load(file))
     held = not wrong

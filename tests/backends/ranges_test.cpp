@@ -227,16 +227,17 @@ TEST(CpuMemory, TheAllocatorGaveWhatWasPlanned) {
   const auto weights = random_weights(config, 7);
   const auto model = panels()->load(*weights, {.threads = 2});
   const Plan plan = make_plan(config, Variant::full, 1, Order::question_first);
-  const Shape shape = uniform_shape(16, 27, 293);
+  const Shape shape = uniform_shape(64, 27, 293);
   const std::int64_t before = given_out_bytes();
   const auto session = model->prepare(plan, shape, {.threads = 2, .detail = Detail::phase});
   const std::int64_t given = given_out_bytes() - before;
   const std::int64_t planned = session->memory().peak_bytes;
-  // Beside the arena, in whole huge pages: lists of tokens and ranges, some bytes a row.
+  // Beside the arena, in whole huge pages and with one more to begin at such a page: lists of
+  // tokens and ranges, some bytes a row.
   constexpr std::int64_t kHugePage = std::int64_t{2} << 20, kLists = std::int64_t{1} << 20;
-  EXPECT_GT(planned, 8 * kHugePage) << "too small to be told from the lists";
+  EXPECT_GT(planned, 20 * kHugePage) << "too small to be told from the lists";
   EXPECT_GE(given, planned);
-  EXPECT_LE(given, planned + kHugePage + kLists);
+  EXPECT_LE(given, planned + 2 * kHugePage + kLists);
   RecordProperty("planned", fmt::format("{}", planned));
   RecordProperty("given", fmt::format("{}", given));
 }

@@ -68,7 +68,8 @@ TEST(Trace, NoTrackHasTheNumberOfAProcessOrOfAnother) {
   trace.add_process("b", 4);
   std::set<int> processes, tracks;
   int named = 0;
-  for (const Json& event : Json::parse(trace.json()).at("traceEvents")) {
+  const Json json = Json::parse(trace.json());
+  for (const Json& event : json.at("traceEvents")) {
     processes.insert(event.at("pid").get<int>());
     if (event.contains("tid")) {
       ++named;
