@@ -115,6 +115,16 @@ class Cost(support.TestCase):
                 self.assertEqual(list(ratios(rows)), [split])
                 self.assertAlmostEqual(ratios(rows)[split], ratio, delta=0.01)
 
+    def test_requested_bytes_fall_as_the_papers_memory_column(self):
+        args = ["cost", "--model", "bert-base", "--task", "squad,race,boolq,mnli", "--split", "9", "--variant", "full,cached"]
+        rows = self.json_ok([*args, "--format", "json"])
+        for full, cached, published in zip(rows[::2], rows[1::2], (70.3, 72.9, 72.0, 56.4)):
+            less = 100 * (1 - cached["memory"]["requested_bytes"] / full["memory"]["requested_bytes"])
+            self.assertAlmostEqual(less, published, delta=5, msg=cached["name"])
+            self.assertAlmostEqual(100 * cached["speedup"]["requested_reduction"], less, places=9)
+            self.assertEqual(full["speedup"]["requested_reduction"], 0)
+            self.assertIn(f"{less:.1f} %", self.run_ok(args).out)
+
     def test_race_shares_the_article_without_a_cache(self):
         rows = self.json_ok(["cost", "--model", "bert-base", "--task", "race", "--format", "json"])
         self.assertAlmostEqual(ratios(rows, "decomposed")[9], 2.1, delta=0.06)
@@ -657,8 +667,13 @@ class Profile(support.TestCase):
                 self.assertGreater(row["overhead"][level]["replayed_ns"], 0)
                 self.assertEqual(row["overhead"][level]["control"]["rounds"],
                                  row["overhead"][level]["rounds"])
+            self.assertEqual(row["memory"]["allocated_bytes"], row["memory"]["planned_largest_bytes"])
+            self.assertLessEqual(row["memory"]["peak_bytes"], row["memory"]["planned_largest_bytes"])
             self.assertGreaterEqual(row["between_ns"], 0)
             self.assertNotIn("injected", row)
+        full, cached = (row["memory"]["requested_bytes"] for row in rows)
+        self.assertAlmostEqual(rows[1]["memory"]["requested_reduction"], 1 - cached / full)
+        self.assertGreater(rows[1]["speedup"]["requested_reduction"], 0)
         steps = [step["step"] for step in rows[1]["waterfall"]["steps"]]
         self.assertEqual(steps, ["FLOP ratio", "small products", "weight bandwidth", "load", "fixed cost",
                                  "remainder", "measured ratio"])
