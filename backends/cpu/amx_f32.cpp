@@ -60,24 +60,50 @@ void store(const three_parts::Parts& parts, std::byte* to, std::int64_t part_byt
   _mm512_store_si512(to + kHigh * part_bytes, parts.high);
 }
 
-/// Splits the next chunk of a panel, a pair of rows at a time, between the multiplications. Each
-/// pair's four cache lines are fetched into the first-level cache kNear floats before they are read
-/// and, with the panel before, into the second, as a line of each of kStreams streams. All misses
-/// share the core's 16 line buffers, and a line from memory keeps one longest: a single far stream
-/// took 17.6 ms for bert-base's products at 27 rows (2 threads, Sapphire Rapids), four 15.7, eight
-/// 16.2, four and the near one 14.5; the near one alone 18.6.
+constexpr std::int64_t kLine = 16;  // floats
+constexpr std::int64_t kPairFloats = 2 * kColumns;
+constexpr std::int64_t kPairLines = kPairFloats / kLine;
+
+/// What a Splitter fetches beside each pair of rows: its four cache lines into the first-level
+/// cache kNear floats before they are read and, with the panel before, into the second, as a line
+/// of each of four streams. All misses share the core's 16 line buffers, and a line from memory
+/// keeps one longest: a single far stream took 17.6 ms for bert-base's products at 27 rows (2
+/// threads, Sapphire Rapids), four 15.7, eight 16.2, four and the near one 14.5; the near one alone
+/// 18.6.
+struct NextPanel {
+  const float* from = nullptr;  ///< of the same steps as those that are split; may be null
+  std::int64_t stream = 0;      ///< floats of one stream
+
+  [[gnu::always_inline]] void fetch(const float* pair, std::int64_t index) const {
+    constexpr std::int64_t kNear = 1024;
+    for (std::int64_t line = 0; line < kPairLines; ++line) {
+      __builtin_prefetch(pair + kNear + line * kLine, 0, 3);
+      if (from != nullptr) {
+        __builtin_prefetch(from + line * stream + index * kLine, 0, 2);
+      }
+    }
+  }
+};
+
+/// Or what the thread reads some pages later.
+struct Streamed {
+  WeightStream stream;
+  std::int64_t line = 0;  ///< of the stream, where the steps begin
+
+  [[gnu::always_inline]] void fetch(const float* /*pair*/, std::int64_t index) const {
+    for (std::int64_t i = 0; i < kPairLines; ++i) {
+      __builtin_prefetch(stream.fetched(line + index * kPairLines + i), 0, 2);
+    }
+  }
+};
+
+/// Splits some steps of a panel, a pair of rows at a time, between the multiplications.
+template <class Fetch>
 class Splitter {
  public:
   Splitter() = default;
-  /// `steps` from `first` on. `fetched` is what the far streams fetch, as long as `panel` and of
-  /// `panel_steps` steps; may be null.
-  Splitter(const float* panel, std::int64_t first, std::int64_t steps, std::byte* to,
-           const float* fetched, std::int64_t panel_steps)
-      : from_(panel + first * kStepInner * kColumns),
-        fetched_(fetched == nullptr ? nullptr : fetched + first * kStepPairs * kLine),
-        stream_(panel_steps * kStepPairs * kLine),
-        to_(to),
-        pairs_(steps * kStepPairs) {}
+  Splitter(const float* from, std::int64_t steps, std::byte* to, const Fetch& fetch)
+      : from_(from), to_(to), pairs_(steps * kStepPairs), fetch_(fetch) {}
 
   [[gnu::always_inline]] void advance(std::int64_t count) {
     const std::int64_t last = std::min(pair_ + count, pairs_);
@@ -90,12 +116,7 @@ class Splitter {
             kPanelPartBytes);
       store(three_parts::split_pairs(_mm512_load_ps(even + kLine), _mm512_load_ps(odd + kLine)),
             to + kTileBytes, kPanelPartBytes);
-      for (std::int64_t stream = 0; stream < kStreams; ++stream) {
-        __builtin_prefetch(even + kNear + stream * kLine, 0, 3);
-        if (fetched_ != nullptr) {
-          __builtin_prefetch(fetched_ + stream * stream_ + pair_ * kLine, 0, 2);
-        }
-      }
+      fetch_.fetch(even, pair_);
     }
   }
   void finish() {
@@ -105,18 +126,17 @@ class Splitter {
   std::int64_t pairs() const { return pairs_; }
 
  private:
-  static constexpr std::int64_t kLine = 16;  // floats
-  static constexpr std::int64_t kPairFloats = 2 * kColumns;
-  static constexpr std::int64_t kStreams = kPairFloats / kLine;
-  static constexpr std::int64_t kNear = 1024;
-
   const float* from_ = nullptr;
-  const float* fetched_ = nullptr;
-  std::int64_t stream_ = 0;  ///< floats of one stream
   std::byte* to_ = nullptr;
   std::int64_t pair_ = 0;
   std::int64_t pairs_ = 0;
+  Fetch fetch_;
 };
+
+/// Pairs after each of `slots` multiplications of four tiles.
+std::int64_t share_of(std::int64_t pairs, std::int64_t slots) {
+  return (pairs + slots - 1) / slots;
+}
 
 // Tiles are numbers in instructions, so these can't be functions of one.
 #define DEFORMER_UPPER(part) _tile_loadd(4, a + (part)*part_bytes, kTileRowBytes)
@@ -166,10 +186,10 @@ class Splitter {
   } while (false)
 
 /// `steps` of a chunk for one group of rows.
-template <bool kLower>
+template <bool kLower, class Fetch>
 [[gnu::always_inline]] inline void run_steps(const std::byte* a, std::int64_t rows,
                                              const std::byte* b, std::int64_t steps,
-                                             Splitter& splitter, std::int64_t share) {
+                                             Splitter<Fetch>& splitter, std::int64_t share) {
   const std::int64_t part_bytes = rows * kTileRowBytes;
   const std::int64_t upper_bytes = (rows + 1) / 2 * kTileRowBytes;
   for (std::int64_t step = 0; step < steps; ++step) {
@@ -240,7 +260,7 @@ struct Chunk {
 
 template <bool kLower>
 void run_group(const Product& product, std::int64_t group, std::int64_t rows, const Chunk& chunk,
-               Splitter& splitter, std::int64_t share) {
+               Splitter<NextPanel>& splitter, std::int64_t share) {
   amx::configure_block(rows);
   const Rows& all = product.rows;
   const std::int64_t first_row = group * all.group_rows();
@@ -253,7 +273,45 @@ void run_group(const Product& product, std::int64_t group, std::int64_t rows, co
   store_sums<kLower>(sums, upper);
 }
 
+/// A step of a panel at a time, split while the one before is multiplied; sums stay in the tiles.
+template <bool kLower>
+void run_panel(const FewProduct& product, FewAhead& ahead) {
+  const Rows& rows = product.rows;
+  const std::int64_t upper = kLower ? (rows.count + 1) / 2 : rows.count;
+  const auto split = [&](const float* step) {
+    ahead.buffer ^= 1;
+    const std::int64_t line = (step - product.stream.first) / kLine;
+    return Splitter<Streamed>(step, 1, product.chunks + ahead.buffer * kPanelStepBytes,
+                              {product.stream, line});
+  };
+  if (ahead.step != product.panel) {
+    split(product.panel).finish();
+  }
+  constexpr std::int64_t kStepFloats = kStepInner * kColumns;
+  const std::int64_t share = share_of(kStepPairs, three_parts::kPartProducts);
+  load_sums<kLower>(product.sums, upper, true);
+  for (std::int64_t step = 0; step < rows.steps; ++step) {
+    const std::byte* parts = product.chunks + ahead.buffer * kPanelStepBytes;
+    const bool last = step + 1 == rows.steps;
+    ahead.step = last ? product.next : product.panel + (step + 1) * kStepFloats;
+    Splitter<Streamed> splitter;
+    if (ahead.step != nullptr) {
+      splitter = split(ahead.step);
+    }
+    run_steps<kLower>(rows.parts + step * rows.count * kRowStepBytes, rows.count, parts, 1,
+                      splitter, share);
+    splitter.finish();
+  }
+  store_sums<kLower>(product.sums, upper);
+}
+
 }  // namespace
+
+void multiply_few(const FewProduct& product, FewAhead& ahead) {
+  amx::configure_block(product.rows.count);
+  product.rows.count > kTileRows ? run_panel<true>(product, ahead)
+                                 : run_panel<false>(product, ahead);
+}
 
 void begin() {
   amx::configured_rows = 0;
@@ -264,8 +322,10 @@ void end() {
   amx::configured_rows = 0;
 }
 
-void split_rows(const float* from, std::int64_t stride, const Rows& to) {
+void split_rows(const float* from, std::int64_t stride, const Rows& to,
+                const WeightStream* stream) {
   const std::int64_t groups = to.groups();
+  std::int64_t line = 0;
   for (std::int64_t group = 0; group < groups; ++group) {
     const std::int64_t first = group * to.group_rows();
     const std::int64_t rows = std::min(to.group_rows(), to.count - first);
@@ -277,6 +337,9 @@ void split_rows(const float* from, std::int64_t stride, const Rows& to) {
         store(three_parts::split_row(_mm512_loadu_ps(x), _mm512_loadu_ps(x + 16)),
               out + row * kTileRowBytes, part_bytes);
         x += stride;
+        if (stream != nullptr) {
+          __builtin_prefetch(stream->fetched(line++), 0, 2);
+        }
       }
       out += kParts * part_bytes;
     }
@@ -290,8 +353,10 @@ void multiply(const Product& product, Ahead& ahead) {
   const auto buffer = [&] { return product.chunks + ahead.buffer * kChunkSteps * kPanelStepBytes; };
   const auto split = [&](const float* panel, std::int64_t first, const float* fetched) {
     ahead.buffer ^= 1;
-    return Splitter(panel, first, std::min(kChunkSteps, rows.steps - first), buffer(), fetched,
-                    rows.steps);
+    const NextPanel next{fetched == nullptr ? nullptr : fetched + first * kStepPairs * kLine,
+                         rows.steps * kStepPairs * kLine};
+    return Splitter<NextPanel>(panel + first * kStepInner * kColumns,
+                               std::min(kChunkSteps, rows.steps - first), buffer(), next);
   };
   if (ahead.panel != product.panel) {
     split(product.panel, 0, product.next).finish();
@@ -300,14 +365,14 @@ void multiply(const Product& product, Ahead& ahead) {
   for (std::int64_t first = 0; first < rows.steps; first += kChunkSteps) {
     const Chunk chunk{first, std::min(kChunkSteps, rows.steps - first), buffer()};
     const std::int64_t following = first + chunk.steps;
-    Splitter splitter;
+    Splitter<NextPanel> splitter;
     if (following < rows.steps) {
       splitter = split(product.panel, following, product.next);
     } else if (product.next != nullptr) {
       splitter = split(product.next, 0, nullptr);
     }
     const std::int64_t slots = chunk.steps * groups * three_parts::kPartProducts;
-    const std::int64_t share = (splitter.pairs() + slots - 1) / slots;
+    const std::int64_t share = share_of(splitter.pairs(), slots);
     for (std::int64_t group = 0; group < groups; ++group) {
       const std::int64_t count =
           std::min(rows.group_rows(), rows.count - group * rows.group_rows());
@@ -341,8 +406,9 @@ namespace deformer::amx_f32 {
 
 void begin() {}
 void end() {}
-void split_rows(const float*, std::int64_t, const Rows&) {}
+void split_rows(const float*, std::int64_t, const Rows&, const WeightStream*) {}
 void multiply(const Product&, Ahead&) {}
+void multiply_few(const FewProduct&, FewAhead&) {}
 void finish(const Finish&) {}
 
 }  // namespace deformer::amx_f32

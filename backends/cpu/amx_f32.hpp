@@ -10,6 +10,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "backends/cpu/weight_stream.hpp"
+
 namespace deformer::amx_f32 {
 
 /// Whether this processor can, and no test has forbidden it; everything else below needs it.
@@ -43,8 +45,10 @@ struct Rows {
   std::int64_t group_rows() const { return (count + groups() - 1) / groups(); }
 };
 
-/// Splits rows of `to.steps * kStepInner` floats, `stride` floats apart.
-void split_rows(const float* from, std::int64_t stride, const Rows& to);
+/// Splits rows of `to.steps * kStepInner` floats, `stride` floats apart. Meanwhile the first lines
+/// of `stream`, unless null, are fetched.
+void split_rows(const float* from, std::int64_t stride, const Rows& to,
+                const WeightStream* stream = nullptr);
 
 /// A block of rows times a panel of weights.
 struct Product {
@@ -65,6 +69,25 @@ struct Ahead {
 };
 
 void multiply(const Product& product, Ahead& ahead);
+
+/// At most kGroupRows rows times a panel of weights that come from memory, which they wait for: a
+/// step is split while the one before is multiplied, and the thread's stream of weights fetched.
+struct FewProduct {
+  Rows rows;
+  const float* panel = nullptr;  ///< [rows.steps * kStepInner][kColumns], 64-byte aligned
+  const float* next = nullptr;   ///< whose first step is split meanwhile; may be null
+  WeightStream stream;           ///< both lie in it
+  std::byte* chunks = nullptr;   ///< kChunksBytes of scratch, 64-byte aligned
+  float* sums = nullptr;         ///< [rows][kColumns], overwritten; 64-byte aligned
+};
+
+/// The step a thread has split already, and in which half of the chunks.
+struct FewAhead {
+  const float* step = nullptr;
+  std::int64_t buffer = 0;
+};
+
+void multiply_few(const FewProduct& product, FewAhead& ahead);
 
 /// What follows a product: result <- [result +] sums [+ bias].
 struct Finish {

@@ -5,8 +5,9 @@
 #include <algorithm>
 
 #include "backends/cpu/amx_f32.hpp"
+#include "backends/cpu/amx_f32_few.hpp"
 #include "backends/cpu/caches.hpp"
-#include "backends/cpu/kernels.hpp"
+#include "backends/cpu/epilogue.hpp"
 #include "backends/cpu/linear.hpp"
 #include "backends/cpu/pages.hpp"
 #include "backends/cpu/panel_weights.hpp"
@@ -23,10 +24,10 @@ constexpr auto kFloatBytes = static_cast<std::int64_t>(sizeof(float));
 constexpr std::int64_t kPassSteps = 32;
 /// The parts of a block of rows may fill this part of the second-level cache in one pass.
 constexpr std::int64_t kBlockPart = 2;
-/// Fewer rows are left to multiply-adds over the same weights: what splitting costs is the same for
-/// any number of rows. Bert-base's products, 2 threads, weights from memory, Sapphire Rapids: 27
-/// rows 15.3 ms by AMX, 14.2 by multiply-adds; 40 rows 21.3 and 19.5; 48 rows 22.6 and 22.8; 64
-/// rows 24.5 and 30.4.
+/// Fewer rows, where they are too many for make_few_rows_linear, are left to multiply-adds over the
+/// same weights: what splitting costs is the same for any number of rows. Bert-base's products, 2
+/// threads, weights from memory, Sapphire Rapids: 40 rows 21.3 ms by this, 19.5 by multiply-adds;
+/// 48 rows 22.6 and 22.8; 64 rows 24.5 and 30.4.
 constexpr std::int64_t kAmxRows = 48;
 /// Where there are at least so many rows for each thread, blocks are as many as threads or a
 /// multiple, and each thread keeps its rows through all products; fewer rows are one block whose
@@ -178,10 +179,8 @@ class AmxLinear final : public Linear {
     finish.result = operands_.result + row * result_stride_ + job.panel * kColumns;
     finish.stride = result_stride_;
     amx_f32::finish(finish);
-    if (last && kind_.epilogue == Epilogue::bias_gelu_erf) {
-      kernels::gelu_erf(finish.result, rows, kColumns, result_stride_);
-    } else if (last && kind_.epilogue == Epilogue::bias_gelu_tanh) {
-      kernels::gelu_tanh(finish.result, rows, kColumns, result_stride_);
+    if (last) {
+      activate(kind_.epilogue, finish.result, rows, kColumns, result_stride_);
     }
   }
 
@@ -209,6 +208,9 @@ class AmxEngine final : public LinearEngine {
     return std::make_unique<PanelWeights>(kind_, panels_, fill_weights, fill_bias, slab);
   }
   std::unique_ptr<Linear> prepare(std::int64_t rows) const override {
+    if (auto few = make_few_rows_linear(kind_, panels_, rows)) {
+      return few;
+    }
     return rows < kAmxRows ? make_panel_linear(kind_, panels_, rows)
                            : std::make_unique<AmxLinear>(kind_, panels_, rows);
   }

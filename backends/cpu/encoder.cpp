@@ -119,21 +119,37 @@ void Encoder::plan_steps(Family family) {
   }
 }
 
-void Encoder::work_layer(std::int64_t layer, const Worker& worker, RangeCursor* cursor) const {
+void Encoder::work_layer(std::int64_t layer, std::int64_t following, const Worker& worker,
+                         RangeCursor* cursor) const {
   const LayerWeights& weights = model_.layer(layer);
-  if (cursor == nullptr) {
-    for (const Step& step : steps_) {
-      work(step, weights, worker);
-      worker.barrier();
-    }
-    return;
-  }
   for (const Step& step : steps_) {
-    work(step, weights, worker);
-    cursor->worked();
+    work(step, weights, worker, read_after(step, layer, following, worker));
+    if (cursor != nullptr) {
+      cursor->worked();
+    }
     worker.barrier();
-    cursor->met();
+    if (cursor != nullptr) {
+      cursor->met();
+    }
   }
+}
+
+/// The first weights of the next product.
+const float* Encoder::read_after(const Step& step, std::int64_t layer, std::int64_t following,
+                                 const Worker& worker) const {
+  const auto first_of = [&](auto begin, auto end, std::int64_t of) -> const float* {
+    const auto found = std::find_if(begin, end, [](const Step& s) { return s.product != nullptr; });
+    return found == end
+               ? nullptr
+               : (this->*found->product)->first_read(*(model_.layer(of).*found->weights), worker);
+  };
+  if (step.product == nullptr) {
+    return nullptr;
+  }
+  const auto next = steps_.begin() + (&step - steps_.data()) + 1;
+  const float* read = first_of(next, steps_.end(), layer);
+  return read != nullptr || following < 0 ? read
+                                          : first_of(steps_.begin(), steps_.end(), following);
 }
 
 void Encoder::run_layer(std::int64_t layer, Team& team, RangeCursor* cursor) const {
@@ -142,7 +158,7 @@ void Encoder::run_layer(std::int64_t layer, Team& team, RangeCursor* cursor) con
     if (step.product != nullptr && !(this->*step.product)->shared()) {
       (this->*step.product)->run_alone(*(weights.*step.weights));
     } else {
-      team.run([&](const Worker& worker) { work(step, weights, worker); });
+      team.run([&](const Worker& worker) { work(step, weights, worker, nullptr); });
     }
     if (cursor != nullptr) {
       cursor->worked();

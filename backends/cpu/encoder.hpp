@@ -46,8 +46,10 @@ class Encoder {
   /// barrier where there is anything to do.
   void enter(const Worker& worker) const;
   /// Called by every worker; ends with a barrier. `cursor`, unless null, stands at the layer's
-  /// first operation and is led past its last.
-  void work_layer(std::int64_t layer, const Worker& worker, RangeCursor* cursor) const;
+  /// first operation and is led past its last. `following` is the layer after it, whose weights
+  /// are asked for at its end; -1 when there is none.
+  void work_layer(std::int64_t layer, std::int64_t following, const Worker& worker,
+                  RangeCursor* cursor) const;
   /// Called outside any region; `cursor` is thread 0's.
   void run_layer(std::int64_t layer, Team& team, RangeCursor* cursor) const;
   /// Bytes of all results of one layer, as if each had a buffer of its own.
@@ -72,17 +74,21 @@ class Encoder {
   std::int64_t attention_scratch_bytes() const;
   bool narrow() const { return dtype_ != DType::f32; }
 
-  void work(const Step& step, const LayerWeights& weights, const Worker& worker) const {
+  /// `then`: what the worker reads from memory after the step, if known.
+  void work(const Step& step, const LayerWeights& weights, const Worker& worker,
+            const float* then) const {
     if (step.narrow != nullptr) {
       (this->*step.narrow)(worker);
       worker.barrier();
     }
     if (step.product != nullptr) {
-      (this->*step.product)->work(*(weights.*step.weights), worker);
+      (this->*step.product)->work_then(*(weights.*step.weights), worker, then);
     } else {
       (this->*step.work)(weights, worker);
     }
   }
+  const float* read_after(const Step& step, std::int64_t layer, std::int64_t following,
+                          const Worker& worker) const;
   void attend(const LayerWeights& weights, const Worker& worker) const;
   void attention_norm(const LayerWeights& weights, const Worker& worker) const;
   void ffn_norm(const LayerWeights& weights, const Worker& worker) const;

@@ -79,6 +79,18 @@ class Linear {
   virtual bool shared() const = 0;
   /// Called by every worker; the barrier that must follow is the caller's.
   virtual void work(const LinearWeights& weights, const Worker& worker) const = 0;
+  /// `work`, where it is known what this worker reads after it (first_read of the next product;
+  /// may be null): products that wait for memory ask for that at their end.
+  virtual void work_then(const LinearWeights& weights, const Worker& worker,
+                         const float* /*then*/) const {
+    work(weights, worker);
+  }
+  /// The weights that this worker reads first, page by page from there on; null when the product
+  /// does not say.
+  virtual const float* first_read(const LinearWeights& /*weights*/,
+                                  const Worker& /*worker*/) const {
+    return nullptr;
+  }
   /// @throws std::runtime_error when the library refuses.
   virtual void run_alone(const LinearWeights& weights) const = 0;
 };
@@ -105,7 +117,7 @@ class LinearEngine {
 
 /// Panels of weights and tiles of our own, f32 only; every processor has it.
 std::unique_ptr<LinearEngine> make_panel_engine(const LinearKind& kind);
-/// f32 by AMX (amx_f32.hpp) where rows are many, by multiply-adds where they are few; null where
+/// f32 by AMX (amx_f32.hpp), by multiply-adds for numbers of rows where that is slower; null where
 /// the processor has no AMX or a dimension is not a multiple of 32.
 std::unique_ptr<LinearEngine> make_amx_engine(const LinearKind& kind);
 /// oneDNN's matmul, f32 only.

@@ -8,7 +8,7 @@
 #include <algorithm>
 
 #include "backends/cpu/caches.hpp"
-#include "backends/cpu/kernels.hpp"
+#include "backends/cpu/epilogue.hpp"
 #include "backends/cpu/linear.hpp"
 #include "backends/cpu/pages.hpp"
 #include "backends/cpu/panel_weights.hpp"
@@ -92,15 +92,6 @@ class PanelLinear final : public Linear {
     }
   }
 
-  /// What follows a finished tile.
-  void finish(float* tile, std::int64_t rows, std::int64_t width, std::int64_t stride) const {
-    if (kind_.epilogue == Epilogue::bias_gelu_erf) {
-      kernels::gelu_erf(tile, rows, width, stride);
-    } else if (kind_.epilogue == Epilogue::bias_gelu_tanh) {
-      kernels::gelu_tanh(tile, rows, width, stride);
-    }
-  }
-
   /// What this thread will probably draw next.
   const float* next_panel(const PanelWeights& weights, std::int64_t panel) const {
     const std::int64_t next = panel + 1;
@@ -129,7 +120,7 @@ class PanelLinear final : public Linear {
       args.prefetch = fetches ? next + tile * tile_lines * kLineFloats : nullptr;
       set_.tile[vectors][static_cast<std::size_t>(count)](args);
       if (args.bias != nullptr) {
-        finish(args.c, count, width, args.c_row);
+        activate(kind_.epilogue, args.c, count, width, args.c_row);
       }
     }
   }

@@ -279,7 +279,8 @@ void CpuSession::work_layers(const Phase& phase, const Worker& worker, RangeCurs
   RangeCursor* operations = recorded_ == Detail::op ? cursor : nullptr;
   part(phase.segment).encoder->enter(worker);
   for (std::int64_t layer = phase.first_layer; layer < phase.last_layer; ++layer) {
-    part(phase.segment).encoder->work_layer(weights_layer(layer), worker, operations);
+    const std::int64_t following = layer + 1 < phase.last_layer ? weights_layer(layer + 1) : -1;
+    part(phase.segment).encoder->work_layer(weights_layer(layer), following, worker, operations);
     keep(phase.segment, layer + 1, worker);
     if (cursor != nullptr && operations == nullptr) {
       cursor->worked();

@@ -59,6 +59,16 @@ std::int64_t Worker::next_near(std::int64_t pieces) const {
   return pieces;
 }
 
+Share Worker::range_of(std::int64_t piece, std::int64_t pieces) const {
+  for (int owner = 0; owner + 1 < count_; ++owner) {
+    const Share range = share_of(owner, pieces);
+    if (piece < range.last) {
+      return range;
+    }
+  }
+  return share_of(count_ - 1, pieces);
+}
+
 void Worker::barrier() const {
   const std::uint32_t generation = state_.generation.load(std::memory_order_relaxed);
   if (state_.arrived.fetch_add(1, std::memory_order_acq_rel) + 1 == count_) {

@@ -49,6 +49,8 @@ class Worker {
 
   /// This worker's even share of `count` things.
   Share share(std::int64_t count) const { return share_of(index_, count); }
+  /// Of `pieces` pieces, the even share that `piece` is in.
+  Share range_of(std::int64_t piece, std::int64_t pieces) const;
   /// The next piece of the current step, from 0; the caller stops at its number of pieces.
   std::int64_t next() const { return state_.ticket.fetch_add(1, std::memory_order_relaxed); }
   /// The next of `pieces` pieces, or `pieces` when none is left: first those of this worker's even

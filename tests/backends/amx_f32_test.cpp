@@ -108,7 +108,7 @@ TEST_F(AmxF32, ErrsLessThanMultiplyAdds) {
                               {1056, 64, Epilogue::bias_gelu_tanh},
                               {32, 32, Epilogue::bias}};
   for (const LinearKind& kind : kinds) {
-    for (const std::int64_t rows : {48, 49, 161, 333, 700}) {
+    for (const std::int64_t rows : {1, 16, 17, 27, 32, 48, 49, 161, 333, 700}) {
       SCOPED_TRACE(testing::Message() << kind.in << " to " << kind.out << ", rows " << rows);
       const Factors factors(kind, rows);
       const double amx = error_of(kind, factors, multiply(*make_amx_engine(kind), factors, 3));
@@ -128,16 +128,34 @@ TEST_F(AmxF32, SmallAndLargeNumbersKeepTheirPrecision) {
   }
 }
 
-TEST_F(AmxF32, FewRowsAreLeftToMultiplyAddsOverTheSameWeights) {
+TEST_F(AmxF32, RowsBetweenAGroupAndWhereSplittingPaysAreMultipliedAndAdded) {
   const LinearKind kind{768, 96, Epilogue::bias_gelu_erf};
-  const Factors factors(kind, 27);
-  EXPECT_LT(error_of(kind, factors, multiply(*make_amx_engine(kind), factors, 2)), 1e-5);
+  for (const std::int64_t rows : {33, 40, 47}) {
+    const Factors factors(kind, rows);
+    EXPECT_EQ(multiply(*make_amx_engine(kind), factors, 2).size(), factors.before.size());
+    EXPECT_LT(error_of(kind, factors, multiply(*make_amx_engine(kind), factors, 2)), 1e-5);
+  }
+}
+
+TEST_F(AmxF32, APageIsWhereEachWorkerOfFewRowsBeginsToRead) {
+  const LinearKind kind{768, 160, Epilogue::bias};
+  Slab slab;
+  const auto engine = make_amx_engine(kind);
+  const auto zero = [](std::span<float> out) { std::ranges::fill(out, 0.0F); };
+  slab.take(64);  // what lies before
+  const auto weights = engine->pack(zero, zero, slab);
+  const auto linear = engine->prepare(27);
+  const float* begins[2] = {};
+  Team(2, {}).run(
+      [&](const Worker& worker) { begins[worker.index()] = linear->first_read(*weights, worker); });
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(begins[0]) % 4096, 0U);
+  EXPECT_EQ(begins[1] - begins[0], 2 * 768 * amx_f32::kColumns);
 }
 
 TEST_F(AmxF32, BitsDependOnNeitherThreadsNorWhoWasQuicker) {
   for (const LinearKind& kind : {LinearKind{3072, 320, Epilogue::residual},
                                  LinearKind{768, 1600, Epilogue::bias_gelu_erf}}) {
-    for (const std::int64_t rows : {48, 128, 333}) {
+    for (const std::int64_t rows : {1, 27, 32, 48, 128, 333}) {
       const Factors factors(kind, rows);
       const auto engine = make_amx_engine(kind);
       const std::vector<float> once = multiply(*engine, factors, 1);
@@ -150,12 +168,14 @@ TEST_F(AmxF32, BitsDependOnNeitherThreadsNorWhoWasQuicker) {
 
 TEST_F(AmxF32, ANanStaysInItsRow) {
   const LinearKind kind{64, 32, Epilogue::bias};
-  Factors factors(kind, 64);
-  factors.x[static_cast<std::size_t>(5 * row_stride(kind.in) + 17)] =
-      std::numeric_limits<float>::quiet_NaN();
-  const std::vector<float> result = multiply(*make_amx_engine(kind), factors, 1);
-  for (std::int64_t row = 0; row < 64; ++row) {
-    EXPECT_EQ(std::isnan(result[static_cast<std::size_t>(row * row_stride(kind.out))]), row == 5);
+  for (const std::int64_t rows : {27, 64}) {
+    Factors factors(kind, rows);
+    factors.x[static_cast<std::size_t>(5 * row_stride(kind.in) + 17)] =
+        std::numeric_limits<float>::quiet_NaN();
+    const std::vector<float> result = multiply(*make_amx_engine(kind), factors, 1);
+    for (std::int64_t row = 0; row < rows; ++row) {
+      EXPECT_EQ(std::isnan(result[static_cast<std::size_t>(row * row_stride(kind.out))]), row == 5);
+    }
   }
 }
 
