@@ -53,14 +53,15 @@ ordered_json cost_row(const PlannedGroup& group, const PlannedPoint& planned, do
   if (planned.skip != Skip::no) {
     row["status"] = "skipped";
     row["reason"] = planned.reason;
-    row["speedup"] = {{"flop_ratio", nullptr}};
+    row["speedup"] = {{"flop_ratio", nullptr}, {"requested_reduction", nullptr}};
     row["cost"] = nullptr;
     return row;
   }
   const PlanCost cost = plan_cost(group.config, point);
   row["status"] = "ok";
   row["reason"] = nullptr;
-  row["speedup"] = {{"flop_ratio", flop_ratio(group.config, point)}};
+  row["speedup"] = {{"flop_ratio", flop_ratio(group.config, point)},
+                    {"requested_reduction", requested_reduction(group.config, point)}};
   row["cost"] = cost_json(group.config, point);
   row["memory"] = {{"peak_bytes", cost.activation_peak_bytes},
                    {"requested_bytes", cost.total.bytes_requested},
@@ -114,6 +115,10 @@ Table table_of(const std::vector<ordered_json>& rows, double rate_gflops) {
       {"flop_ratio", "FLOP ratio", "x", "FLOPs of full over these", false},
       {"bytes_weights", "weights", "bytes", "All weights once", false},
       {"peak_bytes", "activations", "bytes", "Largest sum alive at once", false},
+      {"requested_bytes", "requested", "bytes", "Outputs of all operations: the paper's memory",
+       false},
+      {"requested_reduction", "less", "%", "Of requested, less than full: the paper's reduction",
+       false},
       {"bytes_cache_passage", "cache/passage", "bytes", "Stored bytes of one passage", false},
       {"critical_bandwidth", "BW*", "bytes/s", "Below it loading costs more than recomputing",
        false},
@@ -126,12 +131,17 @@ Table table_of(const std::vector<ordered_json>& rows, double rate_gflops) {
                           number(row, "speedup", "flop_ratio", human_ratio),
                           number(row, "cost", "bytes_weights", human_bytes),
                           number(row, "memory", "peak_bytes", human_bytes),
+                          number(row, "memory", "requested_bytes", human_bytes),
+                          number(row, "speedup", "requested_reduction", human_percent),
                           number(row, "cost", "bytes_cache_passage", human_bytes), bandwidth,
                           ok ? "ok" : "skipped: " + row["reason"].get<std::string>()});
   }
   if (counts_differ(rows)) {
     add_counts(rows, table);
   }
+  table.notes.push_back(
+      "requested: outputs of all operations of one forward, each counted, none of them fused or "
+      "reused (what the paper calls memory); less: than full");
   table.notes.push_back(fmt::format("BW*: critical bandwidth at {} GFLOP/s (--rate)", rate_gflops));
   return table;
 }

@@ -63,8 +63,9 @@ void print(const ordered_json& machine, const std::vector<TeamRoofs>& teams,
   }
   std::vector<Table> tables{fingerprint_table(machine)};
   for (const TeamRoofs& team : teams) {
-    const std::string origin =
-        team.saved.empty() ? "measured now" : fmt::format("from the store, of {}", team.saved);
+    const std::string origin = fmt::format(
+        "{}, {} rounds", team.saved.empty() ? "measured now" : "from the store, of " + team.saved,
+        team.roofs.rounds);
     std::ranges::move(roofs_tables(team.roofs, origin), std::back_inserter(tables));
   }
   print_tables("machine", tables, format);

@@ -10,8 +10,10 @@ file(GLOB_RECURSE build_id_sources CONFIGURE_DEPENDS
      ${CMAKE_SOURCE_DIR}/cli/*.[ch]pp
      ${CMAKE_SOURCE_DIR}/reports/web/*)
 list(SORT build_id_sources)
+string(TOUPPER "${CMAKE_BUILD_TYPE}" build_type)
+string(STRIP "${CMAKE_CXX_FLAGS} ${CMAKE_CXX_FLAGS_${build_type}}" build_flags)
 string(JOIN "|" DEFORMER_BUILD_FLAGS ${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION}
-       ${CMAKE_BUILD_TYPE} "${CMAKE_CXX_FLAGS}" "sanitize=${DEFORMER_SANITIZE}")
+       ${CMAKE_BUILD_TYPE} "${build_flags}" "sanitize=${DEFORMER_SANITIZE}")
 add_custom_target(deformer_build_id
   COMMAND ${CMAKE_COMMAND} -DSOURCE_DIR=${CMAKE_SOURCE_DIR} -DVERSION=${PROJECT_VERSION}
           "-DFLAGS=${DEFORMER_BUILD_FLAGS}" "-DSOURCES=${build_id_sources}"

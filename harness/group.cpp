@@ -218,6 +218,7 @@ void PreparedGroup::fill_pools(const StepProgress& progress) {
   options.keep_layers = {splits.begin(), splits.end()};
   team_.run_on(0, [&](int) {
     const std::unique_ptr<Session> session = model_.prepare(prefill, point.shape, options);
+    encoding_planned_bytes_ = session->memory().peak_bytes;
     fill_pools_from(*session, progress);
   });
 }

@@ -114,6 +114,8 @@ class PreparedGroup {
   SessionOptions session_options(const Point& point, int instance) const;
   /// Bytes of all pools together.
   std::int64_t pool_bytes() const;
+  /// Planned activations of the session that encoded the pools; 0 where there was none.
+  std::int64_t encoding_planned_bytes() const { return encoding_planned_bytes_; }
 
  private:
   void make_runner(const PlannedPoint& planned, const GroupOptions& options);
@@ -128,6 +130,7 @@ class PreparedGroup {
   GroupTexts texts_;
   std::vector<std::int32_t> passage_ids_;
   std::vector<std::unique_ptr<PassagePool>> pools_;
+  std::int64_t encoding_planned_bytes_ = 0;
   std::vector<Runner> runners_;
 };
 

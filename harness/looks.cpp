@@ -27,13 +27,13 @@ void warm_up(Look& look) {
       static_cast<std::int64_t>(std::ceil(Meter::kShortestSampleNs / std::max(fastest_ns, 1.0))));
 }
 
-/// Mean forward of one sample, by the clock that the rounds go by: a device's own where it has one.
-double sample_ns(Look& look, bool summed) {
+/// Mean of so many forwards, by the clock that the rounds go by: a device's own where it has one.
+double sample_ns(Look& look, std::int64_t forwards, bool summed) {
   look.round_sums.clear();
   const bool by_device = look.session->device_ns().has_value();
   std::int64_t device_ns = 0;
   const std::int64_t start = now_ns();
-  for (std::int64_t i = 0; i < look.forwards; ++i) {
+  for (std::int64_t i = 0; i < forwards; ++i) {
     look.forward();
     if (by_device) {
       device_ns += look.session->device_ns().value_or(0);
@@ -43,11 +43,11 @@ double sample_ns(Look& look, bool summed) {
     }
   }
   const std::int64_t elapsed_ns = by_device ? device_ns : now_ns() - start;
-  return static_cast<double>(elapsed_ns) / static_cast<double>(look.forwards);
+  return static_cast<double>(elapsed_ns) / static_cast<double>(forwards);
 }
 
 void sample(Look& look) {
-  look.ns.push_back(sample_ns(look, !look.ranges.empty()));
+  look.ns.push_back(sample_ns(look, look.forwards, !look.ranges.empty()));
   const auto forwards = static_cast<double>(look.forwards);
   for (std::size_t range = 0; range < look.range_ns.size(); ++range) {
     look.range_ns[range].push_back(look.round_sums.elapsed_ns(static_cast<int>(range)) / forwards);
@@ -111,11 +111,13 @@ void measure_looks(std::vector<Look>& looks, double limit_s, std::int64_t most) 
 void pair_looks(std::vector<PairedLook>& looks, double limit_s, std::int64_t most) {
   const std::int64_t end_ns = now_ns() + static_cast<std::int64_t>(limit_s * 1e9);
   const std::size_t count = looks.size();
-  const auto half_sample_ns = [](PairedLook& paired) {
+  // One forward, however short: both sides carry the same readings of the clock, and what disturbs
+  // a forward then spoils one pair of many, where a mean of several would take it in.
+  const auto half_forward_ns = [](PairedLook& paired) {
     paired.look->session->record(paired.recorded);
     // A sweep, which stays at phases, adds up their few times and no ranges.
     const bool summed = paired.recorded && paired.look->detail > Detail::phase;
-    return sample_ns(*paired.look, summed) / 2;
+    return sample_ns(*paired.look, 1, summed) / 2;
   };
   for (std::int64_t round = 0; round < most && !interrupted(); ++round) {
     if (round >= kFewestRounds && now_ns() >= end_ns) {
@@ -126,10 +128,10 @@ void pair_looks(std::vector<PairedLook>& looks, double limit_s, std::int64_t mos
       return looks[(i + static_cast<std::size_t>(round)) % count];
     };
     for (std::size_t i = 0; i < count; ++i) {
-      turned(i).ns.push_back(half_sample_ns(turned(i)));
+      turned(i).ns.push_back(half_forward_ns(turned(i)));
     }
     for (std::size_t i = count; i-- > 0;) {
-      turned(i).ns.back() += half_sample_ns(turned(i));
+      turned(i).ns.back() += half_forward_ns(turned(i));
     }
   }
   for (const PairedLook& paired : looks) {

@@ -46,11 +46,12 @@ void measure_looks(std::vector<Look>& looks, double limit_s, std::int64_t most);
 struct PairedLook {
   Look* look = nullptr;
   bool recorded = false;
-  std::vector<double> ns = {};  ///< mean forward of each round
+  std::vector<double> ns = {};  ///< mean of the two forwards of each round
 };
 
-/// Few looks right beside each other, for what little tells them apart: each round there and back
-/// (a b c c b a), so that no drift favours one. After measure_looks; leaves recording on.
+/// Few looks right beside each other, for what little tells them apart: each round a forward there
+/// and one back (a b c c b a), so that no drift favours one. After measure_looks; leaves recording
+/// on.
 void pair_looks(std::vector<PairedLook>& looks, double limit_s, std::int64_t most);
 
 }  // namespace deformer

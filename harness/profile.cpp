@@ -297,6 +297,28 @@ ordered_json between_json(const Runner& runner) {
   return found ? or_null(median(rounds_ns)) : ordered_json(nullptr);
 }
 
+/// What this backend's own buffers are less than full's. The plan's (speedup.requested_reduction)
+/// counts what no fused operation writes: scores, and GELU apart from its product.
+ordered_json requested_less(const ordered_json& record, const ordered_json& full) {
+  const ordered_json& own = record.at("memory").at("requested_bytes");
+  const ordered_json& whole = full.at("memory").at("requested_bytes");
+  return own.is_null() || whole.is_null() || whole.get<double>() <= 0
+             ? ordered_json(nullptr)
+             : ordered_json(1 - own.get<double>() / whole.get<double>());
+}
+
+/// The arena is one block for all sessions of a model: the largest plan of those that ran in it.
+std::int64_t largest_planned_bytes(PreparedGroup& group, const std::vector<Look>& looks) {
+  std::int64_t largest = group.encoding_planned_bytes();
+  for (Runner& runner : group.runners()) {
+    largest = std::max(largest, runner.session().memory().peak_bytes);
+  }
+  for (const Look& look : looks) {
+    largest = std::max(largest, look.session->memory().peak_bytes);
+  }
+  return largest;
+}
+
 }  // namespace
 
 void Profile::hang_on(Look& look, const Runner& runner, const ModelConfig& config,
@@ -309,7 +331,10 @@ void Profile::hang_on(Look& look, const Runner& runner, const ModelConfig& confi
   record["energy"] = measure_energy(look, point, std::min(options_.limit_s, 2.0));
   record["nvtx"] = run_under_nvtx(look, cost);
   record["kernels"] = kernels_json(look, point);
-  trace_runs(look, cost, counts, options_.sampler, record.at("name").get<std::string>(), trace_);
+  // The variant first: viewers cut long names in the middle.
+  trace_runs(look, cost, counts, options_.sampler,
+             fmt::format("{} {}", to_string(point.variant), record.at("name").get<std::string>()),
+             trace_);
   if (record.contains("injected")) {
     trace_.add_note("NOT A MEASUREMENT",
                     "a slowdown was planted, --inject " + record["injected"].get<std::string>());
@@ -367,6 +392,11 @@ void Profile::look_closer(PreparedGroup& group, std::vector<ordered_json>& recor
     progress("counters, memory, trace", static_cast<std::int64_t>(i) + 1,
              static_cast<std::int64_t>(runners.size()));
     hang_on(looks[at[i].operations], runners[i], group.group().config, record);
+    record["memory"]["planned_largest_bytes"] = largest_planned_bytes(group, looks);
+    record["memory"]["requested_reduction"] =
+        full == runners.end()
+            ? ordered_json(nullptr)
+            : requested_less(record, records[static_cast<std::size_t>(full - runners.begin())]);
     record["waterfall"] = nullptr;
     if (full != runners.end() && !runners[i].is_full() && !record.at("speedup").is_null() &&
         !record["speedup"].at("median").is_null()) {

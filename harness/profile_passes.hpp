@@ -7,7 +7,10 @@
 ///              "flops":{"counted","modelled","difference","flagged","reason"}}; counts are of one
 ///              forward, all threads together
 ///   memory    phases get "arena_bytes"; phases, ranges and operations "allocations" (calls of
-///             operator new in one forward); "memory" gets "allocated_bytes" (the arena),
+///             operator new in one forward); "memory" gets "allocated_bytes" (the arena, one for
+///             all sessions of a model), "planned_largest_bytes" (the largest plan of these, which
+///             should be as much), "requested_reduction" (of this backend's buffers, as a part of
+///             full's),
 ///             "sampled":{"rss_peak_bytes","minor_faults","major_faults","samples","missing"}
 ///   energy    {"joules_per_example","joules","forwards","source","missing"}
 ///   nvtx      {"ns_per_range","missing"}

@@ -72,6 +72,7 @@ ordered_json speedup_json(const ModelConfig& config, const Runner& runner, const
   speedup["samples"] = pick(ratios, rounds);
   add_interval(speedup, ratios);
   speedup["flop_ratio"] = flops;
+  speedup["requested_reduction"] = requested_reduction(config, runner.planned->point);
   const std::optional<double> centre = median(ratios);
   speedup["efficiency"] = centre ? ordered_json(*centre / flops) : ordered_json(nullptr);
   return speedup;
@@ -127,6 +128,11 @@ ordered_json cost_json(const PlanCost& cost, std::optional<std::int64_t> execute
           {"bytes_requested", cost.total.bytes_requested},
           {"bytes_cache_passage", cost.cache_bytes_passage},
           {"bytes_cache_batch", cost.cache_bytes_batch}};
+}
+
+Point full_of(Point point) {
+  point.variant = Variant::full;
+  return point;
 }
 
 /// A rate of something done `count` times in the median time of a forward, by every instance.
@@ -193,12 +199,17 @@ ordered_json cost_json(const ModelConfig& config, const Point& point) {
 }
 
 double flop_ratio(const ModelConfig& config, const Point& point) {
-  Point full = point;
-  full.variant = Variant::full;
   const auto flops = [&config](const Point& which) {
     return static_cast<double>(plan_cost(config, which).total.flops());
   };
-  return flops(full) / flops(point);
+  return flops(full_of(point)) / flops(point);
+}
+
+double requested_reduction(const ModelConfig& config, const Point& point) {
+  const auto bytes = [&config](const Point& which) {
+    return static_cast<double>(plan_cost(config, which).total.bytes_requested);
+  };
+  return 1 - bytes(point) / bytes(full_of(point));
 }
 
 std::string reproduce_command(const ModelChoice& model, const SweepSpec& spec, const Point& point,

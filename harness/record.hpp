@@ -46,6 +46,10 @@ nlohmann::ordered_json parity_json(const ParityRecord* parity);
 /// FLOPs of full over those of the point.
 double flop_ratio(const ModelConfig& config, const Point& point);
 
+/// What the point requests less than full, as a part of full's: of `cost.bytes_requested`, every
+/// operation's output counted, which is what the paper calls memory.
+double requested_reduction(const ModelConfig& config, const Point& point);
+
 /// The command that measures this point again (with `full`, where there is a ratio).
 std::string reproduce_command(const ModelChoice& model, const SweepSpec& spec, const Point& point,
                               const std::string& common_options);

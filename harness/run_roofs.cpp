@@ -98,6 +98,7 @@ TeamRoofs team_roofs(const Machine& machine, const std::string& build, int threa
   if (stored && !(roofs.disturbed.empty() && stored->roofs.disturbed.empty())) {
     raise(roofs, stored->roofs);
   }
+  restart_rss_peak();
   store.save(kRoofsName, to_json(roofs));
   warn_if_disturbed(roofs, warn);
   return {std::move(roofs), ""};
@@ -160,6 +161,7 @@ void RunRoofs::measure(const std::vector<const Point*>& points) {
       add_peak(team, threads, dtype);
     }
   }
+  restart_rss_peak();  // what was read to measure memory is no forward's
 }
 
 void RunRoofs::refresh(const Point& point) {

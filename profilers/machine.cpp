@@ -8,6 +8,7 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <fstream>
 
 #include "profilers/cgroup.hpp"
 #include "profilers/machine_parts.hpp"
@@ -166,6 +167,11 @@ std::int64_t huge_page_bytes() {
 // Not getrusage's: that one starts at the size of the program that started this one.
 std::int64_t rss_peak_bytes() {
   return kilobyte_line("/proc/self/status", "VmHWM:");
+}
+
+void restart_rss_peak() {
+  constexpr const char* kPeakOnly = "5";  // proc(5): the peak alone; 1 to 4 clear flags of pages
+  std::ofstream("/proc/self/clear_refs") << kPeakOnly;
 }
 
 int default_threads(const Machine& machine) {

@@ -49,6 +49,8 @@ std::int64_t available_memory_bytes();
 /// Resident set of this process, now and at its highest. 0 when unreadable.
 std::int64_t rss_bytes();
 std::int64_t rss_peak_bytes();
+/// The highest is from now on that of what follows. Where the kernel doesn't allow it, as before.
+void restart_rss_peak();
 /// Of it now: what is no file's (heap, stacks, anonymous maps), and what of that lies in huge
 /// pages.
 std::int64_t rss_anon_bytes();

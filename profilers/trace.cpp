@@ -9,24 +9,37 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr int kRangesTrack = 1;  // threads follow
+/// Numbers of processes are this far apart and those of tracks lie between: viewers take the thread
+/// whose number is its process's for the main one and move it up, and number threads for all
+/// processes together.
+constexpr int kApart = 1000;
 /// Seconds of other work lie between the runs of two processes: they are shown as if it were this.
 constexpr std::int64_t kBetweenProcessesNs = 1'000'000;
 
-ordered_json metadata(int process, const char* what, const std::string& name) {
-  return {{"name", what}, {"ph", "M"}, {"pid", process}, {"args", {{"name", name}}}};
+int number(int process) {
+  return kApart * process;
+}
+
+ordered_json metadata(int process, const char* what, ordered_json arguments) {
+  return {{"name", what}, {"ph", "M"}, {"pid", number(process)}, {"args", std::move(arguments)}};
+}
+
+std::size_t index_of(const ordered_json& event) {
+  return static_cast<std::size_t>(event["pid"].get<int>() / kApart - 1);
 }
 
 }  // namespace
 
 int Trace::add_process(const std::string& name, int threads) {
   const int process = ++processes_;
-  events_.push_back(metadata(process, "process_name", name));
+  events_.push_back(metadata(process, "process_name", {{"name", name}}));
+  events_.push_back(metadata(process, "process_sort_index", {{"sort_index", process}}));
   for (int track = kRangesTrack; track <= kRangesTrack + threads; ++track) {
-    ordered_json event =
-        metadata(process, "thread_name",
-                 track == kRangesTrack ? std::string("ranges")
-                                       : "thread " + std::to_string(track - kRangesTrack - 1));
-    event["tid"] = track;
+    const std::string title = track == kRangesTrack
+                                  ? std::string("ranges")
+                                  : "thread " + std::to_string(track - kRangesTrack - 1);
+    ordered_json event = metadata(process, "thread_name", {{"name", title}});
+    event["tid"] = number(process) + track;
     events_.push_back(std::move(event));
   }
   return process;
@@ -34,9 +47,13 @@ int Trace::add_process(const std::string& name, int threads) {
 
 void Trace::add_complete(int process, int track, const std::string& name, std::int64_t start_ns,
                          std::int64_t end_ns, const ordered_json& arguments) {
-  ordered_json event{
-      {"name", name},   {"cat", "range"},          {"ph", "X"}, {"pid", process}, {"tid", track},
-      {"ts", start_ns}, {"dur", end_ns - start_ns}};
+  ordered_json event{{"name", name},
+                     {"cat", "range"},
+                     {"ph", "X"},
+                     {"pid", number(process)},
+                     {"tid", number(process) + track},
+                     {"ts", start_ns},
+                     {"dur", end_ns - start_ns}};
   if (!arguments.is_null()) {
     event["args"] = arguments;
   }
@@ -62,8 +79,11 @@ void Trace::add_run(int process, const RangeLog& log, const std::vector<ordered_
 }
 
 void Trace::add_counter(int process, const std::string& name, std::int64_t at_ns, double value) {
-  events_.push_back(
-      {{"name", name}, {"ph", "C"}, {"pid", process}, {"ts", at_ns}, {"args", {{"value", value}}}});
+  events_.push_back({{"name", name},
+                     {"ph", "C"},
+                     {"pid", number(process)},
+                     {"ts", at_ns},
+                     {"args", {{"value", value}}}});
 }
 
 void Trace::add_note(const std::string& name, const std::string& text) {
@@ -76,7 +96,7 @@ std::vector<std::int64_t> Trace::starts_ns() const {
   std::vector<std::int64_t> last(first.size(), 0);
   for (const ordered_json& event : events_) {
     if (event.contains("ts")) {
-      const auto process = static_cast<std::size_t>(event["pid"].get<int>() - 1);
+      const std::size_t process = index_of(event);
       const auto start_ns = event["ts"].get<std::int64_t>();
       first[process] = std::min(first[process], start_ns);
       last[process] = std::max(last[process], start_ns + event.value("dur", std::int64_t{0}));
@@ -99,7 +119,7 @@ std::string Trace::json() const {
   const char* separator = "\n";
   for (ordered_json event : events_) {
     // The format counts in microseconds; fractions keep the nanoseconds.
-    const std::int64_t start_ns = starts[static_cast<std::size_t>(event["pid"].get<int>() - 1)];
+    const std::int64_t start_ns = starts[index_of(event)];
     for (const char* field : {"ts", "dur"}) {
       if (event.contains(field)) {
         const std::int64_t ns =

@@ -173,8 +173,9 @@ Table operation_table(const Json& record) {
     const auto replayed = number_field(record, fmt::format("overhead.{}.replayed_ns", level));
     if (ratio && low && high) {
       table.notes.push_back(fmt::format(
-          "recording {} costs {}, paired with runs without{}{}; it is not subtracted", what,
+          "recording {} costs {}, {:.0f} pairs with runs without{}{}; it is not subtracted", what,
           less_one(record, fmt::format("overhead.{}", level)),
+          number_field(record, fmt::format("overhead.{}.rounds", level)).value_or(0),
           number_field(record, fmt::format("overhead.{}.control.ci_low", level))
               ? fmt::format(" (these among themselves: {})",
                             less_one(record, fmt::format("overhead.{}.control", level)))

@@ -113,6 +113,29 @@ std::string whole_number(double count) {
   return fmt::format("{:.0f}", count);
 }
 
+/// Requested bytes by both books, each with what it is less than full's.
+void add_requested(Table& table, const Json& record) {
+  struct Book {
+    const char *bytes, *less, *what, *how;
+  };
+  for (const Book& book :
+       {Book{"cost.bytes_requested", "speedup.requested_reduction", "requested, by the plan",
+             "Outputs of all operations, none fused: what the paper calls memory"},
+        Book{"memory.requested_bytes", "memory.requested_reduction", "requested, by this backend",
+             "Its buffers of one forward, where operations are fused"}}) {
+    const auto bytes = number_field(record, book.bytes);
+    const auto less = number_field(record, book.less);
+    if (bytes) {
+      table.rows.push_back(
+          {book.what,
+           less && *less != 0
+               ? fmt::format("{} ({} less than full)", human_bytes(*bytes), human_percent(*less))
+               : human_bytes(*bytes),
+           book.how});
+    }
+  }
+}
+
 }  // namespace
 
 Table counter_table(const Json& record) {
@@ -167,7 +190,13 @@ Table resource_table(const Json& record) {
   add_fact(table, record, "memory.sampled.minor_faults", "minor faults", whole_number, sampled);
   add_fact(table, record, "memory.sampled.major_faults", "major faults", whole_number, sampled);
   add_fact(table, record, "memory.sampled.samples", "samples", whole_number, sampled);
-  add_fact(table, record, "memory.allocated_bytes", "arena", human_bytes, "Size of the allocation");
+  add_fact(table, record, "memory.peak_bytes", "arena, planned", human_bytes,
+           "Most bytes of the plan that are alive at once");
+  add_fact(table, record, "memory.planned_largest_bytes", "arena, largest plan", human_bytes,
+           "Of all sessions that share it: variants, and encoding passages");
+  add_fact(table, record, "memory.allocated_bytes", "arena, allocated", human_bytes,
+           "Size of the block");
+  add_requested(table, record);
   add_fact(
       table, record, "energy.joules_per_example", "energy of an example",
       [](double joules) { return human_rate(joules) + " J"; }, "Counter of the processor packages");

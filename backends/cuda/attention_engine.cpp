@@ -44,6 +44,8 @@ std::shared_ptr<CudnnAttention> AttentionEngine::tried(const AttentionArgs& args
       check(cudaStreamSynchronize(stream), "trying cuDNN's attention");
     }
     return made;
+  } catch (const DeviceFault& fault) {
+    throw_again(fault, "cuDNN for " + key_of(args));
   } catch (const std::exception& error) {
     forget(cudaGetLastError());
     refusal_ = error.what();
@@ -95,12 +97,13 @@ Algorithm AttentionEngine::quickest(AttentionArgs args, const std::vector<Attent
   best.time_us = std::numeric_limits<double>::infinity();
   if (choice.cudnn != nullptr) {
     best.bytes[0] = kByLibrary;
-    best.time_us =
-        time_us(stream, kInARow, [&](int) { choice.cudnn->run(args, workspace, stream); });
+    best.time_us = time_us(stream, kInARow, "cuDNN for " + key_of(args),
+                           [&](int) { choice.cudnn->run(args, workspace, stream); });
   }
   for (const AttentionForm form : forms) {
     args.form = form;
-    const double time = time_us(stream, kInARow, [&](int number) {
+    const std::string tried = "our kernel" + std::string(name_of(form)) + " for " + key_of(args);
+    const double time = time_us(stream, kInARow, tried, [&](int number) {
       launch_kernel(args, {.stream = stream, .early = early && number > 0});
     });
     if (time < best.time_us) {

@@ -4,6 +4,9 @@
 
 #include <fmt/format.h>
 
+#include <cstdlib>
+#include <string_view>
+
 #include "backends/cuda/status.hpp"
 
 namespace deformer::cuda {
@@ -38,9 +41,15 @@ Device current_device() {
   found.cache_bytes = attribute(cudaDevAttrL2CacheSize, device);
   found.shared_bytes_block = attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
   found.launches_clusters = attribute(cudaDevAttrClusterLaunch, device) != 0;
+  found.one_by_one = one_by_one_is_asked();
   check(cudaDriverGetVersion(&found.driver_version), "asking for the driver's version");
   check(cudaRuntimeGetVersion(&found.runtime_version), "asking for the runtime's version");
   return found;
+}
+
+bool one_by_one_is_asked() {
+  const char* value = std::getenv(kOneByOne);
+  return value != nullptr && std::string_view(value) != "" && std::string_view(value) != "0";
 }
 
 std::optional<std::string> dtype_why_not(DType dtype, int capability) {

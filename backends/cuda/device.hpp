@@ -17,12 +17,18 @@ struct Device {
   std::int64_t cache_bytes = 0;         ///< L2
   std::int64_t shared_bytes_block = 0;  ///< most shared memory a block can ask for
   bool launches_clusters = false;       ///< blocks that reach one another's shared memory
+  bool one_by_one = false;              ///< asked for: kOneByOne
   int driver_version = 0;
   int runtime_version = 0;
 
   /// Kernels may be set up while the one before them still runs (programmatic dependent launch).
-  bool launches_early() const { return capability >= 90; }
+  bool launches_early() const { return capability >= 90 && !one_by_one; }
 };
+
+/// In the environment, and neither empty nor "0": no kernel is set up before the one in front of it
+/// has ended. For tools that watch one kernel at a time; it is slower, and records' engines say so.
+inline constexpr const char* kOneByOne = "DEFORMER_BENCH_CUDA_ONE_BY_ONE";
+bool one_by_one_is_asked();
 
 /// @throws what check throws.
 Device current_device();

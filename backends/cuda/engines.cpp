@@ -8,7 +8,8 @@ namespace deformer::cuda {
 
 Engines::Engines(const MachineStore* store)
     : device(current_device()),
-      memory(fmt::format("{} {} driver {}", device.name, device.capability, device.driver_version),
+      memory(fmt::format("{} {} driver {}{}", device.name, device.capability, device.driver_version,
+                         device.one_by_one ? " one by one" : ""),
              fmt::format("{}, {}, {}", LtLibrary::describe(), CudnnAttention::describe(),
                          describe_cutlass()),
              store),

@@ -223,11 +223,16 @@ void LtMatmul::choose(Prepared& entry, const ProductArgs& args, void* workspace,
   for (const cublasLtMatmulHeuristicResult_t& candidate : found) {
     double time = 0;
     try {
-      time = time_us(stream, weights.count(), [&](int number) {
+      const std::string tried =
+          fmt::format("cuBLASLt's algorithm {} of {} for {}", &candidate - found.data() + 1,
+                      found.size(), key_of(args.problem));
+      time = time_us(stream, weights.count(), tried, [&](int number) {
         ProductArgs one = args;
         one.weights = weights.of(number);
         launch(entry, candidate.algo, one, workspace, stream);
       });
+    } catch (const DeviceFault&) {
+      throw;
     } catch (const std::runtime_error&) {  // it was only a heuristic: another one may do
       refused = std::current_exception();
       continue;

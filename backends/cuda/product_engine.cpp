@@ -73,6 +73,8 @@ const ProductEngine::Choice& ProductEngine::choice_of(const LtProblem& problem, 
     choice = find_choice(problem, workspace, stream);
   } catch (const Unavailable&) {
     return by_lt;  // no memory to find out, or no algorithm to compare with: not remembered
+  } catch (const DeviceFault&) {
+    throw;
   } catch (const std::exception& error) {
     forget(cudaGetLastError());
     refusal_ = error.what();
@@ -100,6 +102,8 @@ std::vector<ProductEngine::Choice> ProductEngine::candidates(const LtProblem& pr
       if (plan != nullptr) {
         found.push_back({Route::cudnn, nullptr, std::move(plan)});
       }
+    } catch (const DeviceFault&) {
+      throw;
     } catch (const std::exception& error) {  // others may do
       forget(cudaGetLastError());
       refusal_ = error.what();
@@ -173,7 +177,8 @@ ProductEngine::Choice ProductEngine::measure(const LtProblem& problem,
                       nullptr};
   const bool early = device_.launches_early();
   lt_.prepare(parts, workspace, stream);
-  best_us = time_us(stream, weights.count(), [&](int number) {
+  const std::string asked = " for " + key_of(problem);
+  best_us = time_us(stream, weights.count(), "cuBLASLt" + asked, [&](int number) {
     parts.weights = weights.of(number);
     lt_.run(parts, workspace, stream);
     if (with_erf(problem)) {
@@ -183,7 +188,7 @@ ProductEngine::Choice ProductEngine::measure(const LtProblem& problem,
   Choice best;
   for (const Choice& each : candidates) {
     try {
-      const double us = time_us(stream, weights.count(), [&](int number) {
+      const double us = time_us(stream, weights.count(), name_of(each) + asked, [&](int number) {
         whole.weights = weights.of(number);
         // Its neighbours are kernels as well, behind which it may start early.
         queue(each, whole, workspace, {.stream = stream, .early = early && number > 0});
@@ -192,12 +197,28 @@ ProductEngine::Choice ProductEngine::measure(const LtProblem& problem,
         best_us = us;
         best = each;
       }
+    } catch (const DeviceFault&) {
+      throw;
     } catch (const std::exception& error) {  // others may do
       forget(cudaGetLastError());
       refusal_ = error.what();
     }
   }
   return best;
+}
+
+std::string ProductEngine::name_of(const Choice& choice) {
+  switch (choice.route) {
+    case Route::lt:
+      return "cuBLASLt";
+    case Route::cudnn:
+      return "cuDNN";
+    case Route::skinny:
+      return "our kernel for few rows";
+    case Route::cutlass:
+      return fmt::format("CUTLASS's tile {}", choice.tile->name);
+  }
+  return "";
 }
 
 void ProductEngine::queue(const Choice& choice, const ProductArgs& args, void* workspace,
@@ -247,6 +268,7 @@ std::string ProductEngine::describe() const {
   text += some(Route::cudnn) ? ", " + CudnnAttention::describe() : "";
   text += some(Route::cutlass) ? ", " + describe_cutlass() : "";
   text += some(Route::skinny) ? ", own kernel for few rows" : "";
+  text += device_.one_by_one ? fmt::format(", kernels one by one ({})", kOneByOne) : "";
   return refusal_.empty() ? text : fmt::format("{} (another failed: {})", text, refusal_);
 }
 

@@ -58,6 +58,7 @@ class ProductEngine {
   static Choice recalled(const Algorithm& known, const std::vector<Choice>& candidates);
   Choice measure(const LtProblem& problem, const std::vector<Choice>& candidates, void* workspace,
                  cudaStream_t stream, double& best_us);
+  static std::string name_of(const Choice& choice);
   /// With a route other than cuBLASLt's. @throws std::runtime_error where it is refused.
   void queue(const Choice& choice, const ProductArgs& args, void* workspace,
              const LaunchPlace& place) const;

@@ -2,12 +2,32 @@
 
 #include <fmt/format.h>
 
-#include <stdexcept>
 #include <string>
 
 #include "model/error.hpp"
 
 namespace deformer::cuda {
+namespace {
+
+bool is_fault(cudaError_t status) {
+  switch (status) {
+    case cudaErrorIllegalAddress:
+    case cudaErrorMisalignedAddress:
+    case cudaErrorInvalidAddressSpace:
+    case cudaErrorInvalidPc:
+    case cudaErrorIllegalInstruction:
+    case cudaErrorHardwareStackError:
+    case cudaErrorLaunchFailure:
+    case cudaErrorLaunchTimeout:
+    case cudaErrorAssert:
+    case cudaErrorECCUncorrectable:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
 
 void check(cudaError_t status, std::string_view what) {
   if (status == cudaSuccess) {
@@ -22,8 +42,16 @@ void check(cudaError_t status, std::string_view what) {
         "texts",
         what, text));
   }
-  throw std::runtime_error(
-      fmt::format("cuda: {}: expected success, found {} ({})", what, text, name));
+  const std::string message =
+      fmt::format("cuda: {}: expected success, found {} ({})", what, text, name);
+  if (is_fault(status)) {
+    throw DeviceFault(message);
+  }
+  throw std::runtime_error(message);
+}
+
+void throw_again(const DeviceFault& fault, std::string_view tried) {
+  throw DeviceFault(fmt::format("{}; what was tried: {}", fault.what(), tried));
 }
 
 void throw_out_of_memory(std::string_view what, std::int64_t bytes) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <stdexcept>
+#include <string_view>
 
 #include "backends/cuda/capture.hpp"
 #include "backends/cuda/resources.hpp"
@@ -25,7 +26,7 @@ double median_us(cudaStream_t stream, const Run& run) {
     check(cudaEventRecord(begin.get(), stream), "timing a choice");
     run();
     check(cudaEventRecord(end.get(), stream), "timing a choice");
-    check(cudaEventSynchronize(end.get()), "timing a choice");
+    check(cudaEventSynchronize(end.get()), "timing a choice in a row");
     float milliseconds = 0.0F;
     check(cudaEventElapsedTime(&milliseconds, begin.get(), end.get()), "timing a choice");
     time = 1000.0 * static_cast<double>(milliseconds);
@@ -34,13 +35,11 @@ double median_us(cudaStream_t stream, const Run& run) {
   return times[times.size() / 2];
 }
 
-/// Microseconds of one queue(i) of `count` in a row, i from 0, from a graph as they will run:
-/// queued one by one, small kernels would be timed by how long the host takes to launch them. What
-/// can't be captured is timed without a graph.
+/// time_us, without the name.
 template <class Queue>
-double time_us(cudaStream_t stream, int count, const Queue& queue) {
+double bare_time_us(cudaStream_t stream, int count, const Queue& queue) {
   queue(0);  // brings its code to the device, which a capture may not
-  check(cudaStreamSynchronize(stream), "timing a choice");
+  check(cudaStreamSynchronize(stream), "trying a choice once");
   const auto all = [&] {
     for (int i = 0; i < count; ++i) {
       queue(i);
@@ -49,13 +48,29 @@ double time_us(cudaStream_t stream, int count, const Queue& queue) {
   GraphExec graph;
   try {
     graph = captured(stream, all);
+  } catch (const DeviceFault&) {
+    throw;
   } catch (const std::runtime_error&) {
     forget(cudaGetLastError());
     return median_us(stream, all) / count;
   }
-  return median_us(stream,
-                   [&] { check(cudaGraphLaunch(graph.get(), stream), "timing a choice"); }) /
+  return median_us(
+             stream,
+             [&] { check(cudaGraphLaunch(graph.get(), stream), "timing a choice in a row"); }) /
          count;
+}
+
+/// Microseconds of one queue(i) of `count` in a row, i from 0, from a graph as they will run:
+/// queued one by one, small kernels would be timed by how long the host takes to launch them. What
+/// can't be captured is timed without a graph. @throws DeviceFault, which says whether it was the
+/// first one by itself or those in a row, and of what: `tried`.
+template <class Queue>
+double time_us(cudaStream_t stream, int count, std::string_view tried, const Queue& queue) {
+  try {
+    return bare_time_us(stream, count, queue);
+  } catch (const DeviceFault& fault) {
+    throw_again(fault, tried);
+  }
 }
 
 }  // namespace deformer::cuda

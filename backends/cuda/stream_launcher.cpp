@@ -17,17 +17,11 @@ StreamLauncher::StreamLauncher(Engines& engines, const BranchPlaces& places,
       met_(make_order()) {}
 
 void StreamLauncher::launch(const ProductArgs& args, Branch branch) {
-  engines_.products.run(
-      args, place(branch).workspace,
-      {.stream = place(branch).stream, .early = early_ && follows_kernel(branch)});
-  follows_kernel(branch) = true;
+  engines_.products.run(args, place(branch).workspace, next_kernel(branch));
 }
 
 void StreamLauncher::launch(const AttentionArgs& args, Branch branch) {
-  engines_.attention.run(
-      args, place(branch).workspace,
-      {.stream = place(branch).stream, .early = early_ && follows_kernel(branch)});
-  follows_kernel(branch) = true;
+  engines_.attention.run(args, place(branch).workspace, next_kernel(branch));
 }
 
 void StreamLauncher::launch(const CopyArgs& args, Branch branch) {
@@ -36,20 +30,20 @@ void StreamLauncher::launch(const CopyArgs& args, Branch branch) {
                           args.upload ? cudaMemcpyHostToDevice : cudaMemcpyDeviceToHost,
                           place(branch).stream),
           args.upload ? "uploading inputs" : "downloading results");
-    follows_kernel(branch) = false;
+    order_.other(branch);
   }
 }
 
 void StreamLauncher::launch(const Fork&, Branch) {
   check(cudaEventRecord(forked_.get(), place(Branch::main).stream), "forking");
   check(cudaStreamWaitEvent(place(Branch::side).stream, forked_.get(), 0), "forking");
-  follows_kernel(Branch::side) = false;
+  order_.part();
 }
 
 void StreamLauncher::launch(const Meet&, Branch) {
   check(cudaEventRecord(met_.get(), place(Branch::side).stream), "joining");
   check(cudaStreamWaitEvent(place(Branch::main).stream, met_.get(), 0), "joining");
-  follows_kernel(Branch::main) = false;
+  order_.meet();
 }
 
 void StreamLauncher::launch(const Mark& mark, Branch branch) {
@@ -57,7 +51,7 @@ void StreamLauncher::launch(const Mark& mark, Branch branch) {
   check(cudaEventRecordWithFlags(marks_[static_cast<std::size_t>(mark.number)].get(),
                                  place(branch).stream, cudaEventRecordExternal),
         "marking a time");
-  follows_kernel(branch) = false;
+  order_.other(branch);
 }
 
 namespace {
@@ -116,6 +110,8 @@ GraphExec capture(std::span<const Step> steps, Engines& engines, const BranchPla
   if (engines.device.launches_early()) {
     try {
       return capture_once(steps, engines, places, marks, true);
+    } catch (const DeviceFault&) {
+      throw;
     } catch (const std::runtime_error&) {
       // Some drivers can't put early launches into a graph: without them it is only slower.
       forget(cudaGetLastError());

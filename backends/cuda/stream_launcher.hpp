@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "backends/cuda/engines.hpp"
+#include "backends/cuda/host/early_order.hpp"
 #include "backends/cuda/host/launcher.hpp"
 #include "backends/cuda/resources.hpp"
 
@@ -46,21 +47,22 @@ class StreamLauncher final : public Launcher {
   const BranchPlace& place(Branch branch) const {
     return places_[static_cast<std::size_t>(branch)];
   }
-  /// Whether a kernel stands right before what is queued next, so that this may start early.
-  bool& follows_kernel(Branch branch) { return follows_[static_cast<std::size_t>(branch)]; }
+  /// Where the next kernel of a branch is queued.
+  LaunchPlace next_kernel(Branch branch) {
+    const bool behind_kernel = order_.kernel(branch);
+    return {.stream = place(branch).stream, .early = early_ && behind_kernel};
+  }
 
   template <class Args>
   void kernel(const Args& args, Branch branch) {
-    launch_kernel(args,
-                  {.stream = place(branch).stream, .early = early_ && follows_kernel(branch)});
-    follows_kernel(branch) = true;
+    launch_kernel(args, next_kernel(branch));
   }
 
   Engines& engines_;
   const BranchPlaces& places_;
   std::span<const Event> marks_;
   bool early_;
-  std::array<bool, 2> follows_{};
+  EarlyOrder order_;
   Event forked_;
   Event met_;
 };

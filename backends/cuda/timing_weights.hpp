@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "backends/cuda/host/lt_problem.hpp"
+#include "backends/cuda/host/weight_copies.hpp"
 #include "backends/cuda/resources.hpp"
 
 namespace deformer::cuda {
@@ -25,7 +26,7 @@ class TimingWeights {
 
  private:
   const void* first_;
-  std::int64_t bytes_;
+  WeightCopies places_;
   Memory copies_;
 };
 

@@ -51,14 +51,17 @@ def parse():
     return arguments
 
 
-def chosen(only, quick=False):
+def chosen(only, quick=False, budget=0.0):
+    """What is named; else everything, of which a run with a budget leaves out what is for a run of its own."""
     everything = steps.all_steps(quick)
     wanted = [word for word in only.split(",") if word]
     unknown = [word for word in wanted if not any(step.name.startswith(word) for step in everything)]
     if unknown:
         say(f"--only: no step begins with '{unknown[0]}'; the steps: " + " ".join(step.name for step in everything))
         sys.exit(BAD_USAGE)
-    return [step for step in everything if not wanted or any(step.name.startswith(word) for word in wanted)]
+    if not wanted:
+        return [step for step in everything if not (budget and step.apart)]
+    return [step for step in everything if any(step.name.startswith(word) for word in wanted)]
 
 
 def ensure_program(build):
@@ -146,13 +149,20 @@ def run_step(step, places, environment, limit_s):
     return "not to be had here" if code == UNAVAILABLE and step.absent_ok else f"FAILED (exit {code})"
 
 
+def remembered(step):
+    """Where a step beside others remembers its choices. One of the sanitizer's has its own, empty at first: what is
+    remembered is not timed, and what is not run is not watched."""
+    return os.path.join(WORK, step.name + ".remembered" if step.apart else "beside")
+
+
 def environment_of(step, ours):
     """`ours` leads to carried and NVIDIA's libraries. Python keeps its own: another libstdc++ or cublasLt before
     PyTorch's may break it. What the program chooses by timing while others compute is remembered apart, so that no timed
     step goes by it."""
     if step.command[0] == "{python}":
         return dict(os.environ)
-    return ours if step.alone else ours | {"DEFORMER_BENCH_CACHE_DIR": os.path.abspath(os.path.join(WORK, "beside"))}
+    own = {} if step.alone else {"DEFORMER_BENCH_CACHE_DIR": os.path.abspath(remembered(step))}
+    return ours | own | step.environment
 
 
 class Runner:
@@ -167,6 +177,8 @@ class Runner:
 
     def run(self, step):
         begin = time.monotonic()
+        if step.apart:
+            shutil.rmtree(remembered(step), ignore_errors=True)
         left = (self.end if step.alone else self.side_end) - begin
         outcome = "out of budget" if left < LEAST_S else run_step(
             step, self.places, environment_of(step, self.environment), min(left, step.minutes * 60))
@@ -220,9 +232,15 @@ def places_of(arguments, program, name):
         return os.path.join(WORK, "checkpoint-" + size) if has_torch() else "bert-" + size
 
     return {"program": program, "python": sys.executable, "run_file": stem + ".jsonl", "report": stem + ".md",
+            "sanitizer": stem + "-sanitizer.md",
             "work": WORK, "base": model("base"), "large": model("large"),
             "peers": os.path.join(WORK, f"peers-{name}-{date}.jsonl"),
             "outcomes": os.path.join(WORK, f"outcomes-{name}-{date}.jsonl")}
+
+
+def written(todo, places):
+    """A run of the sanitizer alone has a page of its own: it leaves the one with the measurements as it is."""
+    return [places["sanitizer"]] if all(step.apart for step in todo) else [places["run_file"], places["report"]]
 
 
 def main():
@@ -231,14 +249,14 @@ def main():
     if arguments.verb == "pack":
         bundle.pack(arguments.build, arguments.file)
         return
-    todo = chosen(arguments.only, arguments.quick)
+    todo = chosen(arguments.only, arguments.quick, arguments.budget)
     if arguments.dry_run:
         places = places_of(arguments, os.path.join(arguments.build, "deformer-bench"), arguments.name or "NAME")
         for number, step in enumerate(todo, 1):
             beside = "" if step.alone else ", beside others"
             print(f"{number:2} {step.name} (at most {step.minutes:g} min{beside}): {step.why}\n"
-                  f"   {' '.join(fill(step.command, places))}")
-        print(f"would write {places['run_file']} and {places['report']}")
+                  f"   {' '.join([*(f'{name}={value}' for name, value in step.environment.items()), *fill(step.command, places)])}")
+        print(f"would write {' and '.join(written(todo, places))}")
         return
     none = device.why_none()
     if none:
@@ -252,10 +270,15 @@ def main():
     environment = device.environment([os.path.abspath(os.path.join(arguments.build, "lib"))])
     outcomes = merged_outcomes(places["outcomes"], Runner(todo, places, environment, arguments.budget * 60,
                                                             started).all())
-    report.write(places["report"], facts, outcomes, places["run_file"], places["peers"],
-                 our_table(program, places["run_file"], environment), WORK)
+    files = written(todo, places)
+    if files == [places["sanitizer"]]:
+        outcomes = [outcome for outcome in outcomes if outcome["step"].startswith("sanitizer-")]
+        report.write_sanitizer(places["sanitizer"], facts, outcomes, WORK)
+    else:
+        report.write(places["report"], facts, outcomes, places["run_file"], places["peers"],
+                     our_table(program, places["run_file"], environment), WORK)
     failed = [outcome["step"] for outcome in outcomes if outcome["outcome"].startswith("FAILED")]
-    say(f"wrote {places['run_file']} and {places['report']}; {len(failed)} steps failed {' '.join(failed)}")
+    say(f"wrote {' and '.join(files)}; {len(failed)} steps failed {' '.join(failed)}")
     sys.exit(1 if failed else 0)
 
 

@@ -115,7 +115,7 @@ def shows(found, outcomes, folder=""):
     yield from verdicts.parity_lines(folder)
     for part in (large_lines, base_lines, cached_lines, place_lines, ragged_lines):
         yield from part(found)
-    yield "compute-sanitizer", "zero errors", verdicts.outcome_text(outcomes, "sanitizer-")
+    yield "compute-sanitizer (`--only sanitizer`, a run of its own)", "zero errors", verdicts.outcome_text(outcomes, "sanitizer-")
 
 
 def table(titles, rows):
@@ -135,16 +135,31 @@ def peer_table(peers):
     return table(["PyTorch", "dtype", "median ms", ""], rows)
 
 
+def head_lines(title, device, command="ci/gpu-check"):
+    return [f"# {device.get('name', 'unknown device')}, {title}", "",
+            f"Made by `{command}`. " + ", ".join(f"{field}: {value}" for field, value in device.items() if field != "name")]
+
+
+def step_lines(outcomes):
+    return ["", "## Steps", "", *table(["step", "outcome", "seconds", "why"], [
+        [o["step"], verdicts.told(o), f"{o['seconds']:.0f}", o["why"]] for o in outcomes])]
+
+
+def write_sanitizer(path, device, outcomes, folder):
+    """The page of a run of the sanitizer's steps alone, with the text of what was found."""
+    date = os.path.basename(path).removesuffix("-sanitizer.md")[-10:]
+    lines = head_lines(f"compute-sanitizer, {date}", device, "ci/gpu-check --only sanitizer")
+    lines += step_lines(outcomes) + verdicts.sanitizer_lines(outcomes, folder)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("\n".join(lines) + "\n")
+
+
 def write(path, device, outcomes, run_file, peers_file, our_table, folder=""):
     peers = read_lines(peers_file)
     found = Findings(read_lines(run_file), peers)
-    lines = [f"# {device.get('name', 'unknown device')}, {os.path.basename(path)[-13:-3]}", "",
-             "Made by `ci/gpu-check`. " + ", ".join(f"{field}: {value}" for field, value in device.items() if field != "name"),
-             "", "## What was promised", ""]
+    lines = head_lines(os.path.basename(path)[-13:-3], device) + ["", "## What was promised", ""]
     lines += table(["figure", "goal", "measured"], shows(found, outcomes, folder))
-    lines += ["", "## Steps", ""]
-    lines += table(["step", "outcome", "seconds", "why"],
-                   [[o["step"], verdicts.told(o), f"{o['seconds']:.0f}", o["why"]] for o in outcomes])
+    lines += step_lines(outcomes)
     lines += verdicts.not_served_lines(outcomes, table)
     lines += attribution.lines(folder, table)
     if our_table:
@@ -152,6 +167,6 @@ def write(path, device, outcomes, run_file, peers_file, our_table, folder=""):
     lines += engine_lines(found.records)
     if peers:
         lines += ["", "## PyTorch on the same weights", ""] + peer_table(peers)
-    lines += attribution.kernel_lines(folder, table)
+    lines += attribution.kernel_lines(folder, table) + verdicts.sanitizer_lines(outcomes, folder)
     with open(path, "w", encoding="utf-8") as file:
         file.write("\n".join(lines) + "\n")

@@ -25,6 +25,8 @@ class Step:
     absent_ok: bool = False  # exit 3 (not to be had here) is an answer, not a failure
     needs: str = ""          # "torch" or a program that must be there
     alone: bool = True       # it is timed: nothing else may run
+    apart: bool = False      # where there is a budget, it is for a run of its own (--only): it would not end beside others
+    environment: dict = dataclasses.field(default_factory=dict)
 
 
 def side_by_side(*arguments, **more):
@@ -66,28 +68,48 @@ def parity_steps():
             one("fp8", "bert-base", "fp8", *base)]  # alone in saying so: no golden model is as wide as fp8 wants
 
 
+# Racecheck looks at one kernel's shared memory: kernels that overlap add nothing to see, and its version 2025.3 knows
+# nothing of them.
+ONE_BY_ONE = {"DEFORMER_BENCH_CUDA_ONE_BY_ONE": "1"}
+
+
 def sanitizer_steps():
-    """memcheck of everything that runs; racecheck, which takes minutes where every library's kernel is watched, of one
-    shape each: our kernels on golden data, and all kernels of a model whose heads cuDNN's attention takes."""
+    """Ours: the kernels of this program, by their names; a library's take minutes. docs/cuda.md says how to read what is
+    found, and that `early` is the only one whose kernels overlap."""
     golden = ["{program}", "verify", "tests/data/golden/bert-span", "tests/data/golden/xlnet-span", "--backend", "cuda",
               "--threads", "2"]
-    tiny = ["{program}", "sweep", "--model", "bert-tiny", "--question", "27", "--passage", "37", *PAIR, "--split", "1",
-            "--backend", "cuda", "--dtype", "bf16", "--rounds", "1", "--parity", "off", "--threads", "2", "--quiet",
-            "--fresh", "--allow-mixed"]
     few = ["--filter", r"^(full|cached\.k1)\.q7\.p15(\.passage-first)?$"]
+    one = ["{program}", "verify", "tests/data/golden/bert-span", "--backend", "cuda", "--threads", "2", "--dtype", "bf16",
+           "--filter", r"^full\.q7\.p15$"]
+    bf16 = [*golden, *few, "--dtype", "bf16"]
     ours = ["--kernel-name", "kns=_ZN8deformer"]
+    compiled = ["--kernel-name", "kns=N8deformer"]  # and CUTLASS's tiles, whose loads racecheck does not know how to order
 
-    def one(name, what, options, command):
+    def swept(model, name):
+        return ["{program}", "sweep", "--model", model, "--question", "27", "--passage", "37", *PAIR, "--split", "1",
+                "--backend", "cuda", "--dtype", "bf16", "--rounds", "1", "--parity", "off", "--threads", "2", "--quiet",
+                "--fresh", "--allow-mixed", "--out", f"{{work}}/{name}.jsonl"]
+
+    def step(name, what, options, command, environment):
         tool = name.split("-")[0]
         return side_by_side("sanitizer-" + name, f"compute-sanitizer {tool}, {what}: zero errors",
-                            ["compute-sanitizer", "--tool", tool, "--error-exitcode", "9", *options, *command], 5,
-                            needs="compute-sanitizer")
+                            ["compute-sanitizer", "--tool", tool, "--error-exitcode", "9", "--print-limit", "20", *options,
+                             *command], 8, needs="compute-sanitizer", apart=True, environment=environment)
 
-    return [one("racecheck-f32", "our kernels, BERT and XLNet", ours, [*golden, *few, "--dtype", "f32"]),
-            one("racecheck-bf16", "our kernels, BERT and XLNet", ours, [*golden, *few, "--dtype", "bf16"]),
-            one("racecheck-libraries", "every kernel of a bert-tiny", [], [*tiny, "--out", "{work}/racecheck.jsonl"]),
-            one("memcheck", "golden BERT and XLNet in bf16", [], [*golden, "--dtype", "bf16"]),
-            one("memcheck-libraries", "every kernel of a bert-tiny", [], [*tiny, "--out", "{work}/memcheck.jsonl"])]
+    return [step("racecheck-bf16", "our kernels, BERT and XLNet", ours, bf16, ONE_BY_ONE),
+            step("racecheck-f32", "our kernels, BERT and XLNet", ours, [*golden, *few, "--dtype", "f32"], ONE_BY_ONE),
+            step("racecheck-early", "our kernels, each set up while the one before runs", ours, one, {}),
+            step("racecheck-clusters", "our kernels at BERT-base's widths, blocks in clusters", ours,
+                 swept("bert-base", "racecheck-clusters"), ONE_BY_ONE),
+            step("synccheck-bf16", "our kernels, BERT and XLNet", ours, bf16, ONE_BY_ONE),
+            step("memcheck-bf16", "our kernels and tiles of CUTLASS, BERT and XLNet", compiled, bf16, ONE_BY_ONE),
+            step("memcheck-early", "our kernels and tiles of CUTLASS, each set up while the one before runs", compiled, one, {}),
+            step("memcheck-clusters", "our kernels and tiles of CUTLASS at BERT-base's widths, blocks in clusters", compiled,
+                 swept("bert-base", "memcheck-clusters"), ONE_BY_ONE),
+            step("memcheck-golden", "every kernel, BERT and XLNet", [], bf16, ONE_BY_ONE),
+            step("memcheck-libraries", "every kernel of a bert-tiny", [], swept("bert-tiny", "memcheck-libraries"), ONE_BY_ONE),
+            step("racecheck-libraries", "every kernel of a bert-tiny", [], swept("bert-tiny", "racecheck-libraries"),
+                 ONE_BY_ONE)]
 
 
 def sweep(name, why, model, *options, minutes=3.0, max_time_s=MAX_TIME_S, parity=True):

@@ -37,16 +37,31 @@ def verified(rows):
     return text + (f", {len(rows) - len(ran)} directories not served" if len(ran) < len(rows) else "")
 
 
-def sanitized(path):
-    """The sanitizer's last word ("0 errors", "0 hazards displayed (0 errors, 0 warnings)"), and the first thing it found."""
+# Of compute-sanitizer's output, what is no finding.
+NO_FINDING = ("COMPUTE-SANITIZER", "SUMMARY:", "process didn't terminate successfully", "Target application returned an error",
+              "couldn't find exit code")
+
+
+def output_of(path):
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
-            text = file.read()
+            return file.read()
     except OSError:
         return ""
-    found = re.findall(r"SUMMARY: (.+)", text)
-    first = re.search(r"^=+ +((?:Error|Warning|Invalid|Race|Potential|Program hit|Uninitialized)\b.+)", text, re.MULTILINE)
-    return ", first: ".join(([found[-1].strip()] if found else []) + ([first.group(1)[:REASON_CHARACTERS]] if first else []))
+
+
+def findings(path, lines=60):
+    """What the sanitizer said beside how it began and ended, at most so many lines of it."""
+    said = [line[9:].rstrip() for line in output_of(path).splitlines() if line.startswith("=========")]
+    kept = [line for line in said if line.strip() and not any(word in line for word in NO_FINDING)]
+    return kept[:lines] + ([f" ... and {len(kept) - lines} lines more"] if len(kept) > lines else [])
+
+
+def sanitized(path):
+    """The sanitizer's last word ("0 errors", "0 hazards displayed (0 errors, 0 warnings)"), and the first thing it found."""
+    count = re.findall(r"SUMMARY: (.+)", output_of(path))
+    first = findings(path, 1)
+    return ", first: ".join(([count[-1].strip()] if count else []) + [line.strip()[:REASON_CHARACTERS] for line in first[:1]])
 
 
 def reason(path):
@@ -65,6 +80,8 @@ def of(step, outcome, folder):
         skipped = {os.path.basename(row["directory"].rstrip("/")): row["reason"] for row in rows if row["status"] == "skipped"}
     elif step.startswith("sanitizer-"):
         detail = sanitized(stem + ".out")
+        if outcome.startswith("FAILED") and reason(stem + ".log"):
+            detail += ("; " if detail else "") + "the program: " + reason(stem + ".log")
     if not detail and outcome.startswith(("FAILED", "not to be had")):
         detail = reason(stem + ".log")
     return {"detail": detail, "skipped": skipped}
@@ -101,6 +118,19 @@ def parity_lines(folder):
         records = [line for line in read_lines(os.path.join(folder, f"parity-{name}.jsonl")) if line.get("type") == "record"]
         yield (f"{title} at squad's lengths against the reference", GOALS["fp8"] if name == "fp8" else "as above",
                ", ".join(dict.fromkeys(map(parity_text, records))) or OPEN)
+
+
+def sanitizer_lines(outcomes, folder):
+    """Of each step that found something or did not end: what the sanitizer said, and the last words of the program."""
+    lines = []
+    for outcome in outcomes:
+        stem = os.path.join(folder, outcome["step"])
+        said = findings(stem + ".out")
+        if outcome["step"].startswith("sanitizer-") and (said or outcome["outcome"] != "ok"):
+            log = [line.rstrip() for line in output_of(stem + ".log").splitlines()[1:] if line.strip()][-5:]
+            lines += ["", f"### {outcome['step']}: {told(outcome)}", "", "```", *(said or ["nothing was found"]),
+                      *(["the program said:", *log] if log else []), "```"]
+    return ["", "## What the sanitizer found", *lines] if lines else []
 
 
 def not_served_lines(outcomes, table):

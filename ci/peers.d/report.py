@@ -167,6 +167,30 @@ factor exactly as three bf16 numbers, `amx_f32` among our settings) may exceed f
 """
 
 
+def rows_of(text):
+    """{(model, dtype, L, b)} that a page shows: of its first table in each section."""
+    found, section, in_headline = set(), None, False
+    for line in text.splitlines():
+        if line.startswith("## "):
+            section = tuple(line[3:].split(", ")[:2])
+        in_headline = line == table(HEADLINE, [])[0] or in_headline and line.startswith("|")
+        cells = [cell.strip() for cell in line.split("|")[1:3]]
+        if in_headline and len(cells) == 2 and all(map(str.isdigit, cells)):
+            found.add((*section, *map(int, cells)))
+    return found
+
+
+def place(folder, slug, text, date):
+    """Where a page goes: peers-<slug>.md; the same with the date, and a number where need be, while a page stands there
+    with rows that this one lacks (of another build, or a checkout whose out/ is gone): they are nowhere else."""
+    names = [f"peers-{slug}.md", f"peers-{slug}-{date}.md", *(f"peers-{slug}-{date}-{n}.md" for n in range(2, 100))]
+    for name in names:
+        path = folder / name
+        if not path.exists() or rows_of(path.read_text(encoding="utf-8")) <= rows_of(text):
+            return path
+    raise SystemExit(f"peers: {folder} holds a hundred pages of {slug} of {date}; expected room for one more")
+
+
 def page(records, machine, versions, command):
     """The whole Markdown page; `records` in the order of the table."""
     lines = ["# Peers: one forward pass, ours and others'", "", HOW]

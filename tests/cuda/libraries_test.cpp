@@ -131,6 +131,47 @@ TEST(Status, SaysWhatWasExpectedAndFound) {
   }
 }
 
+TEST(Device, LaunchesOneByOneWhereTheEnvironmentAsks) {
+  unsetenv(kOneByOne);
+  EXPECT_FALSE(one_by_one_is_asked());
+  for (const char* no : {"", "0"}) {
+    setenv(kOneByOne, no, 1);
+    EXPECT_FALSE(one_by_one_is_asked()) << no;
+  }
+  setenv(kOneByOne, "1", 1);
+  EXPECT_TRUE(one_by_one_is_asked());
+  unsetenv(kOneByOne);
+  EXPECT_TRUE((Device{.name = "", .bus = "", .capability = 90}).launches_early());
+  EXPECT_FALSE(
+      (Device{.name = "", .bus = "", .capability = 90, .one_by_one = true}).launches_early());
+  EXPECT_FALSE((Device{.name = "", .bus = "", .capability = 80}).launches_early());
+}
+
+/// Who tries several things goes on after a refusal, and must not after a fault.
+TEST(Status, AFaultOfTheDeviceIsToldApartAndSaysWhatWasTried) {
+  for (const cudaError_t fault :
+       {cudaErrorIllegalAddress, cudaErrorMisalignedAddress, cudaErrorLaunchFailure}) {
+    EXPECT_THROW(check(fault, "timing a choice"), DeviceFault) << fault;
+  }
+  for (const cudaError_t refused : {cudaErrorInvalidValue, cudaErrorNotSupported}) {
+    EXPECT_THROW(
+        {
+          try {
+            check(refused, "timing a choice");
+          } catch (const DeviceFault&) {
+          }
+        },
+        std::runtime_error)
+        << refused;
+  }
+  try {
+    throw_again(DeviceFault("cuda: a fault"), "our kernel for few rows");
+    FAIL();
+  } catch (const DeviceFault& error) {
+    EXPECT_STREQ(error.what(), "cuda: a fault; what was tried: our kernel for few rows");
+  }
+}
+
 TEST(Dtypes, AreRefusedWithTheReason) {
   EXPECT_FALSE(dtype_why_not(DType::bf16, 80));
   EXPECT_FALSE(dtype_why_not(DType::tf32, 90));

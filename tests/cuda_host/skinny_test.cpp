@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <stdexcept>
@@ -122,6 +123,7 @@ class Trial {
       works[rank]->begin();
       works[rank]->multiply();
     }
+    std::vector<std::size_t> sent(ranks);
     for (std::size_t rank = 0; rank < ranks; ++rank) {
       works[rank]->hand_over([&](int to, void* own, const typename Work::Two& two) {
         auto* there = static_cast<unsigned char*>(own) +
@@ -131,7 +133,12 @@ class Trial {
           throw std::logic_error("two blocks hand over to the same place");
         }
         *pair = two;
+        sent[static_cast<std::size_t>(to)] += sizeof two;
       });
+    }
+    // On the device a block waits for exactly so many bytes, and ends when they have come.
+    if (args.split > 1 && std::ranges::count(sent, std::size_t{Shape::kPartBytes}) != args.split) {
+      throw std::logic_error("a block waits for other bytes than are sent to it");
     }
     for (const auto& work : works) {
       work->finish();

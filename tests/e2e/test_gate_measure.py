@@ -211,7 +211,8 @@ class FailsClosed(GateCase):
 
     def test_an_interrupt(self):
         head = self.head(round_s=0.1)  # a gate of rounds of 0.01 s could be over before it was interrupted
-        process = support.start(["gate", "measure", "--base", self.base, "--head", head, *POINTS, "--out", self.out])
+        process = support.start(["gate", "measure", "--base", self.base, "--head", head, *POINTS, "--max-time", 60,
+                                 "--out", self.out])
         deadline = time.monotonic() + 30
         while len(starts_of(head)) < 3 and time.monotonic() < deadline:
             time.sleep(0.05)

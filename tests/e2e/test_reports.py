@@ -20,7 +20,7 @@ def run_file():
     if _RUN is None:
         _RUN = os.path.join(folder(), "run.jsonl")
         result = run(["sweep", "--model", "bert-tiny", "--task", "squad", "--split", "1,2", "--batch", "1,2",
-                      "--rounds", "12", "--quiet", "-o", _RUN], timeout=120)
+                      "--rounds", "12", "--quiet", "-o", _RUN], env=support.WITH_ROOFS, timeout=120)
         assert result.code == 0, str(result)
     return _RUN
 
@@ -264,7 +264,7 @@ class Budget(unittest.TestCase):
     def test_a_budget_is_kept_and_says_which_k_are_alike(self):
         path = os.path.join(folder(), "budget.jsonl")
         result = run(["sweep", "--model", "bert-tiny", "--task", "squad", "--split", "1,2", "--budget", "8s",
-                      "--quiet", "-o", path], timeout=60)
+                      "--quiet", "-o", path], env=support.WITH_ROOFS, timeout=60)
         self.assertEqual(result.code, 0, str(result))
         self.assertLess(result.seconds, 20)
         self.assertRegex(result.out, r"cached.*fastest k=\d")

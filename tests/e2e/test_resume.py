@@ -38,7 +38,7 @@ class Resume(support.TestCase):
         landed = finished_before_a_kill = 0
         for i in range(kills):
             before = self.done()
-            process = support.start(SWEEP, cwd=self.at)
+            process = support.start(SWEEP, env=support.WITH_ROOFS, cwd=self.at)
             self.patience(process, rng, lets_one_finish=i % max(2, kills // 8) == 1, before=before)
             landed += process.poll() is None
             process.kill()
@@ -47,7 +47,7 @@ class Resume(support.TestCase):
         print(f"{landed} of {kills} kills hit a running sweep, {finished_before_a_kill} of them after another set was finished")
         self.assertEqual(landed, kills, "some kills came after the end of the sweep")
         self.assertGreater(finished_before_a_kill, 0)
-        self.run_ok(SWEEP, timeout=300)
+        self.run_ok(SWEEP, env=support.WITH_ROOFS, timeout=300)
         self.check()
 
     def done(self):

@@ -6,6 +6,7 @@ import math
 import os
 import re
 import shlex
+import shutil
 import signal
 import time
 
@@ -113,6 +114,16 @@ class Cost(support.TestCase):
                 rows = self.json_ok(["cost", "--model", model, "--task", task, "--variant", "cached", "--format", "json"])
                 self.assertEqual(list(ratios(rows)), [split])
                 self.assertAlmostEqual(ratios(rows)[split], ratio, delta=0.01)
+
+    def test_requested_bytes_fall_as_the_papers_memory_column(self):
+        args = ["cost", "--model", "bert-base", "--task", "squad,race,boolq,mnli", "--split", "9", "--variant", "full,cached"]
+        rows = self.json_ok([*args, "--format", "json"])
+        for full, cached, published in zip(rows[::2], rows[1::2], (70.3, 72.9, 72.0, 56.4)):
+            less = 100 * (1 - cached["memory"]["requested_bytes"] / full["memory"]["requested_bytes"])
+            self.assertAlmostEqual(less, published, delta=5, msg=cached["name"])
+            self.assertAlmostEqual(100 * cached["speedup"]["requested_reduction"], less, places=9)
+            self.assertEqual(full["speedup"]["requested_reduction"], 0)
+            self.assertIn(f"{less:.1f} %", self.run_ok(args).out)
 
     def test_race_shares_the_article_without_a_cache(self):
         rows = self.json_ok(["cost", "--model", "bert-base", "--task", "race", "--format", "json"])
@@ -226,17 +237,18 @@ class Sweep(support.TestCase):
                 self.check_record(record, full[record["set"]])
         return found
 
-    def reproduces(self, record):
+    def reproduces(self, record, **kwargs):
         """The command that a record gives measures the same point."""
         words = shlex.split(record["reproduce"])
         self.assertEqual(words[0], "deformer-bench")
-        self.run_ok(words[1:] + ["-o", "again.jsonl"])
+        self.run_ok(words[1:] + ["-o", "again.jsonl"], **kwargs)
         self.assertIn(record["key"], latest(self.path("again.jsonl")))
 
     def test_records_are_complete(self):
-        result = self.sweep(*SHAPE)
+        result = self.sweep(*SHAPE, env=support.WITH_ROOFS)
         self.assertNotIn("\x1b", result.out + result.err)
         found = self.check_all(3)
+        self.assertTrue(all(record["achieved"]["roof_fraction"] > 0 for record in found))
         self.assertEqual([r["name"] for r in found], ["bert-tiny/q4/p16/b1/full/cpu/f32/t1",
                          "bert-tiny/q4/p16/k1/b1/decomposed/cpu/f32/t1", "bert-tiny/q4/p16/k1/b1/cached/cpu/f32/t1"])
         lines = read_run_file(self.path("out.jsonl"))
@@ -247,8 +259,9 @@ class Sweep(support.TestCase):
         self.assertEqual((lines[-1]["points"], lines[-1]["ok"]), (3, 3))
         for name in "skipped failed invalid wall_s".split():
             self.assertIn(name, lines[-1])
-        for record in found:
+        for record in found[:2]:
             self.reproduces(record)
+        self.reproduces(found[2], env=support.WITH_ROOFS)
 
     def test_the_default_run_file(self):
         self.run_ok(["sweep", *TINY, *SHAPE])
@@ -524,12 +537,14 @@ class Machine(support.TestCase):
     ACHIEVED = {"gflops", "roof_fraction", "roof_gflops", "bound", "arithmetic_gflops", "arithmetic_by", "fma_peak_gflops",
                 "fma_fraction", "best_gemm_gflops"}
 
-    def machine(self, *more, cache="cache", **kwargs):
-        env = {"DEFORMER_BENCH_CACHE_DIR": self.path(cache)}
-        return self.json_ok(["machine", "--threads", "1", "--format", "json", *more], env=env, **kwargs)
+    def stored_in(self, cache="cache"):
+        return {**support.WITH_ROOFS, "DEFORMER_BENCH_CACHE_DIR": self.path(cache)}
+
+    def machine(self, *more, **kwargs):
+        return self.json_ok(["machine", "--threads", "1", "--format", "json", *more], env=self.stored_in(), **kwargs)
 
     def sweep(self, *more, cache="cache"):
-        self.run_ok(["sweep", *TINY, *SHAPE, "-o", "out.jsonl", *more], env={"DEFORMER_BENCH_CACHE_DIR": self.path(cache)})
+        self.run_ok(["sweep", *TINY, *SHAPE, "-o", "out.jsonl", *more], env=self.stored_in(cache))
         return read_run_file(self.path("out.jsonl"))
 
     def test_measures_once_and_remembers(self):
@@ -559,10 +574,9 @@ class Machine(support.TestCase):
         self.assertGreater(memory[0]["copy_gb_per_s"], 0)
 
     def check_console(self):
-        env = {"DEFORMER_BENCH_CACHE_DIR": self.path("cache")}
         for style in ("console", "markdown"):
-            out = self.run_ok(["machine", "--threads", "1", "--format", style], env=env).out
-            for word in ("cpu_model", "vfmadd" if "avx2" in out else "f32", "memory", "from the store", "parallel region"):
+            out = self.run_ok(["machine", "--threads", "1", "--format", style], env=self.stored_in()).out
+            for word in ("cpu_model", "vfmadd" if "avx2" in out else "f32", "memory", "from the store", "rounds)", "parallel region"):
                 self.assertIn(word, out)
 
     def check_sweep_finds_them(self, roofs):
@@ -587,7 +601,7 @@ class Machine(support.TestCase):
         files = glob.glob(self.path("cache", "roofs-*.json"))  # beside choices of products
         self.assertEqual(len(files), 1, files)
         write(files[0], "{\"value\":")
-        result = self.run_ok(["sweep", *TINY, *SHAPE, "-o", "damaged.jsonl"], env={"DEFORMER_BENCH_CACHE_DIR": self.path("cache")})
+        result = self.run_ok(["sweep", *TINY, *SHAPE, "-o", "damaged.jsonl"], env=self.stored_in())
         self.assertIn(files[0], result.err)
         self.assertIsNone(read_run_file(self.path("damaged.jsonl"))[0]["roofs"]["teams"][0]["stored"])
 
@@ -621,8 +635,16 @@ class Machine(support.TestCase):
 class Profile(support.TestCase):
     ARGS = ["profile", *TINY, *SHAPE, "--variant", "full,cached", "--max-time", "0.2"]
 
+    @classmethod
+    def setUpClass(cls):
+        """One profile with everything that it writes, for the tests that only look at it."""
+        cls.written = support.folder()
+        cls.printed = support.run([*cls.ARGS, "--trace", "trace.json", "--roofline", "roofline.svg"], cwd=cls.written)
+        assert cls.printed.code == 0, str(cls.printed)
+
     def test_operations_add_up_and_every_phase_is_told(self):
-        rows = self.json_ok([*self.ARGS, "--format", "json"])
+        out = self.path("run.jsonl")
+        rows = self.json_ok([*self.ARGS, "-o", out, "--format", "json"])
         self.assertEqual([row["point"]["variant"] for row in rows], ["full", "cached"])
         for row in rows:
             whole = row["ranges"][0]["median_ns"]
@@ -645,11 +667,23 @@ class Profile(support.TestCase):
                 self.assertGreater(row["overhead"][level]["replayed_ns"], 0)
                 self.assertEqual(row["overhead"][level]["control"]["rounds"],
                                  row["overhead"][level]["rounds"])
+            self.assertEqual(row["memory"]["allocated_bytes"], row["memory"]["planned_largest_bytes"])
+            self.assertLessEqual(row["memory"]["peak_bytes"], row["memory"]["planned_largest_bytes"])
             self.assertGreaterEqual(row["between_ns"], 0)
             self.assertNotIn("injected", row)
+        full, cached = (row["memory"]["requested_bytes"] for row in rows)
+        self.assertAlmostEqual(rows[1]["memory"]["requested_reduction"], 1 - cached / full)
+        self.assertGreater(rows[1]["speedup"]["requested_reduction"], 0)
         steps = [step["step"] for step in rows[1]["waterfall"]["steps"]]
         self.assertEqual(steps, ["FLOP ratio", "small products", "weight bandwidth", "load", "fixed cost",
                                  "remainder", "measured ratio"])
+        self.check_report_of_it(out, rows[1])
+
+    def check_report_of_it(self, out, row):
+        """A report has the waterfall of every speedup, as the profile showed it."""
+        again = self.json_ok(["report", out, "--view", "waterfall", "--format", "json"])
+        self.assertEqual([step["step"] for step in again], [step["step"] for step in row["waterfall"]["steps"]])
+        self.assertEqual([step["ratio"] for step in again], [step["ratio"] for step in row["waterfall"]["steps"]])
 
     def test_counters_are_there_or_say_why_not(self):
         row = self.json_ok([*self.ARGS, "--counters", "software,flops,PAPI_NO_SUCH",
@@ -684,15 +718,13 @@ class Profile(support.TestCase):
         self.assertIsNone(row["between_ns"])
 
     def test_counters_and_memory_are_printed(self):
-        out = self.run_ok(self.ARGS).out
         for text in ("counters, of one forward", "task_clock", "total", "resident memory"):
-            self.assertIn(text, out)
+            self.assertIn(text, self.printed.out)
 
     def test_trace_and_roofline_are_written(self):
-        trace, svg = self.path("trace.json"), self.path("roofline.svg")
-        result = self.run_ok([*self.ARGS, "--trace", trace, "--roofline", svg])
+        trace, svg = os.path.join(self.written, "trace.json"), os.path.join(self.written, "roofline.svg")
         for word in ("phases", "operations", "lost time", "from the FLOP ratio", "FLOPs a byte"):
-            self.assertIn(word, result.out)
+            self.assertIn(word, self.printed.out)
         with open(trace, encoding="utf-8") as file:
             events = support.parse(file.read())["traceEvents"]
         complete = [event for event in events if event["ph"] == "X"]
@@ -721,13 +753,6 @@ class Profile(support.TestCase):
         self.assertLess(first, last)
         import xml.etree.ElementTree as tree
         self.assertTrue(tree.parse(svg).getroot().tag.endswith("svg"))
-
-    def test_a_report_of_it_has_the_waterfall_of_every_speedup(self):
-        out = self.path("run.jsonl")
-        row = self.json_ok([*self.ARGS, "-o", out, "--format", "json"])[1]
-        again = self.json_ok(["report", out, "--view", "waterfall", "--format", "json"])
-        self.assertEqual([step["step"] for step in again], [step["step"] for step in row["waterfall"]["steps"]])
-        self.assertEqual([step["ratio"] for step in again], [step["ratio"] for step in row["waterfall"]["steps"]])
 
     def test_a_planted_slowdown_is_told_everywhere(self):
         trace = self.path("trace.json")
@@ -773,10 +798,21 @@ class Profile(support.TestCase):
 
 
 class Reports(support.TestCase):
+    FILES = (("a", "4"), ("b", "4"), ("c", "5"))  # name and question
+
+    @classmethod
+    def setUpClass(cls):
+        """Three sweeps for all tests: a and b of the same points, c of others."""
+        cls.measured = support.folder()
+        for name, question in cls.FILES:
+            result = support.run(["sweep", *TINY, "--question", question, "--passage", "16", "--split", "1", "-o",
+                                  name + ".jsonl"], env=support.WITH_ROOFS, cwd=cls.measured)
+            assert result.code == 0, str(result)
+
     def setUp(self):
         super().setUp()
-        for name, question in (("a", "4"), ("b", "4"), ("c", "5")):
-            self.run_ok(["sweep", *TINY, "--question", question, "--passage", "16", "--split", "1", "-o", name + ".jsonl"])
+        for name, _ in self.FILES:
+            shutil.copy(os.path.join(self.measured, name + ".jsonl"), self.at)
 
     def test_console_holds_the_three_variants_and_the_mean(self):
         out = self.run_ok(["report", "a.jsonl"]).out

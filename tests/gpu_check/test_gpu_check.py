@@ -54,7 +54,7 @@ class Steps(InTheSource):
 
     def test_only_names_steps_and_refuses_others(self):
         done = self.gpu_check("--dry-run", "--only", "verify-bert,sanitizer-memcheck")
-        self.assertEqual(done.stdout.count("(at most"), len(steps.DTYPES) + 2)
+        self.assertEqual(done.stdout.count("(at most"), len(steps.DTYPES) + 5)
         self.assertEqual(self.gpu_check("--dry-run", "--only", "nothing").returncode, 2)
 
     def test_the_steps_cover_golden_data_dtypes_places_peers_and_sanitizer(self):
@@ -82,7 +82,7 @@ class Steps(InTheSource):
     def test_the_program_takes_every_sweep(self):
         """On the cpu, with built-in models and without what is for devices alone: a dry run of each."""
         swept = [step for step in steps.all_steps() + steps.all_steps(quick=True) if "sweep" in step.command]
-        self.assertEqual(len(swept), 2 * (len(steps.sweep_steps()) + len(steps.parity_steps()) + 2))
+        self.assertEqual(len(swept), 2 * (len(steps.sweep_steps()) + len(steps.parity_steps()) + 4))
         for step in swept:
             self.run_ok([*self.on_the_cpu(step), "--dry-run"])
 
@@ -91,11 +91,26 @@ class Steps(InTheSource):
         for step in steps.profile_steps():
             self.assertIn("left no point", self.run_ok([*self.on_the_cpu(step), "--filter", "nothing"], code=4).err)
         watched = [step for step in steps.sanitizer_steps() if "verify" in step.command]
-        self.assertEqual(len(watched), 3)
-        for step in watched:
-            kept = self.run_ok(self.on_the_cpu(step), cwd=support.OPTIONS.source).out
-            if "--filter" in step.command:
-                self.assertIn("6 of 6 cases ok", kept)
+        self.assertEqual(len(watched), 7)
+        for words in {tuple(self.on_the_cpu(step)) for step in watched}:
+            kept = self.run_ok(words, cwd=support.OPTIONS.source).out
+            self.assertIn("6 of 6 cases ok" if any("xlnet" in word for word in words) else "1 of 1 cases ok", kept)
+
+    def test_the_sanitizer_is_for_a_run_of_its_own_where_time_is_short(self):
+        def names(*arguments):
+            return {step.name for step in check.chosen(*arguments)}
+        watched = {step.name for step in steps.sanitizer_steps()}
+        self.assertTrue(watched <= names("", False, 0))
+        self.assertEqual(names("", True, 5) & watched, set())
+        self.assertEqual(names("sanitizer", True, 5), watched)
+        self.assertEqual(names("sanitizer-memcheck-golden", True, 5), {"sanitizer-memcheck-golden"})
+
+    def test_kernels_overlap_under_the_sanitizer_only_where_the_step_says_so(self):
+        early = {step.name for step in steps.sanitizer_steps() if not step.environment}
+        self.assertEqual(early, {"sanitizer-racecheck-early", "sanitizer-memcheck-early"})
+        ours = {step.name: check.environment_of(step, {"HOME": "x"}) for step in steps.sanitizer_steps()}
+        self.assertEqual(ours["sanitizer-racecheck-bf16"]["DEFORMER_BENCH_CUDA_ONE_BY_ONE"], "1")
+        self.assertEqual(len({environment["DEFORMER_BENCH_CACHE_DIR"] for environment in ours.values()}), len(ours))
 
     def test_what_times_nothing_comes_first_and_what_is_timed_comes_alone(self):
         everything = steps.all_steps()
@@ -144,7 +159,7 @@ class Run(InTheSource):
         os.chmod(program, 0o755)
         return build
 
-    def run_check(self, build, *arguments):
+    def run_check(self, build, *arguments, suffix=".md"):
         argv = ["gpu-check", "--build", build, "--results", self.path("results"), "--name", "fake", *arguments]
         with mock.patch.object(sys, "argv", argv), mock.patch.object(device, "why_none", lambda: ""), \
                 mock.patch.object(device, "facts", lambda: {"name": "Fake H100", "driver_version": "580"}), \
@@ -153,7 +168,7 @@ class Run(InTheSource):
                 check.main()
         results = self.path("results")
         page = next(name for name in os.listdir(results) if name.endswith(".md"))
-        self.assertRegex(page, r"^gpu-fake-\d{4}-\d\d-\d\d\.md$")
+        self.assertRegex(page, r"^gpu-fake-\d{4}-\d\d-\d\d" + suffix.replace(".", r"\.") + "$")
         with open(os.path.join(results, page), encoding="utf-8") as file:
             return left.exception.code, file.read()
 
@@ -289,9 +304,29 @@ class Run(InTheSource):
         sanitizer = support.write(self.path("compute-sanitizer"), "#!/bin/sh\necho '========= ERROR SUMMARY: 0 errors'\n")
         os.chmod(sanitizer, 0o755)
         with mock.patch.dict(os.environ, {"PATH": self.at + ":" + os.environ["PATH"]}):
-            _code, page = self.run_check(build, "--only", "sanitizer-memcheck,sweep-dense")
-        self.assertIn("| compute-sanitizer | zero errors | memcheck ok (0 errors); memcheck-libraries ok (0 errors) |", page)
+            _code, page = self.run_check(build, "--only", "sanitizer-memcheck-g,sanitizer-memcheck-l,sweep-dense")
+        self.assertIn("| zero errors | memcheck-golden ok (0 errors); memcheck-libraries ok (0 errors) |", page)
         self.assertIn("| sweep-dense | FAILED (exit 1) ([100%] bad / news) |", page)
+        self.assertNotIn("What the sanitizer found", page)
+
+    def test_what_the_sanitizer_found_has_a_page_of_its_own_with_its_text(self):
+        build = self.pretend("exit 0\n")
+        said = ("========= COMPUTE-SANITIZER\n========= Error: Race reported between Write access at f+0x10\n"
+                "=========     and Read access at f+0x20 [8 hazards]\n========= \na line of the program\n"
+                "========= Target application returned an error\n"
+                "========= RACECHECK SUMMARY: 1 hazard displayed (1 error, 0 warnings)\n")
+        sanitizer = support.write(self.path("compute-sanitizer"),
+                                  "#!/bin/sh\ncat <<'END'\n" + said + "END\necho 'error: an illegal memory access' >&2\nexit 9\n")
+        os.chmod(sanitizer, 0o755)
+        with mock.patch.dict(os.environ, {"PATH": self.at + ":" + os.environ["PATH"]}):
+            code, page = self.run_check(build, "--only", "sanitizer-racecheck-early", suffix="-sanitizer.md")
+        self.assertEqual(code, 1)
+        self.assertIn("compute-sanitizer, 20", page.splitlines()[0])
+        self.assertIn("\n".join(["```", " Error: Race reported between Write access at f+0x10",
+                                 "     and Read access at f+0x20 [8 hazards]", "the program said:",
+                                 "error: an illegal memory access", "```"]), page)
+        self.assertIn("first: Error: Race reported between Write access at f+0x10; the program: error: an illegal memory access",
+                      page)
 
 
 class Figures(support.TestCase):

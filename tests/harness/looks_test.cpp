@@ -15,6 +15,7 @@ class WaitingSession final : public Session {
  public:
   explicit WaitingSession(bool device) : device_(device) {}
   void run(const Inputs&) override {
+    ++runs;
     std::this_thread::sleep_for(std::chrono::nanoseconds(kWaitNs));
   }
   std::span<const float> output() const override { return {}; }
@@ -25,6 +26,8 @@ class WaitingSession final : public Session {
     return device_ ? std::optional(kOwnNs) : std::nullopt;
   }
   SessionMemory memory() const override { return {}; }
+
+  int runs = 0;
 
  private:
   bool device_;
@@ -44,6 +47,21 @@ TEST(Looks, ADeviceIsLookedAtByItsOwnClockAndAHostByTheCallers) {
   pair_looks(paired, 0, 10);
   EXPECT_EQ(paired[0].ns.front(), kOwnNs);
   EXPECT_GE(paired[1].ns.front(), kWaitNs);
+}
+
+TEST(Looks, APairIsAForwardThereAndOneBackHoweverShort) {
+  std::vector<Look> looks(2);
+  for (Look& look : looks) {
+    look.session = std::make_unique<WaitingSession>(true);
+  }
+  measure_looks(looks, 0, 10);
+  EXPECT_GT(looks[0].forwards, 1) << "a sample of the rounds lasts a millisecond";
+  auto& session = dynamic_cast<WaitingSession&>(*looks[0].session);
+  session.runs = 0;
+  std::vector<PairedLook> paired{{&looks[0], false}, {&looks[1], false}};
+  pair_looks(paired, 0, 10);
+  EXPECT_EQ(session.runs, 20);
+  EXPECT_EQ(paired[0].ns, std::vector<double>(10, kOwnNs));
 }
 
 }  // namespace

@@ -1,10 +1,15 @@
 """Claims about ci/peers.d/report.py and machine.py."""
 
+import pathlib
+import tempfile
 import unittest
 
 import support
+import journal
 import machine
+import measure
 import report
+import rows
 from support import record
 
 TEN = [10e6 + i for i in range(9)]
@@ -39,6 +44,67 @@ class Summary(unittest.TestCase):
         self.assertIsNone(report.summarise(one)["openvino"]["ratio"])
         self.assertIn("INVALID", " ".join(map(str, report.headline_line(one))))
         self.assertNotIn("Geometric", report.page([one], {"CPU": "x"}, {}, "ci/peers"))
+
+
+class Place(unittest.TestCase):
+    """Pages of results/ are read long after the run: none is written over that shows what the new one doesn't."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+
+    @staticmethod
+    def page(*batches, dtype="f32"):
+        return report.page([record({"ours": TEN, "openvino": TWENTY}, batch=batch, dtype=dtype) for batch in batches],
+                           {"CPU": "x"}, {}, "ci/peers")
+
+    def place(self, text):
+        path = report.place(self.folder, "cpu-2c", text, "2026-01-02")
+        path.write_text(text)
+        return path.name
+
+    def test_the_rows_of_a_page_are_those_of_its_headlines(self):
+        self.assertEqual(report.rows_of(self.page(1, 8)), {("bert-tiny", "f32", 27, 1), ("bert-tiny", "f32", 27, 8)})
+
+    def test_a_page_with_all_rows_of_the_old_one_takes_its_place(self):
+        self.assertEqual([self.place(self.page(1)), self.place(self.page(1, 8)), self.place(self.page(8, 1))], ["peers-cpu-2c.md"] * 3)
+
+    def test_one_that_lacks_a_row_goes_beside_it(self):
+        names = [self.place(self.page(*batches, dtype=dtype)) for batches, dtype in (((1, 8), "f32"), ((1,), "f32"), ((1,), "int8"))]
+        self.assertEqual(names, ["peers-cpu-2c.md", "peers-cpu-2c-2026-01-02.md", "peers-cpu-2c-2026-01-02-2.md"])
+        self.assertEqual(report.rows_of((self.folder / names[0]).read_text()), report.rows_of(self.page(1, 8)))
+
+
+class Journal(unittest.TestCase):
+    NOW = {"machine": {"CPU": "x"}, "threads": 2, "versions": {"ours": {"build": "b"}}}
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.path = pathlib.Path(folder.name) / "records.jsonl"
+
+    def test_the_latest_row_of_these_versions_counts(self):
+        one = {**record({"ours": TEN}), **self.NOW}
+        self.assertEqual(journal.latest(self.path, self.NOW), [])
+        for line in ({**one, "n": 1}, {**one, "n": 2}, {**one, "versions": {"ours": {"build": "older"}}}, {**one, "name": "gone"}):
+            journal.append(self.path, line)
+        self.assertEqual([found["n"] for found in journal.latest(self.path, self.NOW)], [2])
+
+    def test_a_line_that_a_kill_cut_short_costs_no_other(self):
+        journal.append(self.path, {"n": 1})
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write('{"n": 2, "to')
+        journal.append(self.path, {"n": 3})
+        self.assertEqual(list(journal.records(self.path)), [{"n": 1}, {"n": 3}])
+
+
+class Estimate(unittest.TestCase):
+    def test_a_row_takes_about_what_it_took(self):
+        options = measure.Options(threads=2)
+        for length, batch, seconds in ((27, 1, 72), (320, 1, 106), (320, 8, 163)):
+            found = measure.estimated_seconds(rows.Row("bert-base", "f32", length, batch), 6, options)
+            self.assertLess(abs(found / seconds - 1), 0.3, (length, batch, found))
 
 
 class Page(unittest.TestCase):

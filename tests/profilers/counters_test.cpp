@@ -1,5 +1,6 @@
 #include "profilers/counters.hpp"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
@@ -72,6 +73,8 @@ TEST(Counters, TheTaskClockIsTheThreadsCpuTime) {
     const double ratio = static_cast<double>(counts[0]) / static_cast<double>(cpu_ns);
     nearest = std::abs(ratio - 1) < std::abs(nearest - 1) ? ratio : nearest;
   }
+  ::testing::Test::RecordProperty("task_clock_over_thread_cputime", fmt::format("{:.5f}", nearest));
+  ::testing::Test::RecordProperty("source", events.front().source);
   EXPECT_NEAR(nearest, 1, 0.01);
 }
 
@@ -92,6 +95,9 @@ TEST(Counters, PageFaultsAreThoseOfGetrusage) {
     munmap(memory, kBytes);
     faults = thread_faults() - before;
   });
+  ::testing::Test::RecordProperty("page_faults", fmt::format("{}", counts[0]));
+  ::testing::Test::RecordProperty("getrusage", fmt::format("{}", faults));
+  ::testing::Test::RecordProperty("source", events.front().source);
   EXPECT_GE(faults, static_cast<std::int64_t>(kPages));
   EXPECT_NEAR(static_cast<double>(counts[0]), static_cast<double>(faults), 2);
 }
@@ -163,9 +169,14 @@ void expect_hostile(const char* event, const std::function<void()>& gentle,
   const auto events = status_of(event);
   if (events.front().source.empty()) {
     EXPECT_NE(events.front().missing, "") << event;
+    ::testing::Test::RecordProperty("missing", events.front().missing);
     return;
   }
-  EXPECT_GT(counted(events, hostile)[0], 5 * counted(events, gentle)[0]) << event;
+  const std::int64_t many = counted(events, hostile)[0];
+  const std::int64_t few = counted(events, gentle)[0];
+  ::testing::Test::RecordProperty("hostile", fmt::format("{}", many));
+  ::testing::Test::RecordProperty("gentle", fmt::format("{}", few));
+  EXPECT_GT(many, 5 * few) << event;
 }
 
 TEST(Counters, CacheHostileLoopsShow) {

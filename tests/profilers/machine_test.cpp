@@ -334,6 +334,9 @@ TEST(Memory, ResidentSetFollowsWhatIsTouched) {
   munmap(block, kSize);
   EXPECT_GE(rss_peak_bytes(), before + 60 * kMib);
   EXPECT_LT(rss_bytes(), before + 32 * kMib);
+  restart_rss_peak();
+  EXPECT_LT(rss_peak_bytes(), before + 32 * kMib);
+  EXPECT_GE(rss_peak_bytes(), before / 2);
 }
 
 }  // namespace

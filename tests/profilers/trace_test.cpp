@@ -58,8 +58,29 @@ TEST(Trace, IsValidJsonWithATrackAThreadAndNothingNegative) {
     }
   }
   EXPECT_EQ(complete, 4 + 2 * 2);  // the ranges, and each thread's two leaves
-  EXPECT_EQ(tracks, (std::set<int>{1, 2, 3}));
+  EXPECT_EQ(tracks, (std::set<int>{1001, 1002, 1003}));
   EXPECT_EQ(json.at("otherData").at("note"), "planted");
+}
+
+TEST(Trace, NoTrackHasTheNumberOfAProcessOrOfAnother) {
+  Trace trace;
+  trace.add_process("a", 4);
+  trace.add_process("b", 4);
+  std::set<int> processes, tracks;
+  int named = 0;
+  const Json json = Json::parse(trace.json());
+  for (const Json& event : json.at("traceEvents")) {
+    processes.insert(event.at("pid").get<int>());
+    if (event.contains("tid")) {
+      ++named;
+      tracks.insert(event.at("tid").get<int>());
+    }
+  }
+  EXPECT_EQ(processes.size(), 2U);
+  EXPECT_EQ(tracks.size(), static_cast<std::size_t>(named)) << "one for both processes";
+  for (const int process : processes) {
+    EXPECT_EQ(tracks.count(process), 0U) << "viewers would move it up as the main thread";
+  }
 }
 
 TEST(Trace, ProcessesFollowEachOtherWithoutWhatWasBetween) {

@@ -88,6 +88,31 @@ TEST(ResourceTable, ShowsMemoryAndWhyThereIsNoEnergy) {
   EXPECT_THAT(table.notes, ::testing::ElementsAre("no energy: no counter"));
 }
 
+TEST(ResourceTable, ShowsThePlannedArenaBesideTheBlockAndBothBooksOfRequestedBytes) {
+  const Json record{{"name", "n"},
+                    {"cost", {{"bytes_requested", 300}}},
+                    {"speedup", {{"requested_reduction", 0.7}}},
+                    {"memory",
+                     {{"peak_bytes", 64},
+                      {"planned_largest_bytes", 96},
+                      {"allocated_bytes", 128},
+                      {"requested_bytes", 200},
+                      {"requested_reduction", 0.65}}}};
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& row : resource_table(record).rows) {
+    rows.push_back({row[0].text(), row[1].text()});
+  }
+  const auto less = [](double bytes, double part) {
+    return human_bytes(bytes) + " (" + human_percent(part) + " less than full)";
+  };
+  using Row = std::vector<std::string>;
+  EXPECT_THAT(rows, ::testing::ElementsAre(Row{"arena, planned", human_bytes(64)},
+                                           Row{"arena, largest plan", human_bytes(96)},
+                                           Row{"arena, allocated", human_bytes(128)},
+                                           Row{"requested, by the plan", less(300, 0.7)},
+                                           Row{"requested, by this backend", less(200, 0.65)}));
+}
+
 TEST(KernelTable, ShowsKernelsByPhaseOrWhyThereAreNone) {
   const Json row{{"name", "gemm"}, {"phase", "encode(joint,9..12)"}, {"count", 3}, {"ns", 4200}};
   const Json stray{{"name", "copy"}, {"phase", nullptr}, {"count", 1}, {"ns", 10}};

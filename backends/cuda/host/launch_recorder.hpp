@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "backends/cuda/host/early_order.hpp"
 #include "backends/cuda/host/launcher.hpp"
 
 namespace deformer::cuda {
@@ -14,6 +15,7 @@ class LaunchRecorder final : public Launcher {
   struct Launch {
     std::string_view what;
     Branch branch;
+    bool early;  ///< it may be set up while the one in front of it still runs
   };
 
   void launch(const EmbedArgs&, Branch branch) override { kernel("embed", branch); }
@@ -26,10 +28,22 @@ class LaunchRecorder final : public Launcher {
   void launch(const JoinArgs&, Branch branch) override { kernel("join", branch); }
   void launch(const WidenArgs&, Branch branch) override { kernel("widen", branch); }
   void launch(const DenseArgs&, Branch branch) override { kernel("dense", branch); }
-  void launch(const CopyArgs&, Branch) override { ++copies_; }
-  void launch(const Fork&, Branch) override { ++branches_; }
-  void launch(const Meet&, Branch) override { --branches_; }
-  void launch(const Mark&, Branch) override { ++marks_; }
+  void launch(const CopyArgs&, Branch branch) override {
+    ++copies_;
+    order_.other(branch);
+  }
+  void launch(const Fork&, Branch) override {
+    ++branches_;
+    order_.part();
+  }
+  void launch(const Meet&, Branch) override {
+    --branches_;
+    order_.meet();
+  }
+  void launch(const Mark&, Branch branch) override {
+    ++marks_;
+    order_.other(branch);
+  }
 
   /// In the order of issue.
   const std::vector<Launch>& kernels() const { return kernels_; }
@@ -42,8 +56,11 @@ class LaunchRecorder final : public Launcher {
   static constexpr std::int64_t synchronisations() { return 0; }
 
  private:
-  void kernel(std::string_view what, Branch branch) { kernels_.push_back({what, branch}); }
+  void kernel(std::string_view what, Branch branch) {
+    kernels_.push_back({what, branch, order_.kernel(branch)});
+  }
 
+  EarlyOrder order_;
   std::vector<Launch> kernels_;
   std::int64_t copies_ = 0;
   std::int64_t marks_ = 0;
