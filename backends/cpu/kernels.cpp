@@ -92,15 +92,29 @@ void GeluTanhRows(float* x, std::size_t rows, std::size_t columns, std::size_t s
   ForRows(x, rows, columns, stride, [](Vector v) HWY_ATTR { return GeluTanh(v); });
 }
 
+/// Vectors of sums side by side: one alone waits for each addition before the next.
+constexpr std::size_t kSums = 4;
+
+HWY_INLINE float Total(const Vector (&sums)[kSums]) {
+  return hn::GetLane(
+      hn::SumOfLanes(Full(), hn::Add(hn::Add(sums[0], sums[1]), hn::Add(sums[2], sums[3]))));
+}
+
 float Sum(const float* x, std::size_t d) {
   const Full tag;
   const std::size_t lanes = hn::Lanes(tag);
-  auto sums = hn::Zero(tag);
+  const auto zero = hn::Zero(tag);
+  Vector sums[kSums] = {zero, zero, zero, zero};
   std::size_t i = 0;
-  for (; i + lanes <= d; i += lanes) {
-    sums = hn::Add(sums, hn::LoadU(tag, x + i));
+  for (; i + kSums * lanes <= d; i += kSums * lanes) {
+    for (std::size_t v = 0; v < kSums; ++v) {
+      sums[v] = hn::Add(sums[v], hn::LoadU(tag, x + i + v * lanes));
+    }
   }
-  float sum = hn::GetLane(hn::SumOfLanes(tag, sums));
+  for (; i + lanes <= d; i += lanes) {
+    sums[0] = hn::Add(sums[0], hn::LoadU(tag, x + i));
+  }
+  float sum = Total(sums);
   for (; i < d; ++i) {
     sum += x[i];
   }
@@ -111,13 +125,20 @@ float SumOfSquaredDistances(const float* x, std::size_t d, float mean) {
   const Full tag;
   const std::size_t lanes = hn::Lanes(tag);
   const auto means = hn::Set(tag, mean);
-  auto sums = hn::Zero(tag);
+  const auto zero = hn::Zero(tag);
+  Vector sums[kSums] = {zero, zero, zero, zero};
   std::size_t i = 0;
+  for (; i + kSums * lanes <= d; i += kSums * lanes) {
+    for (std::size_t v = 0; v < kSums; ++v) {
+      const auto distance = hn::Sub(hn::LoadU(tag, x + i + v * lanes), means);
+      sums[v] = hn::MulAdd(distance, distance, sums[v]);
+    }
+  }
   for (; i + lanes <= d; i += lanes) {
     const auto distance = hn::Sub(hn::LoadU(tag, x + i), means);
-    sums = hn::MulAdd(distance, distance, sums);
+    sums[0] = hn::MulAdd(distance, distance, sums[0]);
   }
-  float sum = hn::GetLane(hn::SumOfLanes(tag, sums));
+  float sum = Total(sums);
   for (; i < d; ++i) {
     sum += (x[i] - mean) * (x[i] - mean);
   }

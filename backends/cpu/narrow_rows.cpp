@@ -104,23 +104,47 @@ struct Extremes {
   bool finite;
 };
 
+/// What FindExtremes has seen; several side by side, since one alone waits for each minimum.
+struct Seen {
+  Vector low;
+  Vector high;
+  Vector zeros;  ///< x * 0 is NaN where x is not finite, and stays so in the sum
+
+  HWY_INLINE void See(Vector value, Vector zero) {
+    low = hn::Min(low, value);
+    high = hn::Max(high, value);
+    zeros = hn::MulAdd(value, zero, zeros);
+  }
+  HWY_INLINE void Join(const Seen& other) {
+    low = hn::Min(low, other.low);
+    high = hn::Max(high, other.high);
+    zeros = hn::Add(zeros, other.zeros);
+  }
+};
+
 template <class Row>
 HWY_INLINE Extremes FindExtremes(const Row& x, std::size_t columns) {
   const Floats tag;
   const std::size_t lanes = hn::Lanes(tag);
-  auto low = hn::Set(tag, std::numeric_limits<float>::infinity());
-  auto high = hn::Neg(low);
-  auto zeros = hn::Zero(tag);  // x * 0 is NaN where x is not finite, and stays so in the sum
+  const auto nothing = hn::Zero(tag);
+  const auto most = hn::Set(tag, std::numeric_limits<float>::infinity());
+  const Seen none{most, hn::Neg(most), nothing};
+  Seen seen[4] = {none, none, none, none};
   std::size_t i = 0;
-  for (; i + lanes <= columns; i += lanes) {
-    const auto value = x.Load(i);
-    low = hn::Min(low, value);
-    high = hn::Max(high, value);
-    zeros = hn::MulAdd(value, hn::Zero(tag), zeros);
+  for (; i + 4 * lanes <= columns; i += 4 * lanes) {
+    for (std::size_t v = 0; v < 4; ++v) {
+      seen[v].See(x.Load(i + v * lanes), nothing);
+    }
   }
-  Extremes found{hn::GetLane(hn::MinOfLanes(tag, low)), hn::GetLane(hn::MaxOfLanes(tag, high)),
-                 true};
-  float zero = hn::GetLane(hn::SumOfLanes(tag, zeros));
+  for (; i + lanes <= columns; i += lanes) {
+    seen[0].See(x.Load(i), nothing);
+  }
+  for (std::size_t v = 1; v < 4; ++v) {
+    seen[0].Join(seen[v]);
+  }
+  Extremes found{hn::GetLane(hn::MinOfLanes(tag, seen[0].low)),
+                 hn::GetLane(hn::MaxOfLanes(tag, seen[0].high)), true};
+  float zero = hn::GetLane(hn::SumOfLanes(tag, seen[0].zeros));
   for (; i < columns; ++i) {
     found.lowest = x[i] < found.lowest ? x[i] : found.lowest;
     found.highest = x[i] > found.highest ? x[i] : found.highest;

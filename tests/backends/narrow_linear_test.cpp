@@ -322,6 +322,27 @@ TEST(NarrowLinear, ResultsAreTheSameToTheBitForAnyNumberOfWorkers) {
   });
 }
 
+// Blocks begin at whole tiles where rows are many, and the last one is what is left: in 8-bit
+// products 2541 rows are eight blocks of at most the 320 whose sums there is room for.
+TEST(NarrowLinear, ARowIsTheSameToTheBitHoweverManyComeBeforeIt) {
+  const LinearKind kind{.in = 1600, .out = 40, .epilogue = Epilogue::residual};
+  constexpr std::int64_t kRows = 2541;
+  constexpr std::int64_t kLast = 333;
+  const Factors factors(kind, kRows);
+  Factors last = factors;
+  last.x.erase(last.x.begin(), last.x.end() - kLast * kind.in);
+  for_all_sets([&](const NarrowTiles& set) {
+    LinearKind narrow = kind;
+    narrow.dtype = set.dtype;
+    const std::vector<float> few = Product(narrow, set, kLast, last).floats(1);
+    for (const int workers : {1, 2, 3}) {
+      const std::vector<float> many = Product(narrow, set, kRows, factors).floats(workers);
+      EXPECT_TRUE(std::equal(few.rbegin(), few.rend(), many.rbegin()))
+          << set.isa << ", " << workers << " workers";
+    }
+  });
+}
+
 TEST(NarrowLinear, MoreWorkersThanPanelsAreNoHarm) {
   const LinearKind kind{.in = 40, .out = 20, .epilogue = Epilogue::bias};
   const Factors factors(kind, 50);
