@@ -124,7 +124,7 @@ def memory(options):
     rows.append(Row("squad: largest plan, arena", f"{found['planned_largest_bytes']}, {found['allocated_bytes']}", "equal",
                     found["planned_largest_bytes"] == found["allocated_bytes"]))
     passed, case = tested(options, "test_backends", "CpuMemory.*")["TheAllocatorGaveWhatWasPlanned"]
-    rows.append(Row("planned, what malloc's own books gave", f"{case['planned']}, {case['given']}", "equal but for lists",
+    rows.append(Row("planned, what malloc's own books gave", f"{case['planned']}, {case['given']}", "equal but for huge pages begun, and lists",
                     passed))
     return rows
 
