@@ -118,14 +118,18 @@ class Worker:
 
     def choose(self, row, ids, types):
         """(settings, what was tried, runner, ns a forward): the quickest settings for this row, or for its first
-        LARGEST_TRIAL sequences; then there is no runner yet, and the time is extrapolated."""
+        LARGEST_TRIAL sequences; then there is no runner yet, and the time is extrapolated. Settings that only the smaller
+        batch has are not tried for the larger one."""
         few = dict(row, batch=min(row["batch"], LARGEST_TRIAL))
         key = json.dumps([few[name] for name in ("model", "dtype", "length", "batch")])
-        if few != row and key in self.chosen:
+        for_row = [name for name, _ in self.engine.candidates(row)]
+        if few != row and self.chosen.get(key, ("", 0))[0] in for_row:
             best, ns = self.chosen[key]
             return best, [], None, ns * row["batch"] / few["batch"]
         runners, failures = {}, []
         for name, build in self.engine.candidates(few):
+            if name not in for_row:
+                continue
             try:
                 runner = build(ids[:few["batch"]], types[:few["batch"]])
                 runner.run()  # compiles, allocates, packs

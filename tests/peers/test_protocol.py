@@ -47,6 +47,12 @@ class Worker(Teams):
         self.assertEqual(self.prepared(team, row)["ours"]["settings"], "fast")
         self.assertEqual(self.prepared(team, row)["ours"]["tried"], [], "the second time it is known")
 
+    def test_a_setting_of_small_batches_only_is_not_chosen_for_larger_ones(self):
+        team = self.team(ours="1e6 tuned")
+        for batch, settings in ((32, "fast"), (8, "fastest, small batches only"), (32, "fast")):
+            engine = self.prepared(team, support.rows.Row("bert-tiny", "f32", 27, batch))["ours"]
+            self.assertEqual((engine["status"], engine.get("settings")), ("ok", settings), engine)
+
     def test_what_cannot_run_says_why(self):
         engine = self.prepared(self.team(openvino="1e6 refuses"))["openvino"]
         self.assertEqual(engine, {"status": "cannot", "reason": "no kernel for it"})
