@@ -214,13 +214,13 @@ TEST(CpuRanges, EveryThreadIsKnownAtEveryOperation) {
   }
 }
 
+#ifndef __SANITIZE_ADDRESS__  // its allocator keeps no such books
 /// What the C library has given out and not got back, by its own books.
 std::int64_t given_out_bytes() {
   const struct mallinfo2 books = mallinfo2();
   return static_cast<std::int64_t>(books.uordblks + books.hblkhd);
 }
 
-#ifndef __SANITIZE_ADDRESS__  // its allocator keeps no such books
 TEST(CpuMemory, TheAllocatorGaveWhatWasPlanned) {
   ModelConfig config = *builtin_model("bert-tiny");
   config.vocab_size = 1000;
