@@ -59,10 +59,10 @@ class Spread {
   std::int64_t due_ = 0;  ///< times calls_
 };
 
-/// The first `count` of 32.
+/// The first `count` of 32; none where it is below 0, past the last column.
 struct Kept {
   explicit Kept(std::int64_t count = kSide) {
-    const std::uint32_t bits = count >= kSide ? ~0U : (1U << count) - 1;
+    const std::uint32_t bits = count >= kSide ? ~0U : count <= 0 ? 0U : (1U << count) - 1;
     low = static_cast<__mmask16>(bits & 0xFFFFU);
     high = static_cast<__mmask16>(bits >> 16);
   }
