@@ -275,7 +275,7 @@ void run_group(const Product& product, std::int64_t group, std::int64_t rows, co
 
 /// A step of a panel at a time, split while the one before is multiplied; sums stay in the tiles.
 template <bool kLower>
-void run_panel(const FewProduct& product, FewAhead& ahead) {
+void run_panel(const FewProduct& product, Ahead& ahead) {
   const Rows& rows = product.rows;
   const std::int64_t upper = kLower ? (rows.count + 1) / 2 : rows.count;
   const auto split = [&](const float* step) {
@@ -284,7 +284,7 @@ void run_panel(const FewProduct& product, FewAhead& ahead) {
     return Splitter<Streamed>(step, 1, product.chunks + ahead.buffer * kPanelStepBytes,
                               {product.stream, line});
   };
-  if (ahead.step != product.panel) {
+  if (ahead.panel != product.panel) {
     split(product.panel).finish();
   }
   constexpr std::int64_t kStepFloats = kStepInner * kColumns;
@@ -293,21 +293,22 @@ void run_panel(const FewProduct& product, FewAhead& ahead) {
   for (std::int64_t step = 0; step < rows.steps; ++step) {
     const std::byte* parts = product.chunks + ahead.buffer * kPanelStepBytes;
     const bool last = step + 1 == rows.steps;
-    ahead.step = last ? product.next : product.panel + (step + 1) * kStepFloats;
+    const float* following = last ? product.next : product.panel + (step + 1) * kStepFloats;
     Splitter<Streamed> splitter;
-    if (ahead.step != nullptr) {
-      splitter = split(ahead.step);
+    if (following != nullptr) {
+      splitter = split(following);
     }
     run_steps<kLower>(rows.parts + step * rows.count * kRowStepBytes, rows.count, parts, 1,
                       splitter, share);
     splitter.finish();
   }
+  ahead.panel = product.next;
   store_sums<kLower>(product.sums, upper);
 }
 
 }  // namespace
 
-void multiply_few(const FewProduct& product, FewAhead& ahead) {
+void multiply_few(const FewProduct& product, Ahead& ahead) {
   amx::configure_block(product.rows.count);
   product.rows.count > kTileRows ? run_panel<true>(product, ahead)
                                  : run_panel<false>(product, ahead);
@@ -408,7 +409,7 @@ void begin() {}
 void end() {}
 void split_rows(const float*, std::int64_t, const Rows&, const WeightStream*) {}
 void multiply(const Product&, Ahead&) {}
-void multiply_few(const FewProduct&, FewAhead&) {}
+void multiply_few(const FewProduct&, Ahead&) {}
 void finish(const Finish&) {}
 
 }  // namespace deformer::amx_f32

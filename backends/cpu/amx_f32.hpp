@@ -71,23 +71,13 @@ struct Ahead {
 void multiply(const Product& product, Ahead& ahead);
 
 /// At most kGroupRows rows times a panel of weights that come from memory, which they wait for: a
-/// step is split while the one before is multiplied, and the thread's stream of weights fetched.
-struct FewProduct {
-  Rows rows;
-  const float* panel = nullptr;  ///< [rows.steps * kStepInner][kColumns], 64-byte aligned
-  const float* next = nullptr;   ///< whose first step is split meanwhile; may be null
-  WeightStream stream;           ///< both lie in it
-  std::byte* chunks = nullptr;   ///< kChunksBytes of scratch, 64-byte aligned
-  float* sums = nullptr;         ///< [rows][kColumns], overwritten; 64-byte aligned
+/// step is split while the one before is multiplied, and the thread's stream of weights fetched. Of
+/// `next` the first step is split meanwhile.
+struct FewProduct : Product {
+  WeightStream stream;  ///< `panel` and `next` lie in it
 };
 
-/// The step a thread has split already, and in which half of the chunks.
-struct FewAhead {
-  const float* step = nullptr;
-  std::int64_t buffer = 0;
-};
-
-void multiply_few(const FewProduct& product, FewAhead& ahead);
+void multiply_few(const FewProduct& product, Ahead& ahead);
 
 /// What follows a product: result <- [result +] sums [+ bias].
 struct Finish {

@@ -43,7 +43,7 @@ class FewRowsLinear final : public Linear {
     product.chunks = chunks;
     product.sums = reinterpret_cast<float*>(sums);
     amx_f32::begin();
-    amx_f32::FewAhead ahead;
+    amx_f32::Ahead ahead;
     bool split = false;
     for (std::int64_t panel; (panel = worker.next_near(panels_.count)) < panels_.count;) {
       place(packed, worker.range_of(panel, panels_.count), panel, then, product);

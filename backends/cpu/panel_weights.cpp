@@ -1,18 +1,18 @@
 #include "backends/cpu/panel_weights.hpp"
 
 #include "backends/cpu/aligned_buffer.hpp"
+#include "backends/cpu/weight_stream.hpp"
 
 namespace deformer {
 namespace {
 
 constexpr auto kFloatBytes = static_cast<std::int64_t>(sizeof(float));
 
-constexpr std::int64_t kPageFloats = 4096 / kFloatBytes;
-
-/// The first page from there on: processors fetch ahead within a page (weight_stream.hpp).
+/// The first page from there on: weights are fetched by pages (weight_stream.hpp).
 float* page_of(float* floats) {
   const auto address = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(floats));
-  return floats + (round_up(address, kPageFloats * kFloatBytes) - address) / kFloatBytes;
+  return floats +
+         (round_up(address, WeightStream::kPageFloats * kFloatBytes) - address) / kFloatBytes;
 }
 
 }  // namespace
@@ -20,7 +20,7 @@ float* page_of(float* floats) {
 PanelWeights::PanelWeights(const LinearKind& kind, const Panels& panels, const Fill& fill_weights,
                            const Fill& fill_bias, Slab& slab)
     : floats_(panels.columns * (kind.in + 1)),
-      weights_(page_of(slab.take_floats(panels.columns * kind.in + kPageFloats))),
+      weights_(page_of(slab.take_floats(panels.columns * kind.in + WeightStream::kPageFloats))),
       bias_(slab.take_floats(panels.columns)) {
   const AlignedBuffer plain(kind.in * kind.out * kFloatBytes);
   fill_weights({plain.floats(), static_cast<std::size_t>(kind.in * kind.out)});
