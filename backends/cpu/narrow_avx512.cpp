@@ -80,7 +80,7 @@ void multiply_rows(const NarrowArgs& args) {
 
 template <bool kBf16>
 void multiply(const NarrowArgs& args) {
-  do_meanwhile(args);
+  write_due(args);
   using Loop = void (*)(const NarrowArgs&);
   static constexpr Loop kLoops[kMostRows + 1] = {nullptr,
                                                  multiply_rows<kBf16, 1>,

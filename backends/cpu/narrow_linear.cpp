@@ -10,6 +10,7 @@
 
 #include "backends/cpu/caches.hpp"
 #include "backends/cpu/linear.hpp"
+#include "backends/cpu/narrow_results.hpp"
 #include "backends/cpu/narrow_weights.hpp"
 #include "backends/cpu/pages.hpp"
 #include "backends/cpu/pass_order.hpp"
@@ -122,37 +123,23 @@ class NarrowLinear final : public Linear {
     std::int64_t first;
     std::int64_t count;
   };
-  /// A block whose sums are complete and still to be turned into results, which happens while the
-  /// next block is multiplied: both then have the processor at the same time (AMX and vectors are
-  /// different units).
+  /// A block whose sums are complete: its results are written while the next block is multiplied.
   struct Pending {
     const NarrowLinear* self;
     const NarrowWeights* weights;
     Job job{};
-    std::int64_t row = 0;  ///< of the matrix
-    std::int64_t rows = 0;
-    const std::byte* sums = nullptr;
-    std::int64_t rows_a_step = 0;
-    bool last = false;  ///< of the job's
+    NarrowResults results{};  ///< of no rows: nothing pending
+    bool last = false;        ///< of the job's
 
-    void finish(std::int64_t first, std::int64_t end) const {
-      if (first < end) {
-        self->finish(*weights, job, row + first, end - first, sums + first * kPanelRowBytes);
-      }
-    }
-    static void step(void* context, std::int64_t index) {
-      const Pending& self = *static_cast<const Pending*>(context);
-      self.finish(index * self.rows_a_step, std::min(self.rows, (index + 1) * self.rows_a_step));
-    }
     void finish_all() {
-      finish(0, rows);
+      kernels::write(results, 0, results.sums.rows);
       finished();
     }
     void finished() {
-      if (rows > 0 && last) {
+      if (results.sums.rows > 0 && last) {
         self->order_.done(self->tile_of(job), job.chunk);
       }
-      rows = 0;
+      results.sums.rows = 0;
     }
   };
   /// Part `index` of `parts` even ones, by whole lines.
@@ -202,10 +189,8 @@ class NarrowLinear final : public Linear {
         multiply(args, pending);
         if (last) {
           pending.job = job;
-          pending.row = first + row;
-          pending.rows = args.rows;
-          pending.sums = static_cast<const std::byte*>(args.sums);
           pending.last = tile + 1 == tiles;
+          set_results(weights, job, first + row, args, pending.results);
         }
       }
     }
@@ -214,9 +199,7 @@ class NarrowLinear final : public Linear {
   /// `args` is changed where it lies: to copy it right after it was written would wait until all
   /// stores before it, tiles of sums among them, have reached the cache (18 % of a product's time).
   void multiply(NarrowArgs& args, Pending& pending) const {
-    args.meanwhile = pending.rows > 0 ? Pending::step : nullptr;
-    args.context = &pending;
-    pending.rows_a_step = divide_up(pending.rows, args.steps());
+    args.due = pending.results.sums.rows > 0 ? &pending.results : nullptr;
     set_.multiply(args);
     pending.finished();
   }
@@ -247,30 +230,33 @@ class NarrowLinear final : public Linear {
                         : nullptr;
   }
 
-  void finish(const NarrowWeights& weights, const Job& job, std::int64_t row, std::int64_t rows,
-              const std::byte* done) const {
+  /// Where the sums of a block go that begins with `row` of the matrix.
+  void set_results(const NarrowWeights& weights, const Job& job, std::int64_t row,
+                   const NarrowArgs& done, NarrowResults& to) const {
     alignas(64) static constexpr float kNothing[kNarrowColumns] = {};
     const std::int64_t column = job.panel * kNarrowColumns;
     const bool whole = job.chunk + 1 == chunks_;  // else what is added once waits
-    kernels::NarrowSums sums;
-    sums.sums = done;
-    sums.rows = rows;
+    kernels::NarrowSums& sums = to.sums;
+    sums.sums = done.sums;
+    sums.rows = done.rows;
     sums.bias = whole ? weights.bias() + column : kNothing;
     if (weights.scales() != nullptr) {
       sums.column_scale = weights.scales() + column;
       sums.column_sum = whole ? weights.column_sums() + column : kNothing;
       sums.ranges = operands_.ranges + row;
     }
+    to.activation = activation();
     if (kind_.narrow_result) {
-      kernels::widen_to_bf16(sums, activation(),
-                             operands_.narrow_result + row * result_row_bytes_ + column * 2,
-                             result_row_bytes_);
+      to.as = NarrowResults::As::bf16;
+      to.out = operands_.narrow_result + row * result_row_bytes_ + column * 2;
+      to.out_row_bytes = result_row_bytes_;
       return;
     }
     sums.columns = std::min(kNarrowColumns, result_stride_ - column);
-    float* out = operands_.result + row * result_stride_ + column;
-    kind_.epilogue == Epilogue::residual ? kernels::widen_added(sums, out, result_stride_)
-                                         : kernels::widen(sums, out, result_stride_);
+    to.as =
+        kind_.epilogue == Epilogue::residual ? NarrowResults::As::added : NarrowResults::As::f32;
+    to.out = reinterpret_cast<std::byte*>(operands_.result + row * result_stride_ + column);
+    to.out_row_bytes = result_stride_ * kFloatBytes;
   }
 
   NarrowActivation activation() const {

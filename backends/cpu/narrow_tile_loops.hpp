@@ -2,6 +2,7 @@
 /// The loops behind narrow_tiles.hpp, for x86-64. Each must only be called where the processor has
 /// its instructions.
 
+#include "backends/cpu/narrow_results.hpp"
 #include "backends/cpu/narrow_tiles.hpp"
 
 namespace deformer::narrow {
@@ -16,10 +17,10 @@ NarrowTiles avx2();
 /// What a loop without tiles has to begin or end.
 inline void nothing() {}
 
-/// All of NarrowArgs::meanwhile at once, for loops whose registers are full: it then comes before.
-inline void do_meanwhile(const NarrowArgs& args) {
-  for (std::int64_t step = 0; args.meanwhile != nullptr && step < args.steps(); ++step) {
-    args.meanwhile(args.context, step);
+/// NarrowArgs::due at once, for loops whose registers are full: it then comes before.
+inline void write_due(const NarrowArgs& args) {
+  if (args.due != nullptr) {
+    kernels::write(*args.due, 0, args.due->sums.rows);
   }
 }
 

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "backends/cpu/narrow_tile_loops.hpp"
+#include "backends/cpu/narrow_widen_avx512.hpp"
 #include "profilers/amx.hpp"
 
 namespace deformer {
@@ -16,7 +17,7 @@ namespace {
 std::vector<NarrowTiles> find_bf16() {
   __builtin_cpu_init();
   std::vector<NarrowTiles> found;
-  if (amx::usable() && __builtin_cpu_supports("amx-bf16")) {
+  if (amx::usable() && __builtin_cpu_supports("amx-bf16") && narrow::has_bf16_vectors()) {
     found.push_back(narrow::amx_bf16());
   }
   if (__builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vl")) {
@@ -28,7 +29,7 @@ std::vector<NarrowTiles> find_bf16() {
 std::vector<NarrowTiles> find_int8() {
   __builtin_cpu_init();
   std::vector<NarrowTiles> found;
-  if (amx::usable() && __builtin_cpu_supports("amx-int8")) {
+  if (amx::usable() && __builtin_cpu_supports("amx-int8") && narrow::has_bf16_vectors()) {
     found.push_back(narrow::amx_int8());
   }
   if (__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vl")) {

@@ -17,6 +17,8 @@
 
 namespace deformer {
 
+struct NarrowResults;  // narrow_results.hpp
+
 /// Columns of a panel: two vectors of AVX-512, two AMX tiles.
 inline constexpr std::int64_t kNarrowColumns = 32;
 /// Most rows of one block: two AMX tiles.
@@ -51,11 +53,10 @@ struct NarrowArgs {
   const std::byte* results = nullptr;
   std::int64_t result_row_bytes = 0;
   std::int64_t result_lines = 0;  ///< of each row
-  /// Called with 0, 1, ... once for every kLineGroups groups, unless null: vector work that has
-  /// nothing to do with this block and fills what the multiplications leave idle. All calls come
-  /// before the first of this block's sums is stored: they may still read what `sums` held.
-  void (*meanwhile)(void* context, std::int64_t step) = nullptr;
-  void* context = nullptr;
+  /// Results of another block that are written meanwhile, all of them, unless null: vector work
+  /// that has nothing to do with this block and fills what the multiplications leave idle. Its sums
+  /// are read before the first of this block's is stored: both may lie in the same place.
+  const NarrowResults* due = nullptr;
 
   std::int64_t steps() const { return groups / kLineGroups; }
 };

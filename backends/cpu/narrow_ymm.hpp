@@ -67,7 +67,7 @@ void fetch(const NarrowArgs& args) {
 
 template <class MultiplyAdd>
 void multiply(const NarrowArgs& args) {
-  do_meanwhile(args);
+  write_due(args);
   fetch(args);
   NarrowArgs part = args;
   for (std::int64_t row = 0; row < args.rows; row += kMostRows) {

@@ -10,7 +10,6 @@
 #include <atomic>
 #include <cmath>
 #include <cstdio>
-#include <numeric>
 #include <random>
 #include <string>
 #include <thread>
@@ -18,8 +17,10 @@
 #include <vector>
 
 #include "backends/cpu/aligned_buffer.hpp"
+#include "backends/cpu/narrow_results.hpp"
 #include "cache/codec_rows.hpp"
 #include "tests/backends/bf16_numbers.hpp"
+#include "tests/backends/targets.hpp"
 
 namespace deformer {
 namespace {
@@ -81,13 +82,8 @@ void encode(float value, std::byte* to) {
 template <typename Number>
 constexpr std::int64_t kPerGroup = std::is_same_v<Number, int> ? 4 : 2;
 
-/// Steps in the order in which `meanwhile` was called.
-void remember(void* context, std::int64_t step) {
-  static_cast<std::vector<std::int64_t>*>(context)->push_back(step);
-}
-
 /// The sums that a set makes of a block, [rows][kNarrowColumns]; Sum is float or int32. Checks
-/// besides that nothing beyond the block's rows was written and when `meanwhile` was called.
+/// besides that nothing beyond the block's rows was written.
 template <typename Sum, typename Number>
 std::vector<Sum> sums_of(const NarrowTiles& set, const Block<Number>& block, bool extras) {
   constexpr std::int64_t per = kPerGroup<Number>;
@@ -113,7 +109,6 @@ std::vector<Sum> sums_of(const NarrowTiles& set, const Block<Number>& block, boo
   for (std::int64_t i = 0; i < kSums; ++i) {
     values[i] = static_cast<Sum>(sum_before(i));
   }
-  std::vector<std::int64_t> steps;
   NarrowArgs args;
   args.a = a.data();
   args.a_row_bytes = a_row;
@@ -126,17 +121,10 @@ std::vector<Sum> sums_of(const NarrowTiles& set, const Block<Number>& block, boo
     args.prefetch = b.data();
     args.prefetch_lines = 5;
     args.prefetch_stride = 192;
-    args.meanwhile = remember;
-    args.context = &steps;
   }
   set.begin();
   set.multiply(args);
   set.end();
-  if (extras) {
-    std::vector<std::int64_t> expected(static_cast<std::size_t>(args.steps()));
-    std::iota(expected.begin(), expected.end(), 0);
-    EXPECT_EQ(steps, expected);
-  }
   for (std::int64_t i = block.rows * kNarrowColumns; i < kSums; ++i) {
     EXPECT_EQ(values[i], static_cast<Sum>(sum_before(i))) << "beyond the last row, at " << i;
   }
@@ -260,6 +248,118 @@ INSTANTIATE_TEST_SUITE_P(Sets, Bf16Tiles, testing::ValuesIn(sets(DType::bf16)), 
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(Bf16Tiles);
 
 // --- all of them
+
+/// Results of sums that lie where a block's own are going to.
+struct Due {
+  explicit Due(const NarrowTiles& of)
+      : set(of),
+        a(kNarrowRows * kDueGroups * kGroupBytes),
+        b(kDueGroups * kPanelRowBytes),
+        sums(kSums * 4),
+        numbers(3 * kNarrowColumns * 4),
+        out(kOutBytes) {
+    std::mt19937 engine(7);
+    std::uniform_int_distribution<int> byte(0, 63);
+    for (const AlignedBuffer* operand : {&a, &b}) {
+      std::generate_n(operand->data(), operand->bytes(),
+                      [&] { return static_cast<std::byte>(byte(engine)); });
+    }
+    std::uniform_real_distribution<float> number(-3.0F, 3.0F);
+    std::generate_n(numbers.floats(), 3 * kNarrowColumns, [&] { return number(engine); });
+    for (RowRange& range : ranges) {
+      range = {number(engine), number(engine)};
+    }
+  }
+
+  /// What a block of `rows` of another product finds to be done.
+  NarrowResults results(std::int64_t rows, NarrowResults::As as, NarrowActivation activation) {
+    for (std::int64_t i = 0; i < kSums; ++i) {
+      if (set.dtype == DType::int8) {
+        reinterpret_cast<std::int32_t*>(sums.data())[i] = static_cast<std::int32_t>(i % 19 - 9);
+      } else {
+        sums.floats()[i] = static_cast<float>(i % 19 - 9) * 0.3F;
+      }
+    }
+    std::fill_n(out.data(), kOutBytes, std::byte{0x3C});
+    NarrowResults due;
+    due.sums.sums = sums.data();
+    due.sums.rows = rows;
+    due.sums.bias = numbers.floats();
+    if (set.dtype == DType::int8) {
+      due.sums.column_scale = numbers.floats() + kNarrowColumns;
+      due.sums.column_sum = numbers.floats() + 2 * kNarrowColumns;
+      due.sums.ranges = ranges;
+    }
+    due.as = as;
+    due.activation = activation;
+    due.out = out.data() + 64;
+    due.out_row_bytes = kOutRowBytes;
+    return due;
+  }
+
+  std::vector<std::byte> written() const { return {out.data(), out.data() + kOutBytes}; }
+  std::vector<std::byte> summed() const { return {sums.data(), sums.data() + kSums * 4}; }
+
+  void multiply(std::int64_t rows, std::int64_t groups, const NarrowResults* due) {
+    NarrowArgs args;
+    args.a = a.data();
+    args.a_row_bytes = kDueGroups * kGroupBytes;
+    args.b = b.data();
+    args.groups = groups;
+    args.rows = rows;
+    args.sums = sums.data();
+    args.due = due;
+    set.begin();
+    set.multiply(args);
+    set.end();
+  }
+
+  static constexpr std::int64_t kDueGroups = 24 * kLineGroups;
+  static constexpr std::int64_t kOutRowBytes = kPanelRowBytes + 64;
+  static constexpr std::int64_t kOutBytes = (kNarrowRows + 1) * kOutRowBytes + 64;
+
+  const NarrowTiles& set;
+  AlignedBuffer a, b, sums, numbers, out;
+  RowRange ranges[kNarrowRows];
+};
+
+/// Each is written as if nothing else went on, whatever block is multiplied meanwhile.
+void expect_due_results_are_written(const NarrowTiles& set, NarrowResults::As as,
+                                    NarrowActivation activation) {
+  Due due(set);
+  for (const std::int64_t rows : {1, 17, 32}) {
+    for (const std::int64_t groups : {1, 2, 24}) {
+      for (const std::int64_t of_block : {7, 32}) {
+        kernels::write(due.results(rows, as, activation), 0, rows);
+        const auto alone = due.written();
+        due.multiply(of_block, groups * kLineGroups, nullptr);
+        const auto sums = due.summed();
+        const NarrowResults results = due.results(rows, as, activation);
+        due.multiply(of_block, groups * kLineGroups, &results);
+        const auto same = of_block * kPanelRowBytes;
+        ASSERT_EQ(due.written(), alone) << set.isa << ": " << rows << " rows, " << groups;
+        ASSERT_TRUE(std::equal(sums.begin(), sums.begin() + same, due.summed().begin()))
+            << set.isa << ": " << rows << " rows, " << groups << " lines of groups";
+      }
+    }
+  }
+}
+
+TEST(NarrowTiles, ResultsThatAreDueAreWrittenBeforeSumsTakeTheirPlace) {
+  using As = NarrowResults::As;
+  on_every_narrow_target([] {
+    for (const DType dtype : {DType::bf16, DType::int8}) {
+      for (const NarrowTiles& set : narrow_tiles(dtype)) {
+        for (const auto activation :
+             {NarrowActivation::none, NarrowActivation::gelu_erf, NarrowActivation::gelu_tanh}) {
+          expect_due_results_are_written(set, As::bf16, activation);
+        }
+        expect_due_results_are_written(set, As::f32, NarrowActivation::none);
+        expect_due_results_are_written(set, As::added, NarrowActivation::none);
+      }
+    }
+  });
+}
 
 TEST(NarrowTiles, WhatThisProcessorLacksIsSaid) {
   std::vector<std::string> known{"amx_bf16",    "avx512_bf16", "amx_int8",
