@@ -188,6 +188,7 @@ class Walk {
         enter_mix(at - 1);
         step<kTiles, true, true, true>(score_, exps_, mix_);
         leave_mix();
+        fetch_next(steps);
       }
       if (!good_) {
         return false;  // whoever calls does all rows again: one more block would be for nothing
@@ -259,6 +260,20 @@ class Walk {
     advance(mixed_);
   }
 
+  /// Some rows of what comes after this, so many that all `steps` bring them all.
+  [[gnu::always_inline]] inline void fetch_next(std::int64_t steps) {
+    for (rows_due_ += args_.next_count; rows_due_ >= steps; rows_due_ -= steps) {
+      const std::byte* row = args_.next + fetched_++ * args_.query_row_bytes;
+      for (int matrix = 0; matrix < 3; ++matrix) {
+        __builtin_prefetch(row, 0, 2);
+        if constexpr (kTiles == 2) {
+          __builtin_prefetch(row + 64, 0, 2);
+        }
+        row += args_.next_matrix_bytes;
+      }
+    }
+  }
+
   /// Contexts over their rows' sums -> bf16.
   void finish(std::int64_t block) {
     std::byte* out = args_.out + first_query(block) * args_.out_row_bytes;
@@ -289,6 +304,8 @@ class Walk {
   Exponentials exps_;
   ValueProduct mix_;
   bool good_ = true;
+  std::int64_t rows_due_ = 0;                  ///< to be fetched, times the steps there are
+  std::int64_t fetched_ = 0;                   ///< rows
   alignas(64) float sums_[2][kRows * kLanes];  ///< of this block and the next
 };
 

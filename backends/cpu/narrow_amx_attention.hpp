@@ -31,6 +31,12 @@ struct TileAttention {
   float* scores = nullptr;             ///< scratch, 4 KiB
   std::byte* probabilities = nullptr;  ///< scratch, 2 KiB
   float* context = nullptr;            ///< scratch, 4 KiB
+  /// Rows fetched into the second-level cache meanwhile: `next_count` of each of three matrices
+  /// that begin `next_matrix_bytes` apart, the first one here; as far apart and as wide as the
+  /// queries. Null for none.
+  const std::byte* next = nullptr;
+  std::int64_t next_count = 0;
+  std::int64_t next_matrix_bytes = 0;
 };
 
 /// Whether attend_by_tiles does the work of this set for heads of this size.

@@ -105,24 +105,25 @@ void NarrowAttention::work(const std::byte* qkv, std::byte* context, std::byte* 
   const Scratch buffers = cut(scratch + worker.index() * bytes_a_thread());
   const auto count = static_cast<std::int64_t>(tasks_.size());
   set_.begin();
-  for (std::int64_t task = worker.next(); task < count; task = worker.next()) {
-    run_task(tasks_[static_cast<std::size_t>(task)], qkv, context, buffers);
+  for (std::int64_t task; (task = worker.next_near(count)) < count;) {
+    const Task* own = &tasks_[static_cast<std::size_t>(task)];
+    run_task(*own, task + 1 < count ? own + 1 : nullptr, qkv, context, buffers);
   }
   set_.end();
 }
 
-void NarrowAttention::run_task(const Task& task, const std::byte* qkv, std::byte* context,
-                               const Scratch& scratch) const {
+void NarrowAttention::run_task(const Task& task, const Task* next, const std::byte* qkv,
+                               std::byte* context, const Scratch& scratch) const {
   const std::int64_t segment_bytes = heads_ * d_head_ * 2;
   const std::int64_t head_offset = task.head * d_head_ * 2;
-  const std::byte* rows = qkv + task.sequence_row * qkv_row_bytes_ + head_offset;
+  const std::byte* rows = rows_of(task, qkv);
   narrow::pack_keys(rows + segment_bytes, qkv_row_bytes_, task.tokens, d_head_, head_groups_,
                     scratch.keys);
   narrow::pack_values(rows + 2 * segment_bytes, qkv_row_bytes_, task.tokens, d_head_,
                       token_groups(task.tokens), scratch.values);
   std::byte* out = context + task.sequence_row * context_row_bytes_ + head_offset;
   if (tile_attention_) {
-    if (attend_by_tiles(task, rows, out, scratch)) {
+    if (attend_by_tiles(task, next, qkv, out, scratch)) {
       return;
     }
     set_.begin();
@@ -135,10 +136,15 @@ void NarrowAttention::run_task(const Task& task, const std::byte* qkv, std::byte
   }
 }
 
-bool NarrowAttention::attend_by_tiles(const Task& task, const std::byte* rows, std::byte* context,
-                                      const Scratch& scratch) const {
+/// A head's first row.
+const std::byte* NarrowAttention::rows_of(const Task& task, const std::byte* qkv) const {
+  return qkv + task.sequence_row * qkv_row_bytes_ + task.head * d_head_ * 2;
+}
+
+bool NarrowAttention::attend_by_tiles(const Task& task, const Task* next, const std::byte* qkv,
+                                      std::byte* context, const Scratch& scratch) const {
   narrow::TileAttention args;
-  args.queries = rows + task.first_query * qkv_row_bytes_;
+  args.queries = rows_of(task, qkv) + task.first_query * qkv_row_bytes_;
   args.query_row_bytes = qkv_row_bytes_;
   args.count = task.queries;
   args.keys = scratch.keys;
@@ -150,6 +156,12 @@ bool NarrowAttention::attend_by_tiles(const Task& task, const std::byte* rows, s
   args.scores = scratch.scores;
   args.probabilities = scratch.probabilities;
   args.context = scratch.context;
+  // Another part of the same head reads the rows that this one has read.
+  if (next != nullptr && (next->head != task.head || next->sequence_row != task.sequence_row)) {
+    args.next = rows_of(*next, qkv);
+    args.next_count = next->tokens;
+    args.next_matrix_bytes = heads_ * d_head_ * 2;
+  }
   return narrow::attend_by_tiles(args);
 }
 

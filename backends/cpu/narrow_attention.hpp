@@ -61,9 +61,11 @@ class NarrowAttention {
   std::array<std::int64_t, 6> buffer_bytes() const;
   std::int64_t bytes_a_thread() const;
   Scratch cut(std::byte* own) const;
-  void run_task(const Task& task, const std::byte* qkv, std::byte* context,
+  const std::byte* rows_of(const Task& task, const std::byte* qkv) const;
+  /// `next`: what this worker will probably do after it, or null.
+  void run_task(const Task& task, const Task* next, const std::byte* qkv, std::byte* context,
                 const Scratch& scratch) const;
-  bool attend_by_tiles(const Task& task, const std::byte* rows, std::byte* context,
+  bool attend_by_tiles(const Task& task, const Task* next, const std::byte* qkv, std::byte* context,
                        const Scratch& scratch) const;
   void attend(const Task& task, std::int64_t query, std::int64_t queries, const std::byte* rows,
               std::byte* context, const Scratch& scratch) const;
