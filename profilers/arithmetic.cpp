@@ -137,10 +137,16 @@ std::vector<ArithmeticLoop> find_loops() {
   const bool tiles = amx::usable();
   add(tiles && __builtin_cpu_supports("amx-bf16"),
       {"bf16", "amx_bf16", "tdpbf16ps tmm", amx::kBf16Operations, amx::bf16_loop});
+  add(tiles && __builtin_cpu_supports("amx-bf16"),
+      {"bf16", "amx_bf16_loaded", "tdpbf16ps tmm, random factors from L1", amx::kBf16Operations,
+       amx::bf16_loaded_loop});
   add(avx512 && __builtin_cpu_supports("avx512bf16"),
       {"bf16", "avx512_bf16", "vdpbf16ps zmm", 2.0 * 32 * kChains, bf16_avx512});
   add(tiles && __builtin_cpu_supports("amx-int8"),
       {"int8", "amx_int8", "tdpbusd tmm", amx::kInt8Operations, amx::int8_loop});
+  add(tiles && __builtin_cpu_supports("amx-int8"),
+      {"int8", "amx_int8_loaded", "tdpbusd tmm, random factors from L1", amx::kInt8Operations,
+       amx::int8_loaded_loop});
   add(avx512 && __builtin_cpu_supports("avx512vnni"),
       {"int8", "avx512_vnni", "vpdpbusd zmm", 2.0 * 64 * kChains, int8_avx512_vnni});
   add(__builtin_cpu_supports("avxvnni"),

@@ -1,6 +1,8 @@
 #pragma once
 /// Register-only loops of the widest multiply-adds a processor has: nothing they do waits for
 /// memory, so what they reach is the arithmetic peak. One multiply-add counts as 2 operations.
+/// Tiles have a second loop each, with loads: what is left of the peak for numbers that are not
+/// zero.
 ///
 /// The x86 loops are inline assembly, so that no compiler spills, merges or reorders what is
 /// counted.

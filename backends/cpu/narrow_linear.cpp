@@ -37,9 +37,12 @@ constexpr std::int64_t kLeastRows = 80;
 /// and 31 in turn, and setting up the tiles anew for each cost a tenth of the products' time. The
 /// share of fewer rows would grow by over an eighth.
 constexpr std::int64_t kManyRows = 256;
-/// Fewer rows meet a whole panel at once: ffn2 of bert-base at 27 rows took 2.6 ms in chunks, 1.9
-/// without, at 128 rows 5.1 and 4.2 (12 layers, Sapphire Rapids).
-constexpr std::int64_t kChunkRows = 160;
+/// Rows of a product that is added to what is there: up to here they are one block and meet a whole
+/// panel at once, more are a block for each thread and meet it in chunks. ffn2 of bert-base at 27
+/// rows took 2.6 ms in chunks, 1.9 without, at 128 rows 5.1 and 4.2 (12 layers, Sapphire Rapids); a
+/// whole forward in bf16 of 128 rows 11.4 ms in two blocks and 11.1 in one, of 160 14.0 and 13.3, of
+/// 192 no less (8 bits: 9.3 and 9.7).
+constexpr std::int64_t kAddedRows = 160;
 /// The sums of 8-bit products must fit 32 bits.
 constexpr std::int64_t kMostInner = std::numeric_limits<std::int32_t>::max() / (255 * 127);
 
@@ -77,7 +80,7 @@ class NarrowLinear final : public Linear {
 
  private:
   static bool in_chunks(const LinearKind& kind, std::int64_t rows) {
-    return kind.epilogue == Epilogue::residual && kind.dtype == DType::bf16 && rows >= kChunkRows;
+    return kind.epilogue == Epilogue::residual && kind.dtype == DType::bf16 && rows > kAddedRows;
   }
 
   /// Part `chunk` of the inner dimension of one panel, times block `index` of `blocks`.
@@ -95,7 +98,7 @@ class NarrowLinear final : public Linear {
   /// Workers draw blocks one after the other, so that each keeps its rows: its results are what it
   /// reads next.
   std::int64_t block_count(int workers) const {
-    if (kind_.epilogue != Epilogue::residual && rows_ <= kFewRows) {
+    if (rows_ <= (kind_.epilogue == Epilogue::residual ? kAddedRows : kFewRows)) {
       return 1;
     }
     const std::int64_t bytes = layout_.groups * kGroupBytes / chunks_;
