@@ -46,9 +46,6 @@ constexpr std::int64_t kAddedRows = 160;
 /// The sums of 8-bit products must fit 32 bits.
 constexpr std::int64_t kMostInner = std::numeric_limits<std::int32_t>::max() / (255 * 127);
 
-/// Rows one tile set multiplies at a time, and the bytes of their sums.
-constexpr std::int64_t kBlockSumBytes = kNarrowRows * kPanelRowBytes;
-
 class NarrowLinear final : public Linear {
  public:
   NarrowLinear(const LinearKind& kind, const NarrowLayout& layout, const NarrowTiles& set,

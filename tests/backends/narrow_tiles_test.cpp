@@ -404,8 +404,10 @@ TEST(NarrowTiles, RowsAreWholePanelsAnOddNumberOfLinesApart) {
 TEST(NarrowTiles, ThreadsWithBlocksOfDifferentShapesDoNotDisturbEachOther) {
   for (const NarrowTiles& set : narrow_tiles(DType::int8)) {
     std::vector<std::thread> threads;
+    constexpr int kThreads = 4;
+    threads.reserve(kThreads);
     std::atomic<int> wrong{0};
-    for (int thread = 0; thread < 4; ++thread) {
+    for (int thread = 0; thread < kThreads; ++thread) {
       threads.emplace_back([&, thread] {
         for (int i = 0; i < 200; ++i) {
           const std::int64_t rows = 1 + (thread * 9 + i) % kNarrowRows;

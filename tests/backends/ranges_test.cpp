@@ -7,6 +7,7 @@
 #include <malloc.h>
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 
 #include "backends/cpu/cpu.hpp"
@@ -132,12 +133,29 @@ TEST_P(BackendRanges, ADelayIsSpentInItsOperation) {
   const auto at = find_operation(ranges, "ffn1", 1);
   ASSERT_TRUE(at);
   recorded.log().set_delay(*at, kDelayNs);
-  recorded.run();
-  for (int i = 0; i < recorded.log().tree().size(); ++i) {
-    const bool holds =
-        recorded.log().tree()[i].first_leaf <= recorded.log().tree()[*at].first_leaf &&
-        recorded.log().tree()[i].last_leaf >= recorded.log().tree()[*at].last_leaf;
-    EXPECT_EQ(recorded.log().elapsed_ns(i) >= kDelayNs, holds) << recorded.log().tree().path(i);
+  const RangeTree& tree = recorded.log().tree();
+  const auto holds = [&](int range) {
+    return tree[range].first_leaf <= tree[*at].first_leaf &&
+           tree[range].last_leaf >= tree[*at].last_leaf;
+  };
+  // Whatever else the machine does may hold up any range, though hardly the same one in every run.
+  std::vector<std::int64_t> shortest_ns(static_cast<std::size_t>(tree.size()),
+                                        std::numeric_limits<std::int64_t>::max());
+  const auto delayed = [&](int range) {
+    return shortest_ns[static_cast<std::size_t>(range)] >= kDelayNs;
+  };
+  bool as_expected = false;
+  for (int run = 0; run < 10 && !as_expected; ++run) {
+    recorded.run();
+    as_expected = true;
+    for (int i = 0; i < tree.size(); ++i) {
+      std::int64_t& shortest = shortest_ns[static_cast<std::size_t>(i)];
+      shortest = std::min(shortest, recorded.log().elapsed_ns(i));
+      as_expected = as_expected && delayed(i) == holds(i);
+    }
+  }
+  for (int i = 0; i < tree.size(); ++i) {
+    EXPECT_EQ(delayed(i), holds(i)) << tree.path(i);
   }
 }
 
