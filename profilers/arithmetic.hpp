@@ -23,6 +23,11 @@ struct ArithmeticLoop {
   void (*run)(std::int64_t iterations);
 };
 
+/// Whether it is one of the loops that load their factors, and so no roof.
+constexpr bool is_loaded(std::string_view isa) {
+  return isa.ends_with("_loaded");
+}
+
 /// The loops this processor can run, by dtype (f32, bf16, int8), the widest first. f32 always has
 /// one.
 std::span<const ArithmeticLoop> arithmetic_loops();

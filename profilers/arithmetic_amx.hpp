@@ -13,11 +13,11 @@ inline constexpr double kInt8Operations = 4 * 2.0 * 16 * 16 * 64;
 void bf16_loop(std::int64_t iterations);
 void int8_loop(std::int64_t iterations);
 
-/// The same with factors as products have them: numbers drawn at random, other ones at every
-/// multiplication, loaded from the first-level cache, a tile for each. What real numbers draw in
-/// power can take from the clock what zeros leave it: Sapphire Rapids, both cores of a virtual
-/// machine, 6100 to 6700 instead of 7700 GFLOP/s in bf16, 3.0 to 3.3 GHz instead of 3.8 (with zeros
-/// these loads cost nothing).
+/// The same with factors as products have them: numbers drawn at random, other ones in each
+/// iteration, loaded from the first-level cache, a tile for each multiplication. What real numbers
+/// draw in power can take from the clock what zeros leave it: Sapphire Rapids, both cores of a
+/// virtual machine, 6100 to 6700 instead of 7700 GFLOP/s in bf16, 3.0 to 3.3 GHz instead of 3.8
+/// (with zeros these loads cost nothing).
 void bf16_loaded_loop(std::int64_t iterations);
 void int8_loaded_loop(std::int64_t iterations);
 

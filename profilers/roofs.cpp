@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "profilers/arithmetic.hpp"
+
 namespace deformer {
 namespace {
 
@@ -17,7 +19,7 @@ const ArithmeticRoof* best_of(const std::vector<ArithmeticRoof>& roofs, std::str
                               const Accept& accept) {
   const ArithmeticRoof* best = nullptr;
   for (const ArithmeticRoof& roof : roofs) {
-    if (roof.dtype == dtype && roof.missing.empty() && accept(roof) &&
+    if (roof.dtype == dtype && roof.missing.empty() && !is_loaded(roof.isa) && accept(roof) &&
         (best == nullptr || roof.best_gflops > best->best_gflops)) {
       best = &roof;
     }
@@ -87,7 +89,9 @@ void raise(Roofs& roofs, const Roofs& other) {
 }
 
 std::optional<ArithmeticRoof> three_part_roof(const ArithmeticRoof& bf16) {
-  if (bf16.dtype != "bf16" || !is_amx(bf16) || !bf16.missing.empty()) return std::nullopt;
+  if (bf16.dtype != "bf16" || !is_amx(bf16) || is_loaded(bf16.isa) || !bf16.missing.empty()) {
+    return std::nullopt;
+  }
   return ArithmeticRoof{.dtype = "f32",
                         .isa = bf16.isa,
                         .instruction = fmt::format("{} of {} for 1 product of three bf16 parts",

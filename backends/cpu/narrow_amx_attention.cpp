@@ -188,7 +188,7 @@ class Walk {
         enter_mix(at - 1);
         step<kTiles, true, true, true>(score_, exps_, mix_);
         leave_mix();
-        fetch_next(steps);
+        fetch_next(steps - 2);
       }
       if (!good_) {
         return false;  // whoever calls does all rows again: one more block would be for nothing
@@ -260,16 +260,17 @@ class Walk {
     advance(mixed_);
   }
 
-  /// Some rows of what comes after this, so many that all `steps` bring them all.
+  /// Some rows of what comes after this, so many that all `steps` bring them all. (Of two or fewer
+  /// steps there are none in which all three stages run, and nothing is fetched.)
   [[gnu::always_inline]] inline void fetch_next(std::int64_t steps) {
     for (rows_due_ += args_.next_count; rows_due_ >= steps; rows_due_ -= steps) {
-      const std::byte* row = args_.next + fetched_++ * args_.query_row_bytes;
-      for (int matrix = 0; matrix < 3; ++matrix) {
+      const std::byte* first = args_.next + fetched_++ * args_.query_row_bytes;
+      for (std::int64_t matrix = 0; matrix < 3; ++matrix) {
+        const std::byte* row = first + matrix * args_.next_matrix_bytes;
         __builtin_prefetch(row, 0, 2);
         if constexpr (kTiles == 2) {
           __builtin_prefetch(row + 64, 0, 2);
         }
-        row += args_.next_matrix_bytes;
       }
     }
   }

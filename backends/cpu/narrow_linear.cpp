@@ -37,12 +37,14 @@ constexpr std::int64_t kLeastRows = 80;
 /// and 31 in turn, and setting up the tiles anew for each cost a tenth of the products' time. The
 /// share of fewer rows would grow by over an eighth.
 constexpr std::int64_t kManyRows = 256;
-/// Rows of a product that is added to what is there: up to here they are one block and meet a whole
-/// panel at once, more are a block for each thread and meet it in chunks. ffn2 of bert-base at 27
-/// rows took 2.6 ms in chunks, 1.9 without, at 128 rows 5.1 and 4.2 (12 layers, Sapphire Rapids); a
-/// whole forward in bf16 of 128 rows 11.4 ms in two blocks and 11.1 in one, of 160 14.0 and 13.3, of
-/// 192 no less (8 bits: 9.3 and 9.7).
+/// Rows of a product that is added to what is there: up to here they are one block, as long as each
+/// worker has kPanelsAWorker panels of it, and meet a whole panel at once. More are a block or some
+/// for each thread, and meet it in chunks where it is bf16. Bert-base, two cores of a Sapphire
+/// Rapids: ffn2 at 27 rows 2.6 ms in chunks, 1.9 without; a whole forward in bf16, two blocks and
+/// one: 128 rows 11.4 and 11.1 ms, 160 rows 14.0 and 13.3, 192 rows 14.8 and 14.9 (in 8 bits 9.3
+/// and 9.7).
 constexpr std::int64_t kAddedRows = 160;
+constexpr std::int64_t kPanelsAWorker = 8;
 /// The sums of 8-bit products must fit 32 bits.
 constexpr std::int64_t kMostInner = std::numeric_limits<std::int32_t>::max() / (255 * 127);
 
@@ -98,7 +100,9 @@ class NarrowLinear final : public Linear {
   /// Workers draw blocks one after the other, so that each keeps its rows: its results are what it
   /// reads next.
   std::int64_t block_count(int workers) const {
-    if (rows_ <= (kind_.epilogue == Epilogue::residual ? kAddedRows : kFewRows)) {
+    const bool added = kind_.epilogue == Epilogue::residual;
+    if (rows_ <= (added ? kAddedRows : kFewRows) &&
+        (!added || layout_.panels >= kPanelsAWorker * workers)) {
       return 1;
     }
     const std::int64_t bytes = layout_.groups * kGroupBytes / chunks_;

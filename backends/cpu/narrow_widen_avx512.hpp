@@ -9,8 +9,8 @@ namespace deformer::narrow {
 
 /// Whether the processor can run the rest.
 bool has_bf16_vectors();
-/// Whether narrow_rows.hpp calls them: where the processor has them, unless a test asked for what
-/// other processors do.
+/// Whether they are used in place of narrow_rows.hpp: where the processor has them, unless a test
+/// asked for what other processors do.
 bool use_bf16_vectors();
 /// For tests, while no other thread computes: `false` makes use_bf16_vectors() false everywhere.
 void allow_bf16_vectors(bool allowed);

@@ -272,7 +272,8 @@ struct Due {
   }
 
   /// What a block of `rows` of another product finds to be done.
-  NarrowResults results(std::int64_t rows, NarrowResults::As as, NarrowActivation activation) {
+  NarrowResults results(std::int64_t rows, NarrowResults::As as, NarrowActivation activation,
+                        std::int64_t columns) {
     for (std::int64_t i = 0; i < kSums; ++i) {
       if (set.dtype == DType::int8) {
         reinterpret_cast<std::int32_t*>(sums.data())[i] = static_cast<std::int32_t>(i % 19 - 9);
@@ -284,6 +285,7 @@ struct Due {
     NarrowResults due;
     due.sums.sums = sums.data();
     due.sums.rows = rows;
+    due.sums.columns = columns;
     due.sums.bias = numbers.floats();
     if (set.dtype == DType::int8) {
       due.sums.column_scale = numbers.floats() + kNarrowColumns;
@@ -325,16 +327,17 @@ struct Due {
 
 /// Each is written as if nothing else went on, whatever block is multiplied meanwhile.
 void expect_due_results_are_written(const NarrowTiles& set, NarrowResults::As as,
-                                    NarrowActivation activation) {
+                                    NarrowActivation activation,
+                                    std::int64_t columns = kNarrowColumns) {
   Due due(set);
   for (const std::int64_t rows : {1, 17, 32}) {
     for (const std::int64_t groups : {1, 2, 24}) {
       for (const std::int64_t of_block : {7, 32}) {
-        kernels::write(due.results(rows, as, activation), 0, rows);
+        kernels::write(due.results(rows, as, activation, columns), 0, rows);
         const auto alone = due.written();
         due.multiply(of_block, groups * kLineGroups, nullptr);
         const auto sums = due.summed();
-        const NarrowResults results = due.results(rows, as, activation);
+        const NarrowResults results = due.results(rows, as, activation, columns);
         due.multiply(of_block, groups * kLineGroups, &results);
         const auto same = of_block * kPanelRowBytes;
         ASSERT_EQ(due.written(), alone) << set.isa << ": " << rows << " rows, " << groups;
@@ -356,6 +359,8 @@ TEST(NarrowTiles, ResultsThatAreDueAreWrittenBeforeSumsTakeTheirPlace) {
         }
         expect_due_results_are_written(set, As::f32, NarrowActivation::none);
         expect_due_results_are_written(set, As::added, NarrowActivation::none);
+        expect_due_results_are_written(set, As::f32, NarrowActivation::none, 16);
+        expect_due_results_are_written(set, As::added, NarrowActivation::none, 16);
       }
     }
   });
