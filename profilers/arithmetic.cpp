@@ -134,19 +134,16 @@ std::vector<ArithmeticLoop> find_loops() {
   add(avx512, {"f32", "avx512f", "vfmadd213ps zmm", 2.0 * 16 * kChains, f32_avx512});
   add(avx2, {"f32", "avx2", "vfmadd213ps ymm", 2.0 * 8 * kChains, f32_avx2});
   add(!avx2 && !avx512, {"f32", "generic", "mulps, addps", 2.0 * 4 * kChains, f32_generic});
-  const bool tiles = amx::usable();
-  add(tiles && __builtin_cpu_supports("amx-bf16"),
-      {"bf16", "amx_bf16", "tdpbf16ps tmm", amx::kBf16Operations, amx::bf16_loop});
-  add(tiles && __builtin_cpu_supports("amx-bf16"),
-      {"bf16", "amx_bf16_loaded", "tdpbf16ps tmm, random factors from L1", amx::kBf16Operations,
-       amx::bf16_loaded_loop});
+  const bool bf16_tiles = amx::usable() && __builtin_cpu_supports("amx-bf16");
+  const bool int8_tiles = amx::usable() && __builtin_cpu_supports("amx-int8");
+  add(bf16_tiles, {"bf16", "amx_bf16", "tdpbf16ps tmm", amx::kBf16Operations, amx::bf16_loop});
+  add(bf16_tiles, {"bf16", "amx_bf16_loaded", "tdpbf16ps tmm, random factors from L1",
+                   amx::kBf16Operations, amx::bf16_loaded_loop});
   add(avx512 && __builtin_cpu_supports("avx512bf16"),
       {"bf16", "avx512_bf16", "vdpbf16ps zmm", 2.0 * 32 * kChains, bf16_avx512});
-  add(tiles && __builtin_cpu_supports("amx-int8"),
-      {"int8", "amx_int8", "tdpbusd tmm", amx::kInt8Operations, amx::int8_loop});
-  add(tiles && __builtin_cpu_supports("amx-int8"),
-      {"int8", "amx_int8_loaded", "tdpbusd tmm, random factors from L1", amx::kInt8Operations,
-       amx::int8_loaded_loop});
+  add(int8_tiles, {"int8", "amx_int8", "tdpbusd tmm", amx::kInt8Operations, amx::int8_loop});
+  add(int8_tiles, {"int8", "amx_int8_loaded", "tdpbusd tmm, random factors from L1",
+                   amx::kInt8Operations, amx::int8_loaded_loop});
   add(avx512 && __builtin_cpu_supports("avx512vnni"),
       {"int8", "avx512_vnni", "vpdpbusd zmm", 2.0 * 64 * kChains, int8_avx512_vnni});
   add(__builtin_cpu_supports("avxvnni"),

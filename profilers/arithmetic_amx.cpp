@@ -59,6 +59,31 @@ Factors draw_int8() {
   return drawn;
 }
 
+/// Each onto sums of its own.
+template <bool kBf16>
+[[gnu::always_inline]] inline void four_products() {
+  if constexpr (kBf16) {
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+  } else {
+    _tile_dpbusd(0, 4, 6);
+    _tile_dpbusd(1, 4, 7);
+    _tile_dpbusd(2, 5, 6);
+    _tile_dpbusd(3, 5, 7);
+  }
+}
+
+template <bool kBf16>
+void loop(std::int64_t iterations) {
+  begin();
+  for (std::int64_t i = 0; i < iterations; ++i) {
+    four_products<kBf16>();
+  }
+  _tile_release();
+}
+
 template <bool kBf16>
 void loaded_loop(std::int64_t iterations) {
   static const Factors factors = kBf16 ? draw_bf16() : draw_int8();
@@ -69,17 +94,7 @@ void loaded_loop(std::int64_t iterations) {
     _tile_loadd(4, at + kTileBytes, 64);
     _tile_loadd(7, at + 2 * kTileBytes, 64);
     _tile_loadd(5, at + 3 * kTileBytes, 64);
-    if constexpr (kBf16) {
-      _tile_dpbf16ps(0, 4, 6);
-      _tile_dpbf16ps(1, 4, 7);
-      _tile_dpbf16ps(2, 5, 6);
-      _tile_dpbf16ps(3, 5, 7);
-    } else {
-      _tile_dpbusd(0, 4, 6);
-      _tile_dpbusd(1, 4, 7);
-      _tile_dpbusd(2, 5, 6);
-      _tile_dpbusd(3, 5, 7);
-    }
+    four_products<kBf16>();
     at += kTiles * kTileBytes;
     at = at == factors.bytes.data() + factors.bytes.size() ? factors.bytes.data() : at;
   }
@@ -88,34 +103,20 @@ void loaded_loop(std::int64_t iterations) {
 
 }  // namespace
 
+void bf16_loop(std::int64_t iterations) {
+  loop<true>(iterations);
+}
+
+void int8_loop(std::int64_t iterations) {
+  loop<false>(iterations);
+}
+
 void bf16_loaded_loop(std::int64_t iterations) {
   loaded_loop<true>(iterations);
 }
 
 void int8_loaded_loop(std::int64_t iterations) {
   loaded_loop<false>(iterations);
-}
-
-void bf16_loop(std::int64_t iterations) {
-  begin();
-  for (std::int64_t i = 0; i < iterations; ++i) {
-    _tile_dpbf16ps(0, 4, 6);
-    _tile_dpbf16ps(1, 4, 7);
-    _tile_dpbf16ps(2, 5, 6);
-    _tile_dpbf16ps(3, 5, 7);
-  }
-  _tile_release();
-}
-
-void int8_loop(std::int64_t iterations) {
-  begin();
-  for (std::int64_t i = 0; i < iterations; ++i) {
-    _tile_dpbusd(0, 4, 6);
-    _tile_dpbusd(1, 4, 7);
-    _tile_dpbusd(2, 5, 6);
-    _tile_dpbusd(3, 5, 7);
-  }
-  _tile_release();
 }
 
 }  // namespace deformer::amx

@@ -72,11 +72,22 @@ struct Added {
   }
 };
 
-/// Whatever else there is.
-struct Other {
-  const NarrowResults& results;
-  explicit Other(const NarrowResults& all) : results(all) {}
-  void row(std::int64_t row, std::byte* /*out*/) const { kernels::write(results, row, 1); }
+/// Whatever else there is, a call for the rows of a step.
+class Other {
+ public:
+  Other(const NarrowResults* results, std::int64_t steps)
+      : results_(*results), a_step_((results->sums.rows + steps - 1) / steps) {}
+
+  void step() {
+    const std::int64_t count = std::min(a_step_, results_.sums.rows - row_);
+    kernels::write(results_, row_, count);
+    row_ += count;
+  }
+
+ private:
+  const NarrowResults& results_;
+  std::int64_t a_step_;
+  std::int64_t row_ = 0;
 };
 
 /// Calls `run` with the type that does `results`.
@@ -101,7 +112,7 @@ void choose(const NarrowResults* results, const Run& run) {
       results->sums.columns == kNarrowColumns) {
     return run(std::type_identity<Rows<Added<Sums>>>());
   }
-  return run(std::type_identity<Rows<Other>>());
+  return run(std::type_identity<Other>());
 }
 
 }  // namespace deformer::narrow::due
