@@ -35,8 +35,11 @@ constexpr int kMoreTries = 15;
 /// layers. On a Zen 4, M=27: with weights left in the cache oneDNN is ahead by 3 to 6 % at three of
 /// bert-base's four products, from memory it is behind by 15 to 32 % at all of them.
 constexpr std::int64_t kEvictBytes = std::int64_t{64} << 20;
-/// Smaller products finish within the noise of a clock; no choice is worth a measurement.
-constexpr std::int64_t kSmallest = 128 * 128;
+/// Smaller products are ours unmeasured. At a question's rows they take a few microseconds, as long
+/// as a fork and join or an interrupt: beside a busy core one of 72 runs of bert-tiny (products of
+/// 128 x 128 to 512) took oneDNN for some, which then allocated in every call of a timed forward.
+/// MiniLM's smallest, which take tens of microseconds, are measured.
+constexpr std::int64_t kSmallest = 384 * 384;
 /// oneDNN must be this much faster: ours also saves its fork and join, which is not timed here.
 constexpr double kMargin = 0.97;
 
