@@ -19,9 +19,10 @@ namespace deformer {
 namespace {
 
 constexpr auto kFloatBytes = static_cast<std::int64_t>(sizeof(float));
+constexpr std::int64_t kLineBytes = 64;
 /// Cache lines of a panel that kLineGroups groups have, for each of the streams it is fetched in.
 constexpr std::int64_t kStreamLines =
-    kLineGroups * kPanelRowBytes / 64 / NarrowArgs::kPrefetchStreams;
+    kLineGroups * kPanelRowBytes / kLineBytes / NarrowArgs::kPrefetchStreams;
 /// What a block of rows has in one pass may fill this part of the second-level cache; panels,
 /// results and what is fetched ahead need the rest.
 constexpr std::int64_t kBlockPart = 3;
@@ -178,7 +179,10 @@ class NarrowLinear final : public Linear {
       const std::byte* prefetch =
           last ? next_of(weights, job) : args.b + groups.count * kPanelRowBytes;
       args.prefetch_lines = divide_up(kStreamLines, tiles);
-      args.prefetch_stride = args.steps() * kStreamLines * 64;
+      args.prefetch_stride =
+          set_.fetches_in_order ? kLineBytes : args.steps() * kStreamLines * kLineBytes;
+      args.prefetch_step =
+          set_.fetches_in_order ? NarrowArgs::kPrefetchStreams * kLineBytes : kLineBytes;
       args.result_row_bytes =
           kind_.narrow_result ? result_row_bytes_ : result_stride_ * kFloatBytes;
       args.result_lines = kind_.narrow_result ? 1 : 2;
@@ -230,7 +234,7 @@ class NarrowLinear final : public Linear {
   /// The tiles of a block fetch what comes next between them.
   static void share_prefetch(NarrowArgs& args, const std::byte* all, std::int64_t tile) {
     args.prefetch = all != nullptr && tile * args.prefetch_lines < kStreamLines
-                        ? all + tile * args.steps() * args.prefetch_lines * 64
+                        ? all + tile * args.steps() * args.prefetch_lines * args.prefetch_step
                         : nullptr;
   }
 

@@ -39,14 +39,16 @@ struct NarrowArgs {
   bool add = false;              ///< to what `sums` holds; else it is overwritten
   /// Cache lines fetched into the second level meanwhile: for every kLineGroups groups
   /// `prefetch_lines` of each of kPrefetchStreams streams, which begin `prefetch_stride` bytes
-  /// apart, the first one here; null for none. Fetches of a single stream hold the core's line
-  /// buffers while memory answers, and the tiles' loads wait behind them; in several, the
-  /// processor's own prefetcher runs ahead in each. Products of bert-base in bf16, weights from
-  /// memory, two cores of a Sapphire Rapids, 1 stream / 2 / 4 / 8 / 16: 22.5, 25.8, 27.0, 27.8 and
-  /// 26 GB/s at 27 rows; a core that does nothing else fetches 16 GB/s in one and 22 in four.
+  /// apart, the first one here, and go on by `prefetch_step` bytes; null for none. Fetches of a
+  /// single stream hold the core's line buffers while memory answers, and the tiles' loads wait
+  /// behind them; in several, the processor's own prefetcher runs ahead in each. Products of
+  /// bert-base in bf16, weights from memory, two cores of a Sapphire Rapids, 1 stream / 2 / 4 / 8 /
+  /// 16: 22.5, 25.8, 27.0, 27.8 and 26 GB/s at 27 rows; a core that does nothing else fetches 16
+  /// GB/s in one and 22 in four.
   static constexpr std::int64_t kPrefetchStreams = 8;
   const std::byte* prefetch = nullptr;
   std::int64_t prefetch_stride = 0;
+  std::int64_t prefetch_step = 64;
   std::int64_t prefetch_lines = 0;
   /// What will be written where these sums belong, a part of each row; null for nothing. A loop may
   /// fetch it meanwhile as memory that is going to be written.
@@ -59,6 +61,12 @@ struct NarrowArgs {
   const NarrowResults* due = nullptr;
 
   std::int64_t steps() const { return groups / kLineGroups; }
+  /// Lines to be fetched in a step, and where the index-th of them lies.
+  std::int64_t fetched_lines() const { return kPrefetchStreams * prefetch_lines; }
+  const std::byte* fetched(std::int64_t step, std::int64_t index) const {
+    return prefetch + index % kPrefetchStreams * prefetch_stride +
+           (step * prefetch_lines + index / kPrefetchStreams) * prefetch_step;
+  }
 };
 
 struct NarrowTiles {
@@ -75,6 +83,9 @@ struct NarrowTiles {
   /// Groups a panel should have in one call where many rows meet it, at most; a multiple of
   /// kLineGroups. By default 24 KiB of it, for a first-level cache of 32.
   std::int64_t most_groups = 192;
+  /// What comes next is fetched in the order in which it lies: the streams are then every
+  /// kPrefetchStreams-th line (fetch_weights_in_order, which the AMX loops do not know).
+  bool fetches_in_order = false;
 };
 
 /// What this processor has for a dtype, the fastest first; empty when it has none.

@@ -8,6 +8,7 @@
 
 #include <immintrin.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "backends/cpu/narrow_tile_loops.hpp"
@@ -56,21 +57,26 @@ void multiply_rows(const NarrowArgs& args) {
   }
 }
 
-/// Fetches the lines that the whole block is to fetch, before it starts: two loads a group leave no
-/// better place.
-void fetch(const NarrowArgs& args) {
-  const std::int64_t lines = args.groups / kLineGroups * args.prefetch_lines;
-  for (std::int64_t line = 0; args.prefetch != nullptr && line < lines; ++line) {
-    __builtin_prefetch(args.prefetch + line * 64, 0, 2);
+/// Fetches the share of a block's lines that falls to its rows from `row` on, before they start:
+/// two loads a group leave no better place.
+void fetch(const NarrowArgs& args, std::int64_t row) {
+  if (args.prefetch == nullptr) {
+    return;
+  }
+  const std::int64_t lines = args.fetched_lines() * args.steps();
+  const std::int64_t last = lines * std::min<std::int64_t>(row + kMostRows, args.rows) / args.rows;
+  for (std::int64_t line = lines * row / args.rows; line < last; ++line) {
+    __builtin_prefetch(args.fetched(line / args.fetched_lines(), line % args.fetched_lines()), 0,
+                       2);
   }
 }
 
 template <class MultiplyAdd>
 void multiply(const NarrowArgs& args) {
   write_due(args);
-  fetch(args);
   NarrowArgs part = args;
   for (std::int64_t row = 0; row < args.rows; row += kMostRows) {
+    fetch(args, row);
     part.a = args.a + row * args.a_row_bytes;
     part.sums = static_cast<std::byte*>(args.sums) + row * kPanelRowBytes;
     switch (args.rows - row) {

@@ -108,7 +108,9 @@ class PanelLinear final : public Linear {
     const std::int64_t lines =
         divide_up(shared.k * width, kLineFloats * TileArgs::kPrefetchStreams);  // of each stream
     TileArgs args = shared;
-    args.prefetch_stride = lines * kLineFloats;
+    const bool in_order = fetch_weights_in_order();
+    args.prefetch_stride = in_order ? kLineFloats : lines * kLineFloats;
+    args.prefetch_step = in_order ? TileArgs::kPrefetchStreams * kLineFloats : kLineFloats;
     args.prefetch_every = std::max<std::int64_t>(1, shared.k * tiles / lines);
     const std::int64_t tile_lines = shared.k / args.prefetch_every;
     for (std::int64_t tile = 0; tile < tiles; ++tile) {
@@ -117,7 +119,7 @@ class PanelLinear final : public Linear {
       args.a = shared.a + first * args.a_row;
       args.c = shared.c + first * args.c_row;
       const bool fetches = next != nullptr && tile * tile_lines < lines;
-      args.prefetch = fetches ? next + tile * tile_lines * kLineFloats : nullptr;
+      args.prefetch = fetches ? next + tile * tile_lines * args.prefetch_step : nullptr;
       set_.tile[vectors][static_cast<std::size_t>(count)](args);
       if (args.bias != nullptr) {
         activate(kind_.epilogue, args.c, count, width, args.c_row);

@@ -18,8 +18,6 @@ HWY_BEFORE_NAMESPACE();
 namespace deformer::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-constexpr std::int64_t kLineFloats = 16;
-
 template <int kRows, int kVectors>
 HWY_INLINE void Finish(const TileArgs& args, Vector (&sum)[kRows][kVectors]) {
   const Tag tag;
@@ -56,7 +54,7 @@ HWY_INLINE void Accumulate(const TileArgs& args, Vector (&sum)[kRows][kVectors])
       DEFORMER_UNROLL for (int stream = 0; stream < TileArgs::kPrefetchStreams; ++stream) {
         __builtin_prefetch(line + stream * args.prefetch_stride, 0, 2);
       }
-      line += kLineFloats;
+      line += args.prefetch_step;
     }
     Vector columns[kVectors];
     DEFORMER_UNROLL for (int v = 0; v < kVectors; ++v) {

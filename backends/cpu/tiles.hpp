@@ -21,15 +21,17 @@ struct TileArgs {
   bool add = false;             ///< C += A B; else C = A B
   const float* bias = nullptr;  ///< added to every row, after the product; may be null
   /// What is fetched meanwhile: every `prefetch_every` steps of k one cache line of each of
-  /// kPrefetchStreams streams, which begin `prefetch_stride` floats apart, the first one here; may
-  /// be null. In a single stream the fetches keep all line buffers waiting for memory and the
-  /// stores of C wait behind them; in several, the processor's own prefetcher follows each and most
-  /// of ours find their line on the way. 12 layers of bert-base at 27 rows, weights from memory, 2
-  /// threads, Sapphire Rapids: 1 stream 17.1 ms, 2 14.5, 4 12.5, 8 11.8, 16 12.1; as many lines at
-  /// once of a single stream 17-19; weights in a cache 9.7.
+  /// kPrefetchStreams streams, which begin `prefetch_stride` floats apart, the first one here, and
+  /// go on by `prefetch_step` floats; may be null. In a single stream the fetches keep all line
+  /// buffers waiting for memory and the stores of C wait behind them; in several, the processor's
+  /// own prefetcher follows each and most of ours find their line on the way. 12 layers of
+  /// bert-base at 27 rows, weights from memory, 2 threads, Sapphire Rapids: 1 stream 17.1 ms,
+  /// 2 14.5, 4 12.5, 8 11.8, 16 12.1; as many lines at once of a single stream 17-19; weights in a
+  /// cache 9.7.
   static constexpr int kPrefetchStreams = 8;
   const float* prefetch = nullptr;
   std::int64_t prefetch_stride = 0;
+  std::int64_t prefetch_step = 16;
   std::int64_t prefetch_every = 1;
 };
 

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cmath>
 #include <cstdio>
+#include <numeric>
 #include <random>
 #include <string>
 #include <thread>
@@ -120,7 +121,8 @@ std::vector<Sum> sums_of(const NarrowTiles& set, const Block<Number>& block, boo
   if (extras) {
     args.prefetch = b.data();
     args.prefetch_lines = 5;
-    args.prefetch_stride = 192;
+    args.prefetch_stride = set.fetches_in_order ? 64 : 192;
+    args.prefetch_step = set.fetches_in_order ? 512 : 64;
   }
   set.begin();
   set.multiply(args);
@@ -129,6 +131,38 @@ std::vector<Sum> sums_of(const NarrowTiles& set, const Block<Number>& block, boo
     EXPECT_EQ(values[i], static_cast<Sum>(sum_before(i))) << "beyond the last row, at " << i;
   }
   return {values, values + block.rows * kNarrowColumns};
+}
+
+// --- what is fetched meanwhile
+
+/// Lines of memory that `args` asks for, in the order in which steps and their lines come.
+std::vector<std::int64_t> fetched_lines(const NarrowArgs& args) {
+  std::vector<std::int64_t> lines;
+  for (std::int64_t step = 0; step < args.steps(); ++step) {
+    for (std::int64_t line = 0; line < args.fetched_lines(); ++line) {
+      lines.push_back((args.fetched(step, line) - args.prefetch) / 64);
+    }
+  }
+  return lines;
+}
+
+TEST(NarrowFetches, ReachEachLineOfAPanelOnceWhicheverTheirOrder) {
+  const std::vector<std::byte> panel(3 * kLineGroups * kPanelRowBytes);
+  std::vector<std::int64_t> all(panel.size() / 64);
+  std::iota(all.begin(), all.end(), 0);
+  NarrowArgs args;
+  args.groups = 3 * kLineGroups;
+  args.prefetch = panel.data();
+  args.prefetch_lines = 4;
+  args.prefetch_stride = 3 * 4 * 64;
+  std::vector<std::int64_t> streams = fetched_lines(args);
+  EXPECT_EQ(streams[1], 12) << "the second of a step is another stream's";
+  std::ranges::sort(streams);
+  EXPECT_EQ(streams, all);
+
+  args.prefetch_stride = 64;
+  args.prefetch_step = NarrowArgs::kPrefetchStreams * 64;
+  EXPECT_EQ(fetched_lines(args), all) << "in the order in which they lie";
 }
 
 // --- integers
