@@ -344,6 +344,7 @@ void Meter::drop(std::span<const std::int64_t> rounds) {
     drop_from(runner.ratios);
     std::ranges::for_each(runner.phase_ns, drop_from);
     std::ranges::for_each(runner.range_ns, drop_from);
+    std::ranges::for_each(runner.hidden_ns, drop_from);
   }
   kept_ -= static_cast<std::int64_t>(rounds.size());
   discarded_ += static_cast<std::int64_t>(rounds.size());

@@ -240,6 +240,9 @@ TEST_F(MeterTest, ADeviceIsTimedByItsOwnClockWhereItRunsAlone) {
   }
   ASSERT_EQ(runner.hidden_ns.size(), phases);
   EXPECT_EQ(runner.hidden_ns.front().front(), 7'000);
+  const std::size_t rounds = runner.samples_ns.size();
+  meter.drop(std::vector<std::int64_t>{0});
+  EXPECT_EQ(runner.hidden_ns.front().size(), rounds - 1) << "a dropped round is gone from it too";
 }
 
 /// Its processors may be busy or their clocks low: a device's own time knows nothing of it.
