@@ -218,7 +218,7 @@ unsigned element_blocks(std::int64_t count) {
 }  // namespace
 
 void launch_kernel(const EmbedArgs& args, const LaunchPlace& place) {
-  with_row_shape(args.element, args.d, [&](auto shape) {
+  with_row_shape(args.element, args.d, args.padding, [&](auto shape) {
     using Shape = decltype(shape);
     // As many as there is room for at once, if a block can take that many rows.
     const std::int64_t warps = embed_blocks<Shape>() * processors() * kWarps;
@@ -230,7 +230,7 @@ void launch_kernel(const EmbedArgs& args, const LaunchPlace& place) {
 }
 
 void launch_kernel(const NormArgs& args, const LaunchPlace& place) {
-  with_row_shape(args.element, args.d, [&](auto shape) {
+  with_row_shape(args.element, args.d, args.padding, [&](auto shape) {
     using Shape = decltype(shape);
     RowGrid grid = row_grid(args.rows);
     if (grid.threads == kThreads) {  // no more than there is room for: a warp takes several rows

@@ -96,7 +96,9 @@ class HostEngine {
   }
 
   static std::vector<float> floats(const RowsLeft& rows) {
-    return decode(rows.element, static_cast<const std::byte*>(rows.rows), rows.count);
+    std::vector<float> values;
+    decode_left(values, rows, static_cast<const std::byte*>(rows.rows));
+    return values;
   }
 
   static Forward result(const Program& program, std::byte* staging) {

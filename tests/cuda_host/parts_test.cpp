@@ -398,17 +398,18 @@ TEST(Packing, PlacesDoNotOverlapAndAreAligned) {
 
 // Support.
 
-TEST(Supported, SaysWhatTheModelHasThatKernelsDoNotServe) {
-  EXPECT_FALSE(model_why_not(*builtin_model("bert-large"), DType::fp8));
-  EXPECT_FALSE(model_why_not(*builtin_model("xlnet-large"), DType::bf16));
-  EXPECT_FALSE(model_why_not(*builtin_model("minilm-l6"), DType::f32));
-  EXPECT_THAT(model_why_not(odd_config(45, 5, 61), DType::f32).value_or(""),
-              HasSubstr("multiple of 4 up to 128, the model's have 9"));
-  EXPECT_THAT(model_why_not(odd_config(256, 1, 64), DType::f32).value_or(""), HasSubstr("256"));
-  EXPECT_THAT(model_why_not(odd_config(36, 3, 72), DType::fp8).value_or(""),
-              HasSubstr("multiple of 16 in fp8, the model has 36"));
-  EXPECT_THAT(model_why_not(odd_config(4096, 32, 64), DType::f32).value_or(""),
-              HasSubstr("up to 2048"));
+TEST(Supported, IsEveryWidthUpToTheWidestThatKernelsHold) {
+  for (const char* name : {"bert-large", "xlnet-large", "minilm-l6"}) {
+    EXPECT_FALSE(model_why_not(*builtin_model(name)));
+  }
+  for (std::int64_t width = 1; width <= 128; ++width) {
+    EXPECT_FALSE(model_why_not(odd_config(3 * width, 3, 61))) << width;
+  }
+  EXPECT_FALSE(model_why_not(odd_config(2047, 89, 1)));
+  EXPECT_THAT(model_why_not(odd_config(129, 1, 64)).value_or(""),
+              HasSubstr("heads of up to 128, the model's have 129"));
+  EXPECT_THAT(model_why_not(odd_config(2049, 683, 64)).value_or(""),
+              HasSubstr("up to 2048, the model has 2049"));
 }
 
 // What runs beside something else.
