@@ -67,7 +67,11 @@ ProductSides sides_of(const Widths& widths, LayerProduct product) {
 
 WeightPlaces weight_places(const ModelConfig& config, const Numbers& numbers,
                            std::int64_t positions) {
-  const Widths widths = widths_of(config, numbers);
+  return weight_places(config, numbers, positions, widths_of(config, numbers));
+}
+
+WeightPlaces weight_places(const ModelConfig& config, const Numbers& numbers,
+                           std::int64_t positions, const Widths& widths) {
   const std::int64_t d = widths.model.size();
   const std::int64_t row = d * bytes_of(numbers.activations);
   Placer placer;

@@ -66,6 +66,9 @@ struct WeightPlaces {
 /// `positions`: rows of the position table where it grows with what is asked for.
 WeightPlaces weight_places(const ModelConfig& config, const Numbers& numbers,
                            std::int64_t positions);
+/// The same as wide as asked for: any that kernels can read, no narrower than the model.
+WeightPlaces weight_places(const ModelConfig& config, const Numbers& numbers,
+                           std::int64_t positions, const Widths& widths);
 
 /// Takes bytes to an offset of the block. Called by several threads at once.
 using WriteBytes = std::function<void(std::int64_t offset, std::span<const std::byte> bytes)>;
