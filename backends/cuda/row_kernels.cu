@@ -123,14 +123,14 @@ __device__ __forceinline__ std::int64_t parts_of_run() {
   return std::int64_t{gridDim.y} * kWarps;
 }
 
-template <class T>
+template <class T, bool kPadded>
 __global__ void __launch_bounds__(kThreads, kCopyBlocks)
     decode_kernel(const __grid_constant__ DecodeArgs args) {
   let_next_start();
   DeviceWarp warp;
   const RowRun run = args.run[blockIdx.x];
   wait_for_previous();
-  decode_part<T>(warp, args, run, part_of_run(), parts_of_run());
+  decode_part<T, kPadded>(warp, args, run, part_of_run(), parts_of_run());
 }
 
 template <class T>
@@ -264,7 +264,9 @@ void launch_kernel(const WidenArgs& args, const LaunchPlace& place) {
 
 void launch_kernel(const DecodeArgs& args, const LaunchPlace& place) {
   with_element(args.element, [&](auto type) {
-    queue(decode_kernel<decltype(type)>, run_blocks(args.runs), kThreads, 0, args, place, "decode");
+    using T = decltype(type);
+    auto* const kernel = args.padding > 0 ? decode_kernel<T, true> : decode_kernel<T, false>;
+    queue(kernel, run_blocks(args.runs), kThreads, 0, args, place, "decode");
   });
 }
 

@@ -88,7 +88,12 @@ class HostLauncher final : public Launcher {
   }
   void launch(const DecodeArgs& args, Branch) override {
     each_part(args, [&](auto type, const RowRun& run, std::int64_t part, std::int64_t parts) {
-      decode_part<decltype(type)>(warp_, args, run, part, parts);
+      using T = decltype(type);
+      if (args.padding > 0) {
+        decode_part<T, true>(warp_, args, run, part, parts);
+      } else {
+        decode_part<T, false>(warp_, args, run, part, parts);
+      }
     });
   }
   void launch(const JoinArgs& args, Branch) override {

@@ -224,24 +224,25 @@ DEFORMER_PORTABLE bool stored_alike(DType dtype) {
   }
 }
 
-/// Share `part` of `parts` of a run.
-template <class T, class Warp>
+/// Share `part` of `parts` of a run. Rows with padding are a kernel of their own, for the sake of
+/// the others' registers.
+template <class T, bool kPadded, class Warp>
 DEFORMER_PORTABLE void decode_part(Warp& warp, const DecodeArgs& args, const RowRun& run,
                                    std::int64_t part, std::int64_t parts) {
   const std::byte* from = args.passages[run.source] + run.source_row * args.row_bytes;
   const std::int64_t to = run.target_row * args.d;
-  if (args.padding > 0) {
-    for (std::int64_t row = part; row < run.rows; row += parts) {
-      decode_padded_row<T>(warp, args, from + row * args.row_bytes, to + row * args.d);
+  if constexpr (!kPadded) {
+    if (stored_alike<T>(args.stored)) {
+      copy_part(warp, from, static_cast<T*>(args.out) + to, run.rows * args.row_bytes, part, parts);
+      return;
     }
-    return;
-  }
-  if (stored_alike<T>(args.stored)) {
-    copy_part(warp, from, static_cast<T*>(args.out) + to, run.rows * args.row_bytes, part, parts);
-    return;
   }
   for (std::int64_t row = part; row < run.rows; row += parts) {
-    decode_row<T>(warp, args, from + row * args.row_bytes, to + row * args.d);
+    if constexpr (kPadded) {
+      decode_padded_row<T>(warp, args, from + row * args.row_bytes, to + row * args.d);
+    } else {
+      decode_row<T>(warp, args, from + row * args.row_bytes, to + row * args.d);
+    }
   }
 }
 
