@@ -385,8 +385,9 @@ TEST(Packing, HeadsAndRowsEndInZeros) {
     std::memcpy(&value, engine.weights() + place + i * 4, sizeof value);
     return value;
   };
-  std::vector<float> keys(45 * 45);
-  std::vector<float> out(45 * 45);
+  constexpr std::size_t kD = 45;
+  std::vector<float> keys(kD * kD);
+  std::vector<float> out(kD * kD);
   source->read({Role::key_weight, 1}, keys);
   source->read({Role::attention_out_weight, 1}, out);
   std::size_t key = 0;
