@@ -121,7 +121,7 @@ std::optional<std::string> CudaBackend::why_not(const ModelConfig& config, DType
   if (auto reason = dtype_why_not(dtype, device_->capability)) {
     return reason;
   }
-  if (auto reason = model_why_not(config, dtype)) {
+  if (auto reason = model_why_not(config)) {
     return reason;
   }
   return codec_why_not(cache_dtype);

@@ -123,14 +123,14 @@ __device__ __forceinline__ std::int64_t parts_of_run() {
   return std::int64_t{gridDim.y} * kWarps;
 }
 
-template <class T>
+template <class T, bool kPadded>
 __global__ void __launch_bounds__(kThreads, kCopyBlocks)
     decode_kernel(const __grid_constant__ DecodeArgs args) {
   let_next_start();
   DeviceWarp warp;
   const RowRun run = args.run[blockIdx.x];
   wait_for_previous();
-  decode_part<T>(warp, args, run, part_of_run(), parts_of_run());
+  decode_part<T, kPadded>(warp, args, run, part_of_run(), parts_of_run());
 }
 
 template <class T>
@@ -218,7 +218,7 @@ unsigned element_blocks(std::int64_t count) {
 }  // namespace
 
 void launch_kernel(const EmbedArgs& args, const LaunchPlace& place) {
-  with_row_shape(args.element, args.d, [&](auto shape) {
+  with_row_shape(args.element, args.d, args.padding, [&](auto shape) {
     using Shape = decltype(shape);
     // As many as there is room for at once, if a block can take that many rows.
     const std::int64_t warps = embed_blocks<Shape>() * processors() * kWarps;
@@ -230,7 +230,7 @@ void launch_kernel(const EmbedArgs& args, const LaunchPlace& place) {
 }
 
 void launch_kernel(const NormArgs& args, const LaunchPlace& place) {
-  with_row_shape(args.element, args.d, [&](auto shape) {
+  with_row_shape(args.element, args.d, args.padding, [&](auto shape) {
     using Shape = decltype(shape);
     RowGrid grid = row_grid(args.rows);
     if (grid.threads == kThreads) {  // no more than there is room for: a warp takes several rows
@@ -264,7 +264,9 @@ void launch_kernel(const WidenArgs& args, const LaunchPlace& place) {
 
 void launch_kernel(const DecodeArgs& args, const LaunchPlace& place) {
   with_element(args.element, [&](auto type) {
-    queue(decode_kernel<decltype(type)>, run_blocks(args.runs), kThreads, 0, args, place, "decode");
+    using T = decltype(type);
+    auto* const kernel = args.padding > 0 ? decode_kernel<T, true> : decode_kernel<T, false>;
+    queue(kernel, run_blocks(args.runs), kThreads, 0, args, place, "decode");
   });
 }
 

@@ -4,7 +4,6 @@
 #include <cmath>
 #include <cstring>
 
-#include "backends/cuda/host/encode.hpp"
 #include "backends/cuda/host/launch_recorder.hpp"
 #include "profilers/clock.hpp"
 
@@ -185,9 +184,9 @@ void CudaSession::put_ranges(std::int64_t start_ns) {
 }
 
 std::span<const float> CudaSession::fetch(const RowsLeft& rows, std::vector<float>& to) const {
-  std::vector<std::byte> bytes(static_cast<std::size_t>(rows.count * bytes_of(rows.element)));
+  std::vector<std::byte> bytes(static_cast<std::size_t>(rows.bytes()));
   check(cudaMemcpy(bytes.data(), rows.rows, bytes.size(), cudaMemcpyDeviceToHost), "fetching rows");
-  decode_into(to, rows.element, bytes.data(), rows.count);
+  decode_left(to, rows, bytes.data());
   return to;
 }
 

@@ -65,7 +65,7 @@ def parity_steps():
     base = ["--split", "9", "--batch", "2"]
     return [one("large", "bert-large", "bf16,f16", "--split", "20", "--batch", "1"),
             one("base", "bert-base", "bf16,f16,f32", *base),
-            one("fp8", "bert-base", "fp8", *base)]  # alone in saying so: no golden model is as wide as fp8 wants
+            one("fp8", "bert-base", "fp8", *base)]  # golden models are too narrow to judge fp8 by
 
 
 # Racecheck looks at one kernel's shared memory: kernels that overlap add nothing to see, and its version 2025.3 knows

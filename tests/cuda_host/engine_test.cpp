@@ -24,6 +24,19 @@ ModelConfig small_xlnet(std::int64_t layers = 2) {
   return config;
 }
 
+/// Nothing of it is a multiple of anything: rows of 45, heads of 9, feed-forward rows of 101.
+ModelConfig odd_bert() {
+  return odd_config(45, 5, 101);
+}
+
+ModelConfig odd_xlnet(std::int64_t layers = 2) {
+  ModelConfig config = small_xlnet(layers);
+  config.d_model = 42;  // heads of 14
+  config.heads = 3;
+  config.d_ff = 71;
+  return config;
+}
+
 /// More than one block of keys and of queries.
 Shape long_shape() {
   Shape shape;
@@ -112,6 +125,15 @@ TEST(CudaEngine, AgreesWithTheReferenceOnBertAtEveryElement) {
       .expect_parity(Order::question_first, Batch(ragged_shape()));
 }
 
+TEST(CudaEngine, AgreesWithTheReferenceOnOddWidthsAtEveryElement) {
+  for (const DType dtype : {DType::f32, DType::tf32, DType::bf16, DType::f16, DType::fp8}) {
+    for (const Order order : kOrders) {
+      Trial(odd_bert(), dtype).expect_parity(order, Batch(ragged_shape()));
+    }
+    Trial(odd_xlnet(), dtype).expect_parity(Order::passage_first, Batch(ragged_shape()));
+  }
+}
+
 TEST(CudaEngine, AgreesWithTheReferenceOnXlnet) {
   for (const DType dtype : {DType::f32, DType::bf16, DType::f16, DType::fp8}) {
     Trial(small_xlnet(), dtype).expect_parity(Order::passage_first, Batch(ragged_shape()));
@@ -122,20 +144,28 @@ TEST(CudaEngine, AgreesWithTheReferenceOverManyBlocksOfKeys) {
   for (const DType dtype : {DType::f32, DType::bf16}) {
     Trial(small_bert(), dtype)
         .expect_parity(Variant::full, 0, Order::question_first, Batch(long_shape()));
-    Trial(small_xlnet(1), dtype)
-        .expect_parity(Variant::cached, 0, Order::passage_first, Batch(long_shape()));
+    Trial(odd_bert(), dtype)
+        .expect_parity(Variant::full, 0, Order::question_first, Batch(long_shape()));
+    for (const ModelConfig& xlnet : {small_xlnet(1), odd_xlnet(1)}) {
+      Trial(xlnet, dtype)
+          .expect_parity(Variant::cached, 0, Order::passage_first, Batch(long_shape()));
+    }
   }
 }
 
 TEST(CudaEngine, AgreesWithTheReferenceOnWideHeads) {
   for (const DType dtype : {DType::f32, DType::bf16}) {
-    Trial(odd_config(128, 1, 64, 1), dtype)
-        .expect_parity(Variant::full, 0, Order::question_first, Batch(uniform_shape(1, 5, 70)));
-    ModelConfig xlnet = small_xlnet(1);
-    xlnet.d_model = 128;
-    xlnet.heads = 1;
-    Trial(xlnet, dtype)
-        .expect_parity(Variant::full, 0, Order::passage_first, Batch(uniform_shape(1, 5, 70)));
+    for (const std::int64_t width : {128, 125, 61}) {
+      Trial(odd_config(width, 1, 64, 1), dtype)
+          .expect_parity(Variant::full, 0, Order::question_first, Batch(uniform_shape(1, 5, 70)));
+    }
+    for (const std::int64_t width : {128, 122}) {
+      ModelConfig xlnet = small_xlnet(1);
+      xlnet.d_model = width;
+      xlnet.heads = 1;
+      Trial(xlnet, dtype)
+          .expect_parity(Variant::full, 0, Order::passage_first, Batch(uniform_shape(1, 5, 70)));
+    }
   }
 }
 
@@ -146,6 +176,9 @@ TEST(CudaEngine, AgreesWithTheReferenceWithTanhGeluAndWithErfInTheProduct) {
   Trial fused(small_bert(), DType::f32);
   fused.engine().gelu_erf_in_products();
   fused.expect_parity(Order::question_first, Batch(ragged_shape()));
+  Trial odd(odd_bert(), DType::bf16);
+  odd.engine().gelu_erf_in_products();
+  odd.expect_parity(Order::question_first, Batch(ragged_shape()));
 }
 
 /// Ids of so many rows are copied, those of the other shapes read where they were staged.
@@ -157,7 +190,7 @@ TEST(CudaEngine, AgreesWithTheReferenceOnManyRows) {
 }
 
 TEST(CudaEngine, AgreesWithTheReferenceOnItsHeads) {
-  for (ModelConfig config : {small_bert(), small_xlnet()}) {
+  for (ModelConfig config : {small_bert(), small_xlnet(), odd_bert(), odd_xlnet()}) {
     for (const HeadKind head : {HeadKind::span, HeadKind::classes}) {
       config.head = head;
       config.classes = 3;
@@ -170,22 +203,27 @@ TEST(CudaEngine, AgreesWithTheReferenceOnItsHeads) {
 }
 
 TEST(CudaEngine, AgreesWithTheReferenceOnPassagesOfEveryEncodingAndPlace) {
-  Trial trial(small_bert(), DType::f32);
-  for (const DType cache : {DType::f32, DType::bf16, DType::f16, DType::int8, DType::bit1}) {
-    for (const CachePlace place : {CachePlace::device, CachePlace::pinned, CachePlace::pageable}) {
-      SCOPED_TRACE(testing::Message() << to_string(cache) << " " << to_string(place));
-      const SessionOptions options{.cache_dtype = cache, .keep_layers = {}, .cache_at = place};
-      trial.expect_parity(Variant::cached, 1, Order::question_first, Batch(ragged_shape()),
-                          options);
+  for (const ModelConfig& config : {small_bert(), odd_bert()}) {
+    Trial trial(config, DType::f32);
+    for (const DType cache : {DType::f32, DType::bf16, DType::f16, DType::int8, DType::bit1}) {
+      for (const CachePlace place :
+           {CachePlace::device, CachePlace::pinned, CachePlace::pageable}) {
+        SCOPED_TRACE(testing::Message() << to_string(cache) << " " << to_string(place));
+        const SessionOptions options{.cache_dtype = cache, .keep_layers = {}, .cache_at = place};
+        trial.expect_parity(Variant::cached, 1, Order::question_first, Batch(ragged_shape()),
+                            options);
+      }
     }
   }
 }
 
 TEST(CudaEngine, KeepsTheStatesItIsAskedForAtEveryDetail) {
-  Trial trial(small_bert(), DType::f32);
-  for (const Detail detail : {Detail::none, Detail::phase, Detail::layer, Detail::op}) {
-    const SessionOptions options{.keep_layers = {0, 1, 2}, .detail = detail};
-    trial.expect_parity(Order::question_first, Batch(ragged_shape()), options);
+  for (const ModelConfig& config : {small_bert(), odd_bert()}) {
+    Trial trial(config, DType::f32);
+    for (const Detail detail : {Detail::none, Detail::phase, Detail::layer, Detail::op}) {
+      const SessionOptions options{.keep_layers = {0, 1, 2}, .detail = detail};
+      trial.expect_parity(Order::question_first, Batch(ragged_shape()), options);
+    }
   }
 }
 

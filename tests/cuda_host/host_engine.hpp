@@ -30,9 +30,11 @@ class Block {
 class HostEngine {
  public:
   HostEngine(const WeightSource& source, DType dtype, std::int64_t positions = 512)
+      : HostEngine(source, dtype, positions, widths_of(source.config(), numbers_of(dtype))) {}
+  HostEngine(const WeightSource& source, DType dtype, std::int64_t positions, const Widths& widths)
       : config_(source.config()),
         numbers_(numbers_of(dtype)),
-        places_(weight_places(config_, numbers_, positions)),
+        places_(weight_places(config_, numbers_, positions, widths)),
         weights_(places_.bytes) {
     pack_weights(source, numbers_, places_, 2,
                  [&](std::int64_t at, std::span<const std::byte> bytes) {
@@ -96,7 +98,9 @@ class HostEngine {
   }
 
   static std::vector<float> floats(const RowsLeft& rows) {
-    return decode(rows.element, static_cast<const std::byte*>(rows.rows), rows.count);
+    std::vector<float> values;
+    decode_left(values, rows, static_cast<const std::byte*>(rows.rows));
+    return values;
   }
 
   static Forward result(const Program& program, std::byte* staging) {

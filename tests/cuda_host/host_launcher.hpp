@@ -50,7 +50,7 @@ class HostLauncher final : public Launcher {
  public:
   /// kWarps warps, of which some may have one row less than others, or none.
   void launch(const EmbedArgs& args, Branch) override {
-    with_row_shape(args.element, args.d, [&](auto shape) {
+    with_row_shape(args.element, args.d, args.padding, [&](auto shape) {
       for (std::int64_t warp = 0; warp < kWarps; ++warp) {
         embed_rows<decltype(shape)>(
             warp_, args, warp, kWarps, args.rows,
@@ -60,7 +60,7 @@ class HostLauncher final : public Launcher {
     });
   }
   void launch(const NormArgs& args, Branch) override {
-    with_row_shape(args.element, args.d, [&](auto shape) {
+    with_row_shape(args.element, args.d, args.padding, [&](auto shape) {
       for (std::int64_t warp = 0; warp < kWarps; ++warp) {
         norm_rows<decltype(shape)>(
             warp_, args, warp, kWarps, [] {}, [&] { return args.norm.parameters; });
@@ -88,7 +88,12 @@ class HostLauncher final : public Launcher {
   }
   void launch(const DecodeArgs& args, Branch) override {
     each_part(args, [&](auto type, const RowRun& run, std::int64_t part, std::int64_t parts) {
-      decode_part<decltype(type)>(warp_, args, run, part, parts);
+      using T = decltype(type);
+      if (args.padding > 0) {
+        decode_part<T, true>(warp_, args, run, part, parts);
+      } else {
+        decode_part<T, false>(warp_, args, run, part, parts);
+      }
     });
   }
   void launch(const JoinArgs& args, Branch) override {

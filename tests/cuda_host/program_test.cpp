@@ -134,6 +134,23 @@ TEST(Fp8, EveryScaleOfAProductLiesAt16Bytes) {
   EXPECT_EQ(scales.size(), 2U * 4 * 12);
 }
 
+/// Padding is wider kernels, not more of them.
+TEST(LaunchCount, OfAnOddModelIsThatOfOneThatFits) {
+  for (const Variant variant : kAll) {
+    for (const DType dtype : {DType::f32, DType::bf16, DType::fp8}) {
+      ModelConfig odd = bert(Activation::gelu_tanh);
+      odd.head = HeadKind::classes;
+      const Made fitting(odd, variant, 9, dtype);
+      odd.d_model = 333;
+      odd.heads = 9;
+      odd.d_ff = 1001;
+      const Made made(odd, variant, 9, dtype);
+      EXPECT_EQ(made.record()->kernels().size(), fitting.record()->kernels().size());
+      EXPECT_EQ(made.record()->copies(), fitting.record()->copies());
+    }
+  }
+}
+
 TEST(LaunchCount, ErfGeluOutsideOfTheProductIsTheEighth) {
   EXPECT_EQ(Made(bert(Activation::gelu_erf), Variant::full, 0, DType::f32).kernels_a_layer(), 8);
 }
@@ -325,6 +342,29 @@ TEST(PlannedMemory, IsTheCostModelsWithoutTheSecondHiddenState) {
       EXPECT_LE(most, cost.activation_peak_bytes - state + rounding);
       EXPECT_LE(made.program.memory.peak_bytes(), cost.activation_peak_bytes + rounding);
       EXPECT_GE(made.program.memory.peak_bytes(), most);
+    }
+  }
+}
+
+/// 33 lies as 36 in f32, heads of 11 as 12, 70 as 72: planned is what lies there.
+TEST(PlannedMemory, OfAnOddModelIsThatOfTheWidthsItLiesIn) {
+  ModelConfig odd = bert(Activation::gelu_tanh);
+  odd.d_model = 33;
+  odd.heads = 3;
+  odd.d_ff = 70;
+  ModelConfig wide = odd;
+  wide.d_model = 36;
+  wide.d_ff = 72;
+  for (const Variant variant : kAll) {
+    const Made made(odd, variant, 9, DType::f32, {.keep_layers = {9}});
+    const Made lain(wide, variant, 9, DType::f32, {.keep_layers = {9}});
+    EXPECT_EQ(made.program.memory.peak_bytes(), lain.program.memory.peak_bytes());
+    EXPECT_EQ(made.program.phase_bytes, lain.program.phase_bytes);
+    EXPECT_EQ(made.program.requested_bytes, lain.program.requested_bytes);
+    EXPECT_EQ(made.places.bytes, lain.places.bytes);
+    EXPECT_EQ(made.program.passage_bytes.empty(), variant != Variant::cached);
+    for (const std::int64_t bytes : made.program.passage_bytes) {
+      EXPECT_EQ(bytes, 293 * 33 * 4);  // as the pool has them
     }
   }
 }

@@ -81,6 +81,54 @@ TEST(Norm, IsTheReferencesAtEveryWidthAndAddsWhatItIsGiven) {
   }
 }
 
+/// `rows` of `real` numbers each, `padding` zeros behind each of them.
+std::vector<float> padded(const std::vector<float>& rows, std::size_t real, std::size_t padding) {
+  std::vector<float> wide;
+  for (std::size_t first = 0; first < rows.size(); first += real) {
+    const auto begin = rows.begin() + static_cast<std::ptrdiff_t>(first);
+    wide.insert(wide.end(), begin, begin + static_cast<std::ptrdiff_t>(real));
+    wide.resize(wide.size() + padding, 0.0F);
+  }
+  return wide;
+}
+
+/// The mean is a hundred times what rows differ by: one zero too many in the variance would show.
+TEST(Norm, OfPaddedRowsIsThatOfTheModelsAndLeavesZeros) {
+  for (const auto& [real, padding] :
+       {std::pair<std::size_t, std::size_t>{17, 15}, {45, 3}, {101, 11}, {1021, 3}, {2047, 1}}) {
+    constexpr std::size_t kRows = 13;
+    const std::size_t d = real + padding;
+    std::vector<float> hidden = noise(kRows * real, 0.1F, 1);
+    std::ranges::for_each(hidden, [](float& value) { value += 10.0F; });
+    const auto parameters = noise(2 * real, 1.0F, 3);
+    const auto wide_parameters = padded(parameters, real, padding);
+    auto rows = encode(Element::f32, padded(hidden, real, padding));
+    std::vector<std::byte> quantised(kRows * d);
+    const float scale = 0.125F;
+    HostLauncher().launch(NormArgs{.element = Element::f32,
+                                   .rows = kRows,
+                                   .d = static_cast<std::int64_t>(d),
+                                   .norm = {wide_parameters.data(), 1e-12F},
+                                   .hidden = rows.data(),
+                                   .quantised = quantised.data(),
+                                   .scale = &scale,
+                                   .delta = nullptr,
+                                   .padding = static_cast<std::int64_t>(padding)},
+                          Branch::main);
+    const auto found = decode(Element::f32, rows.data(), static_cast<std::int64_t>(kRows * d));
+    const auto expected = normalised(hidden, parameters, real);
+    for (std::size_t row = 0; row < kRows; ++row) {
+      for (std::size_t i = 0; i < d; ++i) {
+        const std::size_t at = row * d + i;
+        ASSERT_NEAR(static_cast<double>(found[at]), i < real ? expected[row * real + i] : 0.0,
+                    i < real ? 1e-3 : 0.0)
+            << "d " << d << " row " << row << " at " << i;
+        ASSERT_TRUE(i < real || quantised[at] == std::byte{0});
+      }
+    }
+  }
+}
+
 TEST(Norm, LeavesTheSameRowsInE4m3) {
   constexpr std::size_t kD = 768;
   constexpr std::size_t kRows = 7;

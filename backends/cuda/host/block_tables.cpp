@@ -70,7 +70,7 @@ void BlockTables::add_tokens(Segment segment, const Plan& plan, const Shape& sha
 }
 
 void BlockTables::add_sequences(Segment segment, const Plan& plan, const Shape& shape,
-                                std::int64_t d) {
+                                std::int64_t width) {
   SequenceTables& tables = sequences_[static_cast<std::size_t>(segment)];
   if (tables.cumulative >= 0) {
     return;
@@ -93,8 +93,8 @@ void BlockTables::add_sequences(Segment segment, const Plan& plan, const Shape& 
   }
   tables.cumulative = append(narrow(offsets));
   tables.lengths = append(narrow(tokens));
-  tables.offsets_qkv = append(elements(offsets, 3 * d));
-  tables.offsets_out = append(elements(offsets, d));
+  tables.offsets_qkv = append(elements(offsets, 3 * width));
+  tables.offsets_out = append(elements(offsets, width));
   tables.sequences = static_cast<std::int64_t>(tokens.size());
   tables.longest = std::ranges::max(tokens);
   tables.uniform = std::ranges::min(tokens) == tables.longest;

@@ -31,8 +31,8 @@ class BlockTables {
  public:
   /// `passage_ids`: index of the first passage id among the staged ids.
   void add_tokens(Segment segment, const Plan& plan, const Shape& shape, std::int64_t passage_ids);
-  /// Once a segment, however often it is asked for.
-  void add_sequences(Segment segment, const Plan& plan, const Shape& shape, std::int64_t d);
+  /// Once a segment, however often it is asked for. `width`: of a row of context.
+  void add_sequences(Segment segment, const Plan& plan, const Shape& shape, std::int64_t width);
   void add_loads(const Plan& plan, const Shape& shape);
   void add_joins(const Plan& plan, const Shape& shape);
   /// The row of each pair by which it is classified.

@@ -4,9 +4,11 @@
 #include <exception>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 #include "backends/cuda/host/encode.hpp"
 #include "backends/cuda/host/fp8_scales.hpp"
+#include "backends/cuda/host/spread.hpp"
 #include "backends/cuda/host/weight_places.hpp"
 #include "model/relative_positions.hpp"
 
@@ -56,6 +58,7 @@ class Packer {
         config_(source.config()),
         numbers_(numbers),
         places_(places),
+        widths_(places.widths),
         write_(write),
         d_(static_cast<std::size_t>(config_.d_model)) {
     if (config_.family == Family::xlnet) {
@@ -68,8 +71,8 @@ class Packer {
     if (config_.family == Family::bert) {
       pack_table(Role::position_embedding, places_.position_rows, places_.positions);
       pack_table(Role::type_embedding, config_.type_vocab_size, places_.types);
-      write_floats(places_.embedding_norm,
-                   norm({Role::embedding_norm_weight}, {Role::embedding_norm_bias}));
+      write_norm(places_.embedding_norm,
+                 norm({Role::embedding_norm_weight}, {Role::embedding_norm_bias}));
     }
     side_by_side(config_.layers, threads, [&](std::int64_t layer) { pack_layer(layer); });
     pack_head();
@@ -93,6 +96,10 @@ class Packer {
   }
   void write_floats(std::int64_t at, std::span<const float> values) const {
     write_(at, bytes_of_floats(values));
+  }
+  /// Weights and biases, as wide as rows are.
+  void write_norm(std::int64_t at, std::vector<float> values) const {
+    write_floats(at, spread_rows(std::move(values), 2, widths_.model));
   }
   void write_activations(std::int64_t at, std::span<const float> values) const {
     write_(at, encode(numbers_.activations, values));
@@ -119,14 +126,14 @@ class Packer {
       const std::int64_t rows = std::min(kBlockRows, config_.vocab_size - first);
       std::vector<float> values(static_cast<std::size_t>(rows) * d_);
       source_.read_rows(Role::word_embedding, first, values);
-      write_activations(places_.words + first * config_.d_model * bytes_of(numbers_.activations),
-                        values);
-      if (!numbers_.scaled()) {
-        return;
+      if (numbers_.scaled()) {
+        const std::lock_guard lock(mutex);
+        longest_word_ = std::max(longest_word_, longest_row(values));
+        largest_word_ = std::max(largest_word_, largest(values));
       }
-      const std::lock_guard lock(mutex);
-      longest_word_ = std::max(longest_word_, longest_row(values));
-      largest_word_ = std::max(largest_word_, largest(values));
+      write_activations(
+          places_.words + first * widths_.model.size() * bytes_of(numbers_.activations),
+          spread_rows(std::move(values), rows, widths_.model));
     });
   }
 
@@ -145,16 +152,19 @@ class Packer {
   void pack_table(Role role, std::int64_t rows, std::int64_t at) const {
     std::vector<float> values(static_cast<std::size_t>(rows) * d_);
     source_.read_rows(role, 0, values);
-    write_activations(at, values);
+    write_activations(at, spread_rows(std::move(values), rows, widths_.model));
   }
 
+  /// The pooler's rows are as wide as those it reads: tanh of nothing is 0.
   void pack_head() const {
+    const Side& model = widths_.model;
     if (places_.pooler_weight >= 0) {
-      write_floats(places_.pooler_weight, read({Role::pooler_weight}));
-      write_floats(places_.pooler_bias, read({Role::pooler_bias}));
+      write_floats(places_.pooler_weight, spread(read({Role::pooler_weight}), model, model));
+      write_floats(places_.pooler_bias, spread_rows(read({Role::pooler_bias}), 1, model));
     }
     if (places_.head_weight >= 0) {
-      write_floats(places_.head_weight, read({Role::head_weight}));
+      write_floats(places_.head_weight,
+                   spread_rows(read({Role::head_weight}), config_.head_outputs(), model));
       write_floats(places_.head_bias, read({Role::head_bias}));
     }
   }
@@ -202,8 +212,8 @@ class Packer {
 
   void pack_layer(std::int64_t layer) const {
     const LayerPlaces& at = places_.layers[static_cast<std::size_t>(layer)];
-    const Matrices matrices = read_matrices(layer);
-    const std::vector<float> attention_norm =
+    Matrices matrices = read_matrices(layer);
+    std::vector<float> attention_norm =
         norm({Role::attention_norm_weight, layer}, {Role::attention_norm_bias, layer});
     std::array<float, 2 * kLayerProducts> scales{};
     scales.fill(1.0F);
@@ -212,14 +222,16 @@ class Packer {
       write_scales(at.scales, scales);
     }
     for (std::size_t product = 0; product < kLayerProducts; ++product) {
+      const auto [in, out] = sides_of(widths_, static_cast<LayerProduct>(product));
       write_(at.weight[product],
-             encode(numbers_.operands, matrices.weight[product], scales[product]));
+             encode(numbers_.operands, spread(std::move(matrices.weight[product]), out, in),
+                    scales[product]));
       if (at.bias[product] >= 0) {
-        write_activations(at.bias[product], matrices.bias[product]);
+        write_activations(at.bias[product], spread_rows(std::move(matrices.bias[product]), 1, out));
       }
     }
-    write_floats(at.attention_norm, attention_norm);
-    write_floats(at.ffn_norm, norm({Role::ffn_norm_weight, layer}, {Role::ffn_norm_bias, layer}));
+    write_norm(at.attention_norm, std::move(attention_norm));
+    write_norm(at.ffn_norm, norm({Role::ffn_norm_weight, layer}, {Role::ffn_norm_bias, layer}));
     if (config_.family == Family::xlnet) {
       pack_relative(layer, at);
     }
@@ -300,13 +312,14 @@ class Packer {
     const std::vector<float> projected = project_positions(layer);
     const std::vector<float> bias = difference(Role::position_bias, layer);
     const auto size = static_cast<std::size_t>(config_.d_head());
+    const auto stored = static_cast<std::size_t>(widths_.heads.stored);
     const std::size_t rows = projected.size() / d_;
-    std::vector<float> keys(projected.size());
+    std::vector<float> keys(rows * static_cast<std::size_t>(widths_.heads.size()));
     std::vector<float> key_bias(rows * static_cast<std::size_t>(config_.heads));
     for (std::size_t row = 0; row < rows; ++row) {
       for (std::size_t i = 0; i < d_; ++i) {
         const std::size_t head_row = i / size * rows + row;
-        keys[head_row * size + i % size] = projected[row * d_ + i];
+        keys[head_row * stored + i % size] = projected[row * d_ + i];
         key_bias[head_row] += projected[row * d_ + i] * bias[i];
       }
     }
@@ -327,7 +340,7 @@ class Packer {
       segments[i] = embeddings[d_ + i] - embeddings[i];
       segment_bias[i / size] += segments[i] * bias[i];
     }
-    write_floats(at.segments, segments);
+    write_floats(at.segments, spread_rows(std::move(segments), 1, widths_.heads));
     write_floats(at.segment_bias, segment_bias);
   }
 
@@ -335,6 +348,7 @@ class Packer {
   const ModelConfig& config_;
   const Numbers& numbers_;
   const WeightPlaces& places_;
+  const Widths& widths_;
   const WriteBytes& write_;
   std::size_t d_;
   double longest_word_ = 0;

@@ -22,7 +22,9 @@ class Builder {
         plan_(request.plan),
         shape_(request.shape),
         bases_(bases),
-        d_(config_.d_model),
+        widths_(request.places.widths),
+        d_(widths_.model.size()),
+        padding_(d_ - config_.d_model),
         element_(request.numbers.activations),
         layout_(request, program_) {}
 
@@ -96,7 +98,9 @@ class Builder {
   const Plan& plan_;
   const Shape& shape_;
   const Bases& bases_;
-  std::int64_t d_;
+  const Widths& widths_;
+  std::int64_t d_;        ///< of a row as it is stored
+  std::int64_t padding_;  ///< of these
   Element element_;
   Program program_;
   ProgramLayout layout_;
@@ -166,6 +170,7 @@ void Builder::embed(const Phase& phase) {
   args.types = weights(request_.places.types);
   args.norm = norm_at(request_.places.embedding_norm);
   args.out = address(target.hidden);
+  args.padding = padding_;
   add(args);
 }
 
@@ -198,8 +203,8 @@ void Builder::layer(const Phase& phase, const LayerSlots& slots, std::int64_t nu
   ++operation_;
   attention(target, places, slots);
   if (scaled) {
-    add(QuantiseArgs{element_, target.rows * d_, address(slots.context), address(slots.context8),
-                     source_scale(places, LayerProduct::out)});
+    add(QuantiseArgs{element_, target.rows * widths_.heads.size(), address(slots.context),
+                     address(slots.context8), source_scale(places, LayerProduct::out)});
   }
   ++operation_;
   add_and_norm(LayerProduct::out, places, address(scaled ? slots.context8 : slots.context),
@@ -248,7 +253,7 @@ void Builder::attention(const Part& part, const LayerPlaces& places, const Layer
   args.element = element_;
   args.rows = part.rows;
   args.heads = config_.heads;
-  args.d_head = config_.d_head();
+  args.d_head = widths_.heads.stored;
   args.qkv = address(slots.qkv);
   args.context = address(slots.context);
   if (config_.family == Family::xlnet) {
@@ -261,8 +266,8 @@ void Builder::attention(const Part& part, const LayerPlaces& places, const Layer
 
 NormArgs Builder::norm(const Part& part, std::int64_t parameters, void* quantised,
                        const float* scale) {
-  return {element_,  part.rows, d_,     norm_at(parameters), address(part.hidden),
-          quantised, scale,     nullptr};
+  return {element_, part.rows, d_,      norm_at(parameters), address(part.hidden), quantised,
+          scale,    nullptr,   padding_};
 }
 
 void Builder::feed_forward(const Part& part, const LayerPlaces& places, const LayerSlots& slots) {
@@ -273,8 +278,9 @@ void Builder::feed_forward(const Part& part, const LayerPlaces& places, const La
   product(LayerProduct::ffn1, places, scaled ? address(slots.hidden8) : address(part.hidden),
           address(slots.ffn), whole ? gelu : Finish::bias);
   if (!whole) {
-    add(GeluArgs{element_, config_.activation, part.rows * config_.d_ff, address(slots.ffn),
-                 scaled ? address(slots.ffn8) : nullptr, source_scale(places, LayerProduct::ffn2)});
+    add(GeluArgs{element_, config_.activation, part.rows * widths_.feed_forward.size(),
+                 address(slots.ffn), scaled ? address(slots.ffn8) : nullptr,
+                 source_scale(places, LayerProduct::ffn2)});
   }
 }
 
@@ -289,11 +295,12 @@ void Builder::decode() {
   args.element = element_;
   args.stored = request_.options.cache_dtype;
   args.d = d_;
-  args.row_bytes = encoded_bytes(args.stored, 1, d_);
+  args.row_bytes = encoded_bytes(args.stored, 1, config_.d_model);
   args.passages = staged<const std::byte*>(program_.pointers_at);
   args.run = layout_.tables().loads(bases_.session);
   args.runs = layout_.tables().load_count();
   args.out = address(part(Segment::joint).hidden);
+  args.padding = padding_;
   add(args);
 }
 
@@ -349,7 +356,7 @@ void Builder::keep(Segment segment, std::int64_t layers) {
     const Part& from = part(segment);
     auto* to = static_cast<float*>(address(kept.slot));
     add(WidenArgs{element_, from.rows * d_, address(from.hidden), to});
-    program_.kept.push_back({segment, layers, {to, Element::f32, from.rows * d_}});
+    program_.kept.push_back({segment, layers, {to, Element::f32, from.rows, config_.d_model, d_}});
   }
 }
 
@@ -358,7 +365,7 @@ void Builder::finish() {
     program_.second_part = program_.steps.size();
   }
   const Part& last = part(plan_.output_segment());
-  program_.output = {address(last.hidden), element_, last.rows * d_};
+  program_.output = {address(last.hidden), element_, last.rows, config_.d_model, d_};
   program_.tables = layout_.tables().bytes();
   program_.tables_at = layout_.tables().at();
   program_.session_bytes =
@@ -366,7 +373,8 @@ void Builder::finish() {
   program_.staging_bytes = program_.head_at + program_.head_floats * kFloatBytes;
   if (plan_.loads_passages()) {
     for (const std::int64_t tokens : shape_.passage_tokens) {
-      program_.passage_bytes.push_back(encoded_bytes(request_.options.cache_dtype, tokens, d_));
+      program_.passage_bytes.push_back(
+          encoded_bytes(request_.options.cache_dtype, tokens, config_.d_model));
     }
   }
   if (layout_.copies()) {

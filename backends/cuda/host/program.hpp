@@ -21,6 +21,7 @@
 
 #include "backends/backend.hpp"
 #include "backends/cuda/host/launcher.hpp"
+#include "backends/cuda/host/rows_left.hpp"
 #include "backends/cuda/host/weight_places.hpp"
 
 namespace deformer::cuda {
@@ -46,13 +47,6 @@ struct Bases {
   std::byte* activations = nullptr;
   std::byte* session = nullptr;  ///< tables, staged inputs, landed passages, the head's results
   std::byte* staging = nullptr;  ///< pinned host memory: inputs, then the head's results
-};
-
-/// Rows that a program leaves, of `element`.
-struct RowsLeft {
-  const void* rows = nullptr;
-  Element element = Element::f32;
-  std::int64_t count = 0;  ///< elements
 };
 
 struct KeptRows {

@@ -22,12 +22,9 @@ std::int64_t rows_of(const Shape& shape, Segment segment) {
 
 LtProblem layer_problem(const ProgramRequest& request, LayerProduct which, std::int64_t rows,
                         Finish finish, bool residual) {
-  const std::int64_t d = request.config.d_model;
-  const auto index = static_cast<std::size_t>(which);
-  const std::array<std::int64_t, kLayerProducts> in{d, d, d, request.config.d_ff};
-  const std::array<std::int64_t, kLayerProducts> out{3 * d, d, request.config.d_ff, d};
-  const bool biased = request.places.layers.front().bias[index] >= 0;
-  return lt_problem(request.numbers, rows, in[index], out[index], biased ? finish : Finish::none,
+  const auto [in, out] = sides_of(request.places.widths, which);
+  const bool biased = request.places.layers.front().bias[static_cast<std::size_t>(which)] >= 0;
+  return lt_problem(request.numbers, rows, in.size(), out.size(), biased ? finish : Finish::none,
                     residual);
 }
 
@@ -41,7 +38,8 @@ ProgramLayout::ProgramLayout(const ProgramRequest& request, Program& program)
       plan_(request.plan),
       shape_(request.shape),
       program_(program),
-      d_(config_.d_model),
+      widths_(request.places.widths),
+      d_(widths_.model.size()),
       element_(request.numbers.activations) {
   check_sizes();
   find_branches();
@@ -147,7 +145,7 @@ void ProgramLayout::plan_phases() {
                            program_.passage_ids_at / static_cast<std::int64_t>(sizeof(int)));
         break;
       case PhaseKind::encode:
-        tables_.add_sequences(phase.segment, plan_, shape_, d_);
+        tables_.add_sequences(phase.segment, plan_, shape_, widths_.heads.size());
         layers_[index] = plan_layers(index, target);
         break;
       case PhaseKind::load:
@@ -172,13 +170,15 @@ LayerSlots ProgramLayout::plan_layers(std::size_t index, const Part& part) {
   const std::int64_t before = program_.requested_bytes;
   const auto bytes = [&](std::int64_t columns) { return part.rows * columns * bytes_of(element_); };
   LayerSlots slots{};
-  slots.qkv = slot(bytes(3 * d_), first, first + 1);
-  slots.context = slot(bytes(d_), first + 1, first + 2);
-  slots.ffn = slot(bytes(config_.d_ff), first + 3, first + 3);
+  const std::int64_t heads = widths_.heads.size();
+  const std::int64_t d_ff = widths_.feed_forward.size();
+  slots.qkv = slot(bytes(3 * heads), first, first + 1);
+  slots.context = slot(bytes(heads), first + 1, first + 2);
+  slots.ffn = slot(bytes(d_ff), first + 3, first + 3);
   if (request_.numbers.scaled()) {
     slots.hidden8 = slot(part.rows * d_, first, first + kTicks - 1);
-    slots.context8 = slot(part.rows * d_, first + 1, first + 2);
-    slots.ffn8 = slot(part.rows * config_.d_ff, first + 3, first + 3);
+    slots.context8 = slot(part.rows * heads, first + 1, first + 2);
+    slots.ffn8 = slot(part.rows * d_ff, first + 3, first + 3);
     slots.out_delta = slot(bytes(d_), first + 2, first + 2);
     slots.ffn2_delta = slot(bytes(d_), first + 3, first + 3);
   }

@@ -90,7 +90,8 @@ class ProgramLayout {
   const Plan& plan_;
   const Shape& shape_;
   Program& program_;
-  std::int64_t d_;
+  const Widths& widths_;
+  std::int64_t d_;  ///< of a row as it is stored
   Element element_;
   BlockTables tables_;
   std::array<Part, 3> parts_;

@@ -21,18 +21,17 @@ class Placer {
   std::int64_t bytes_ = 0;
 };
 
-LayerPlaces layer_places(const ModelConfig& config, const Numbers& numbers, std::int64_t positions,
-                         Placer& placer) {
-  const std::int64_t d = config.d_model;
-  const std::array<std::int64_t, kLayerProducts> in{d, d, d, config.d_ff};
-  const std::array<std::int64_t, kLayerProducts> out{3 * d, d, config.d_ff, d};
+LayerPlaces layer_places(const ModelConfig& config, const Numbers& numbers, const Widths& widths,
+                         std::int64_t positions, Placer& placer) {
+  const std::int64_t d = widths.model.size();
   LayerPlaces places;
   for (std::size_t product = 0; product < kLayerProducts; ++product) {
-    places.weight[product] = placer.place(in[product] * out[product] * bytes_of(numbers.operands));
+    const auto [in, out] = sides_of(widths, static_cast<LayerProduct>(product));
+    places.weight[product] = placer.place(in.size() * out.size() * bytes_of(numbers.operands));
     const bool biased =
         config.family == Family::bert || product != static_cast<std::size_t>(LayerProduct::out);
     if (biased) {
-      places.bias[product] = placer.place(out[product] * bytes_of(numbers.activations));
+      places.bias[product] = placer.place(out.size() * bytes_of(numbers.activations));
     }
   }
   places.attention_norm = placer.floats(2 * d);
@@ -42,9 +41,9 @@ LayerPlaces layer_places(const ModelConfig& config, const Numbers& numbers, std:
   }
   if (config.family == Family::xlnet) {
     const std::int64_t rows = 2 * positions - 1;
-    places.position_keys = placer.place(rows * d * bytes_of(numbers.activations));
+    places.position_keys = placer.place(rows * widths.heads.size() * bytes_of(numbers.activations));
     places.key_bias = placer.floats(rows * config.heads);
-    places.segments = placer.floats(d);
+    places.segments = placer.floats(widths.heads.size());
     places.segment_bias = placer.floats(config.heads);
   }
   return places;
@@ -52,12 +51,32 @@ LayerPlaces layer_places(const ModelConfig& config, const Numbers& numbers, std:
 
 }  // namespace
 
+ProductSides sides_of(const Widths& widths, LayerProduct product) {
+  switch (product) {
+    case LayerProduct::qkv:
+      return {widths.model, widths.fused()};
+    case LayerProduct::out:
+      return {widths.heads, widths.model};
+    case LayerProduct::ffn1:
+      return {widths.model, widths.feed_forward};
+    case LayerProduct::ffn2:
+      break;
+  }
+  return {widths.feed_forward, widths.model};
+}
+
 WeightPlaces weight_places(const ModelConfig& config, const Numbers& numbers,
                            std::int64_t positions) {
-  const std::int64_t d = config.d_model;
+  return weight_places(config, numbers, positions, widths_of(config, numbers));
+}
+
+WeightPlaces weight_places(const ModelConfig& config, const Numbers& numbers,
+                           std::int64_t positions, const Widths& widths) {
+  const std::int64_t d = widths.model.size();
   const std::int64_t row = d * bytes_of(numbers.activations);
   Placer placer;
   WeightPlaces places;
+  places.widths = widths;
   places.position_rows = config.positions_grow ? positions : config.max_positions;
   places.words = placer.place(config.vocab_size * row);
   if (config.family == Family::bert) {
@@ -66,7 +85,7 @@ WeightPlaces weight_places(const ModelConfig& config, const Numbers& numbers,
     places.embedding_norm = placer.floats(2 * d);
   }
   for (std::int64_t layer = 0; layer < config.layers; ++layer) {
-    places.layers.push_back(layer_places(config, numbers, places.position_rows, placer));
+    places.layers.push_back(layer_places(config, numbers, widths, places.position_rows, placer));
   }
   if (config.head == HeadKind::classes) {
     places.pooler_weight = placer.floats(d * d);

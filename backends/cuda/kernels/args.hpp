@@ -59,6 +59,7 @@ struct EmbedArgs {
   const void* types;
   Norm norm;
   void* out;
+  std::int64_t padding = 0;  ///< of d, elements at the end that are none of the model's: zeros
 };
 
 /// hidden = LayerNorm(hidden + delta); with `quantised`, also to e4m3, divided by `scale`.
@@ -71,6 +72,7 @@ struct NormArgs {
   void* quantised;
   const float* scale;  ///< of `quantised`, what its values are to be multiplied by to come back
   const void* delta = nullptr;  ///< rows as hidden's; null: a product added onto them before
+  std::int64_t padding = 0;     ///< as EmbedArgs'
 };
 
 /// Activation of `count` elements (a multiple of 4): in place, or to e4m3.
@@ -92,7 +94,7 @@ struct QuantiseArgs {
   const float* scale;
 };
 
-/// Cached passages (cache/codec_rows.hpp) into rows.
+/// Cached passages (cache/codec_rows.hpp), of d - padding elements a row, into rows.
 struct DecodeArgs {
   Element element;
   DType stored;
@@ -102,6 +104,7 @@ struct DecodeArgs {
   const RowRun* run;
   const std::byte* const* passages;
   void* out;
+  std::int64_t padding = 0;  ///< as EmbedArgs'
 };
 
 struct JoinArgs {

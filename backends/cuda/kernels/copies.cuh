@@ -167,6 +167,51 @@ DEFORMER_PORTABLE void decode_row(Warp& warp, const DecodeArgs& args, const std:
   }
 }
 
+/// Element `at` of a stored row that begins at any byte, `scale` being the row's where it has one.
+DEFORMER_PORTABLE float element_of(DType stored, const std::byte* from, std::int64_t at,
+                                   float scale) {
+  constexpr std::int64_t kFirst = sizeof(float);  // behind the scale
+  const auto half = [&] {
+    return static_cast<std::uint16_t>(static_cast<std::uint32_t>(from[2 * at]) |
+                                      static_cast<std::uint32_t>(from[2 * at + 1]) << 8);
+  };
+  switch (stored) {
+    case DType::bf16:
+      return to_float(Bf16{half()});
+    case DType::f16:
+      return to_float(F16{half()});
+    case DType::int8:
+      return of_int8(static_cast<std::uint32_t>(from[kFirst + at]), scale).at[0];
+    case DType::bit1:
+      return of_bit1(static_cast<std::uint32_t>(from[kFirst + at / 8]) >> (at % 8), scale).at[0];
+    default:
+      return float_at(from + static_cast<std::int64_t>(sizeof(float)) * at);
+  }
+}
+
+/// A row of fewer elements than it is wide here, which lies at no whole word: byte by byte, then
+/// zeros.
+template <class T, class Warp>
+DEFORMER_PORTABLE void decode_padded_row(Warp& warp, const DecodeArgs& args, const std::byte* from,
+                                         std::int64_t to) {
+  const std::int64_t real = args.d - args.padding;
+  const bool scaled = args.stored == DType::int8 || args.stored == DType::bit1;
+  const float scale = scaled ? float_at(from) : 1.0F;
+  walk_row(
+      warp, args.d,
+      [&](std::int64_t at) {
+        Values<4> values{};
+        DEFORMER_UNROLL
+        for (int i = 0; i < 4; ++i) {
+          values.at[i] = at + i < real ? element_of(args.stored, from, at + i, scale) : 0.0F;
+        }
+        return values;
+      },
+      [&](const Values<4>& values, std::int64_t at) {
+        store_words(args.out, to + at, narrowed<T>(values));
+      });
+}
+
 /// Whether passages of this dtype are stored as activations of T are.
 template <class T>
 DEFORMER_PORTABLE bool stored_alike(DType dtype) {
@@ -179,18 +224,25 @@ DEFORMER_PORTABLE bool stored_alike(DType dtype) {
   }
 }
 
-/// Share `part` of `parts` of a run.
-template <class T, class Warp>
+/// Share `part` of `parts` of a run. Rows with padding are a kernel of their own, for the sake of
+/// the others' registers.
+template <class T, bool kPadded, class Warp>
 DEFORMER_PORTABLE void decode_part(Warp& warp, const DecodeArgs& args, const RowRun& run,
                                    std::int64_t part, std::int64_t parts) {
   const std::byte* from = args.passages[run.source] + run.source_row * args.row_bytes;
   const std::int64_t to = run.target_row * args.d;
-  if (stored_alike<T>(args.stored)) {
-    copy_part(warp, from, static_cast<T*>(args.out) + to, run.rows * args.row_bytes, part, parts);
-    return;
+  if constexpr (!kPadded) {
+    if (stored_alike<T>(args.stored)) {
+      copy_part(warp, from, static_cast<T*>(args.out) + to, run.rows * args.row_bytes, part, parts);
+      return;
+    }
   }
   for (std::int64_t row = part; row < run.rows; row += parts) {
-    decode_row<T>(warp, args, from + row * args.row_bytes, to + row * args.d);
+    if constexpr (kPadded) {
+      decode_padded_row<T>(warp, args, from + row * args.row_bytes, to + row * args.d);
+    } else {
+      decode_row<T>(warp, args, from + row * args.row_bytes, to + row * args.d);
+    }
   }
 }
 

@@ -23,14 +23,17 @@ void with_element(Element element, const F& f) {
 
 /// f(RowShape{}) with the fewest registers a lane that hold a row of d <= kWidestRow elements:
 /// words of 16 bytes where rows are whole ones, in as many sizes as models have (384, 768, 1024,
-/// more).
+/// more). Rows with padding are served by one shape for all.
 template <class F>
-void with_row_shape(Element element, std::int64_t d, const F& f) {
+void with_row_shape(Element element, std::int64_t d, std::int64_t padding, const F& f) {
   with_element(element, [&](auto type) {
     using T = decltype(type);
     constexpr int kWide = 16 / static_cast<int>(sizeof(T));
-    if (d % kWide != 0) {  // 2-byte elements, d = 8 n + 4
-      f(RowShape<T, kPack, kWidestRow / (kLanes * kPack)>{});
+    constexpr int kMostPacks = kWidestRow / (kLanes * kPack);
+    if (padding > 0) {
+      f(RowShape<T, kPack, kMostPacks, true>{});
+    } else if (d % kWide != 0) {  // 2-byte elements, d = 8 n + 4
+      f(RowShape<T, kPack, kMostPacks>{});
     } else if (d <= 384 || (kWide == 8 && d <= 512)) {
       constexpr int kWords = kWide == 8 ? 2 : 3;
       f(RowShape<T, kWide, kWords>{});

@@ -24,12 +24,14 @@ inline constexpr int kPack = 4;  ///< widths are multiples of it
 /// Widest row whose values a lane keeps in registers.
 inline constexpr std::int64_t kWidestRow = 2048;
 
-/// How rows lie over a warp: `packs` words a lane, of `wide` elements each.
-template <class Element, int wide, int packs>
+/// How rows lie over a warp: `packs` words a lane, of `wide` elements each. `padded`: some at a
+/// row's end are none of the model's.
+template <class Element, int wide, int packs, bool padded = false>
 struct RowShape {
   using T = Element;
   static constexpr int kWide = wide;
   static constexpr int kPacks = packs;
+  static constexpr bool kPadded = padded;
   static constexpr int kElements = kLanes * wide * packs;
   struct Stored {
     Word<T, kWide> pack[kPacks];
@@ -80,14 +82,33 @@ DEFORMER_PORTABLE float inverse_root(float x) {
 #endif
 }
 
-/// Normalises what the lanes hold, in place. `parameters`: weights, then biases.
+/// What a lane holds of a row beyond its first `real` elements becomes `value`.
+template <class Shape>
+DEFORMER_PORTABLE void set_beyond(typename Shape::Computed& values, int lane, std::int64_t d,
+                                  std::int64_t real, float value) {
+  for_packs<Shape>(lane, d, [&](int pack, std::int64_t at) {
+    DEFORMER_UNROLL
+    for (int i = 0; i < Shape::kWide; ++i) {
+      if (at + i >= real) {
+        values.pack[pack].at[i] = value;
+      }
+    }
+  });
+}
+
+/// Normalises what the lanes hold, in place. `parameters`: weights, then biases. Of a padded row
+/// the zeros at its end add nothing to the mean, and are the mean while the variance is summed;
+/// their weights and biases, zeros too, leave zeros.
 template <class Shape, class Warp, class Lanes>
-DEFORMER_PORTABLE void normalise(Warp& warp, Lanes& values, std::int64_t d, float eps,
-                                 const float* parameters) {
-  const float share = 1.0F / static_cast<float>(d);
+DEFORMER_PORTABLE void normalise(Warp& warp, Lanes& values, std::int64_t d, std::int64_t padding,
+                                 float eps, const float* parameters) {
+  const float share = 1.0F / static_cast<float>(Shape::kPadded ? d - padding : d);
   const float mean = share * warp.sum([&](int lane) {
     return total<Shape>(values[lane], lane, d, [](float value) { return value; });
   });
+  if constexpr (Shape::kPadded) {
+    warp.each([&](int lane) { set_beyond<Shape>(values[lane], lane, d, d - padding, mean); });
+  }
   const float variance = share * warp.sum([&](int lane) {
     return total<Shape>(values[lane], lane, d,
                         [&](float value) { return (value - mean) * (value - mean); });
@@ -152,7 +173,7 @@ DEFORMER_PORTABLE void norm_rows(Warp& warp, const NormArgs& args, std::int64_t 
     if (row + step < args.rows) {
       read(row + step);
     }
-    normalise<Shape>(warp, values, d, args.norm.eps, parameters);
+    normalise<Shape>(warp, values, d, args.padding, args.norm.eps, parameters);
     warp.each([&](int lane) {
       for_packs<Shape>(lane, d, [&](int pack, std::int64_t at) {
         const auto& part = values[lane].pack[pack];
@@ -227,7 +248,7 @@ DEFORMER_PORTABLE void embed_rows(Warp& warp, const EmbedArgs& args, std::int64_
       read(row + step);
     }
     if (sums) {
-      normalise<Shape>(warp, values, d, args.norm.eps, parameters);
+      normalise<Shape>(warp, values, d, args.padding, args.norm.eps, parameters);
     }
     warp.each([&](int lane) {
       for_packs<Shape>(lane, d, [&](int pack, std::int64_t at) {
