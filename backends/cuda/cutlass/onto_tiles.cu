@@ -6,6 +6,9 @@
 // 64x48 together would read 66 MB out of the L2 for 3072 ins, where 2x2 of them that share their
 // loads read 33. (cuBLASLt's quickest there are clusters of 4x1 and 4x2.)
 
+// Without it 48 rows are multiplied as three times 16, each of which reads the weights once more.
+#define CUTE_SM90_EXTENDED_MMA_SHAPES_ENABLED 1
+
 #include "backends/cuda/cutlass/tile_product.cuh"
 
 namespace deformer::cuda {
