@@ -16,11 +16,23 @@ constexpr std::int64_t kRowElements = 8;  ///< the tensor memory accelerator's r
 std::vector<CutlassTile> all_tiles() {
   std::vector<CutlassTile> all;
 #if DEFORMER_HAVE_CUTLASS
-  for (const std::span<const CutlassTile> some : {cutlass_large_tiles(), cutlass_small_tiles()}) {
+  for (const std::span<const CutlassTile> some :
+       {cutlass_large_tiles(), cutlass_small_tiles(), cutlass_onto_tiles()}) {
     all.insert(all.end(), some.begin(), some.end());
   }
 #endif
   return all;
+}
+
+/// What of CUTLASS's finishes a product so, or nullopt.
+std::optional<TileEnd> end_of(const LtProblem& problem) {
+  if (problem.finish == Finish::bias_gelu_erf && problem.beta == 0.0F) {
+    return TileEnd::bias_erf_gelu;
+  }
+  if (problem.finish == Finish::bias && (problem.beta == 0.0F || problem.beta == 1.0F)) {
+    return TileEnd::bias_onto;
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -39,8 +51,10 @@ std::optional<std::string> cutlass_why_not(const LtProblem& problem, int capabil
       problem.d.element != Element::bf16) {
     return "expected bf16";
   }
-  if (problem.finish != Finish::bias_gelu_erf || problem.beta != 0.0F) {
-    return "expected a bias and erf GELU onto nothing";
+  const std::optional<TileEnd> end = end_of(problem);
+  if (!end) {
+    return fmt::format("expected a bias, or a bias and erf GELU onto nothing, found {}{}",
+                       to_string(problem.finish), problem.beta != 0.0F ? " onto a residual" : "");
   }
   if (problem.in() % kRowElements != 0 || problem.out() % kRowElements != 0) {
     return fmt::format("expected rows of multiples of {} elements, found {} and {}", kRowElements,
@@ -51,7 +65,23 @@ std::optional<std::string> cutlass_why_not(const LtProblem& problem, int capabil
       return fmt::format("expected 1 to 2^31 - 1 rows and columns, found {}", count);
     }
   }
+  if (*end == TileEnd::bias_onto && problem.rows() > kFewRows) {
+    return fmt::format("expected up to {} rows with this finish, found {}", kFewRows,
+                       problem.rows());
+  }
   return std::nullopt;
+}
+
+std::vector<const CutlassTile*> cutlass_tiles_for(const LtProblem& problem, int capability) {
+  std::vector<const CutlassTile*> found;
+  if (!cutlass_why_not(problem, capability)) {
+    for (const CutlassTile& tile : cutlass_tiles()) {
+      if (tile.end == end_of(problem) && problem.rows() <= tile.most_rows) {
+        found.push_back(&tile);
+      }
+    }
+  }
+  return found;
 }
 
 std::string describe_cutlass() {

@@ -1,13 +1,13 @@
 #include "backends/cuda/product_engine.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <exception>
 #include <stdexcept>
 
 #include <fmt/format.h>
 
 #include "backends/cuda/cudnn_attention.hpp"
+#include "backends/cuda/host/product_check.hpp"
 #include "backends/cuda/kernels/skinny.cuh"
 #include "backends/cuda/lt_library.hpp"
 #include "backends/cuda/stopwatch.hpp"
@@ -22,23 +22,8 @@ namespace {
 /// could save of so small a one is lost in the launch.
 constexpr std::int64_t kSmallestCudnn = std::int64_t{1} << 25;
 
-/// Raised with every change of kernels/skinny.cuh or of CUTLASS's tiles that changes their speed:
-/// what was measured before is measured again.
-constexpr int kKernelsVersion = 3;
-
 bool with_erf(const LtProblem& problem) {
   return problem.finish == Finish::bias_gelu_erf;
-}
-
-/// The name of a tile is remembered behind the route, which is the first byte.
-void name_tile(Algorithm& found, std::string_view name) {
-  std::memcpy(found.bytes.data() + 1, name.data(), std::min(name.size(), found.bytes.size() - 2));
-}
-
-std::string named_tile(const Algorithm& known) {
-  std::string name(known.bytes.size() - 1, '\0');
-  std::memcpy(name.data(), known.bytes.data() + 1, name.size());
-  return name.substr(0, name.find('\0'));
 }
 
 std::string key_of(const LtProblem& problem) {
@@ -90,10 +75,8 @@ std::vector<ProductEngine::Choice> ProductEngine::candidates(const LtProblem& pr
   if (skinny) {
     found.push_back({Route::skinny, nullptr, nullptr});
   }
-  if (!cutlass_why_not(problem, device_.capability)) {
-    for (const CutlassTile& tile : cutlass_tiles()) {
-      found.push_back({Route::cutlass, &tile, nullptr});
-    }
+  for (const CutlassTile* tile : cutlass_tiles_for(problem, device_.capability)) {
+    found.push_back({Route::cutlass, tile, nullptr});
   }
   if (cudnn && !skinny && with_erf(problem) &&
       problem.rows() * problem.in() * problem.out() >= kSmallestCudnn) {
@@ -112,54 +95,45 @@ std::vector<ProductEngine::Choice> ProductEngine::candidates(const LtProblem& pr
   return found;
 }
 
-/// The one of them that was remembered, or cuBLASLt.
-ProductEngine::Choice ProductEngine::recalled(const Algorithm& known,
-                                              const std::vector<Choice>& candidates) {
-  const auto route = static_cast<Route>(known.bytes[0]);
-  const std::string tile = named_tile(known);
+/// The one of them that was remembered; none where it is not among them.
+std::optional<ProductEngine::Choice> ProductEngine::recalled(
+    const KernelChoice& known, const std::vector<Choice>& candidates) {
   const auto found = std::ranges::find_if(candidates, [&](const Choice& each) {
-    return each.route == route && (each.tile == nullptr || each.tile->name == tile);
+    return each.route == known.route && (each.tile == nullptr || each.tile->name == known.tile);
   });
-  return found == candidates.end() ? Choice{} : *found;
+  return found == candidates.end() ? std::nullopt : std::optional(*found);
 }
 
 ProductEngine::Choice ProductEngine::find_choice(const LtProblem& problem, void* workspace,
                                                  cudaStream_t stream) {
   const bool skinny = skinny_fits(problem);
-  if (!with_erf(problem) && !skinny) {
-    return {};
-  }
-  const std::string bucket = fmt::format("{} {}: {}", skinny ? "few rows" : "kernels",
-                                         kKernelsVersion, bucket_name(problem));
-  const std::optional<Algorithm> known = memory_.find(bucket);
-  if (known && static_cast<Route>(known->bytes[0]) == Route::lt) {
-    return {};
-  }
-  const bool cudnn = !known || static_cast<Route>(known->bytes[0]) == Route::cudnn;
-  const std::vector<Choice> all = candidates(problem, skinny, cudnn);
-  if (known) {
-    Choice choice = recalled(*known, all);
-    if (choice.route != Route::lt) {
-      const TimingOperands operands(problem);  // tried, because a program will be built upon it
-      queue(choice, operands.args(problem), workspace, {.stream = stream});
-      check(cudaStreamSynchronize(stream), "trying a product");
+  const std::string bucket = choice_bucket(problem, skinny);
+  if (const std::optional<Algorithm> remembered_one = memory_.find(bucket)) {
+    const KernelChoice known = choice_in(*remembered_one);
+    if (known.route == Route::lt) {
+      return {};
     }
-    return choice;
+    const auto choice = recalled(known, candidates(problem, skinny, known.route == Route::cudnn));
+    if (choice) {
+      const TimingOperands operands(problem);  // tried, because a program will be built upon it
+      queue(*choice, operands.args(problem), workspace, {.stream = stream});
+      check(cudaStreamSynchronize(stream), "trying a product");
+      return *choice;
+    }
   }
+  const std::vector<Choice> all = candidates(problem, skinny, true);
   if (all.empty()) {
     return {};
   }
-  Algorithm found;
-  Choice best = measure(problem, all, workspace, stream, found.time_us);
-  found.bytes[0] = static_cast<std::byte>(best.route);
-  if (best.tile != nullptr) {
-    name_tile(found, best.tile->name);
-  }
-  memory_.remember(bucket, found);
+  double best_us = 0;
+  Choice best = measure(problem, all, workspace, stream, best_us);
+  const std::string tile = best.tile == nullptr ? "" : std::string(best.tile->name);
+  memory_.remember(bucket, remembered({best.route, tile}, best_us));
   return best;
 }
 
-/// The quickest of those that work, if it is quicker than cuBLASLt and what stands after it.
+/// The quickest of those that work, if it is quicker than cuBLASLt and what stands after it. What
+/// does not leave the result that cuBLASLt leaves is not timed.
 ProductEngine::Choice ProductEngine::measure(const LtProblem& problem,
                                              const std::vector<Choice>& candidates, void* workspace,
                                              cudaStream_t stream, double& best_us) {
@@ -178,21 +152,29 @@ ProductEngine::Choice ProductEngine::measure(const LtProblem& problem,
   const bool early = device_.launches_early();
   lt_.prepare(parts, workspace, stream);
   const std::string asked = " for " + key_of(problem);
-  best_us = time_us(stream, weights.count(), "cuBLASLt" + asked, [&](int number) {
+  const auto by_lt = [&](int number) {
     parts.weights = weights.of(number);
     lt_.run(parts, workspace, stream);
     if (with_erf(problem)) {
       launch_kernel(gelu, {.stream = stream, .early = early});
     }
-  });
+  };
+  const std::vector<float> expected = operands.result_of(stream, "cuBLASLt" + asked, by_lt);
+  best_us = time_us(stream, weights.count(), "cuBLASLt" + asked, by_lt);
   Choice best;
   for (const Choice& each : candidates) {
+    const auto by_it = [&](int number) {
+      whole.weights = weights.of(number);
+      // Its neighbours are kernels as well, behind which it may start early.
+      queue(each, whole, workspace, {.stream = stream, .early = early && number > 0});
+    };
+    const std::string tried = name_of(each) + asked;
     try {
-      const double us = time_us(stream, weights.count(), name_of(each) + asked, [&](int number) {
-        whole.weights = weights.of(number);
-        // Its neighbours are kernels as well, behind which it may start early.
-        queue(each, whole, workspace, {.stream = stream, .early = early && number > 0});
-      });
+      const std::vector<float> found = operands.result_of(stream, tried, by_it);
+      if (const auto wrong = difference(problem.d.element, expected, found)) {
+        throw std::runtime_error(fmt::format("cuda: {} {}", tried, *wrong));
+      }
+      const double us = time_us(stream, weights.count(), tried, by_it);
       if (us < best_us) {
         best_us = us;
         best = each;
@@ -259,6 +241,22 @@ void ProductEngine::run(const ProductArgs& args, void* workspace, const LaunchPl
   }
 }
 
+/// "; chosen: onto 64x48x128 pingpong 2x2 for 2 shapes, ...": of products, exact rows each.
+std::string ProductEngine::chosen_tiles() const {
+  std::map<std::string_view, int> shapes;
+  for (const auto& [key, choice] : choices_) {
+    if (choice.route == Route::cutlass) {
+      ++shapes[choice.tile->name];
+    }
+  }
+  std::string text;
+  for (const auto& [name, count] : shapes) {
+    text += fmt::format("{}{} for {} shape{}", text.empty() ? "" : ", ", name, count,
+                        count == 1 ? "" : "s");
+  }
+  return text;
+}
+
 std::string ProductEngine::describe() const {
   const auto some = [&](Route route) {
     return std::ranges::any_of(choices_,
@@ -266,7 +264,9 @@ std::string ProductEngine::describe() const {
   };
   std::string text = LtLibrary::describe();
   text += some(Route::cudnn) ? ", " + CudnnAttention::describe() : "";
-  text += some(Route::cutlass) ? ", " + describe_cutlass() : "";
+  if (some(Route::cutlass)) {
+    text += fmt::format(", {} chosen: {}", describe_cutlass(), chosen_tiles());
+  }
   text += some(Route::skinny) ? ", own kernel for few rows" : "";
   text += device_.one_by_one ? fmt::format(", kernels one by one ({})", kOneByOne) : "";
   return refusal_.empty() ? text : fmt::format("{} (another failed: {})", text, refusal_);

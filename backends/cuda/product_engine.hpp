@@ -1,8 +1,9 @@
 #pragma once
-/// The products of a model: by cuBLASLt; those that end in erf GELU, which it does not have, by
-/// CUTLASS or cuDNN where one is quicker than cuBLASLt and a kernel of ours; those of few rows by a
-/// kernel of ours (kernels/skinny.cuh) where that is. What is quicker is measured once and
-/// remembered.
+/// The products of a model: by cuBLASLt, or by another where that is quicker. Those that end in
+/// erf GELU, which cuBLASLt does not have, CUTLASS and cuDNN do as one; those of few rows in bf16
+/// CUTLASS does too, and those of up to 64 rows a kernel of ours (kernels/skinny.cuh). What is
+/// quicker is measured once and remembered, and by what leaves cuBLASLt's results alone
+/// (host/product_check.hpp).
 
 #include <cuda_runtime_api.h>
 
@@ -18,6 +19,7 @@
 #include "backends/cuda/cutlass_product.hpp"
 #include "backends/cuda/device.hpp"
 #include "backends/cuda/host/algorithm_memory.hpp"
+#include "backends/cuda/host/kernel_choice.hpp"
 #include "backends/cuda/kernel_launch.hpp"
 #include "backends/cuda/lt_matmul.hpp"
 
@@ -42,9 +44,6 @@ class ProductEngine {
   std::string describe() const;
 
  private:
-  /// Who does a product. The numbers are what is remembered.
-  enum class Route : std::uint8_t { lt = 0, cudnn = 1, skinny = 2, cutlass = 3 };
-
   /// Of a product with erf GELU, `lt` means: not as one.
   struct Choice {
     Route route = Route::lt;
@@ -55,13 +54,15 @@ class ProductEngine {
   const Choice& choice_of(const LtProblem& problem, void* workspace, cudaStream_t stream);
   Choice find_choice(const LtProblem& problem, void* workspace, cudaStream_t stream);
   std::vector<Choice> candidates(const LtProblem& problem, bool skinny, bool cudnn);
-  static Choice recalled(const Algorithm& known, const std::vector<Choice>& candidates);
+  static std::optional<Choice> recalled(const KernelChoice& known,
+                                        const std::vector<Choice>& candidates);
   Choice measure(const LtProblem& problem, const std::vector<Choice>& candidates, void* workspace,
                  cudaStream_t stream, double& best_us);
   static std::string name_of(const Choice& choice);
   /// With a route other than cuBLASLt's. @throws std::runtime_error where it is refused.
   void queue(const Choice& choice, const ProductArgs& args, void* workspace,
              const LaunchPlace& place) const;
+  std::string chosen_tiles() const;
   std::optional<SkinnyArgs> skinny(const ProductArgs& args) const;
   bool skinny_fits(const LtProblem& problem) const;
 

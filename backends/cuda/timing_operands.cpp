@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "backends/cuda/host/encode.hpp"
+#include "backends/cuda/host/product_check.hpp"
 
 namespace deformer::cuda {
 namespace {
@@ -12,9 +13,10 @@ namespace {
 constexpr const char* kWhat = "timing a product";
 
 /// Small numbers, the same few thousand over and over: multiplying zeros takes a device less power
-/// than a model's numbers do, and so less time.
+/// than a model's numbers do, and so less time. How many is a prime, so that rows of any width
+/// differ from one another.
 void fill(const Memory& memory, Element element) {
-  std::vector<float> values(4096);
+  std::vector<float> values(4093);
   std::minstd_rand generator;
   for (float& value : values) {
     value = std::uniform_real_distribution<float>(-0.125F, 0.125F)(generator);
@@ -36,16 +38,36 @@ void fill(const Memory& memory, Element element) {
 }  // namespace
 
 TimingOperands::TimingOperands(const LtProblem& problem)
-    : weights_(Memory::device(problem.a.bytes(), kWhat)),
+    : layout_(problem.d),
+      weights_(Memory::device(problem.a.bytes(), kWhat)),
       source_(Memory::device(problem.b.bytes(), kWhat)),
       result_(Memory::device(problem.d.bytes(), kWhat)),
       bias_(Memory::device(problem.out() * bytes_of(problem.d.element), kWhat)) {
   fill(weights_, problem.a.element);
   fill(source_, problem.b.element);
-  for (const Memory* memory : {&result_, &bias_}) {
-    check(cudaMemset(memory->data(), 0, static_cast<std::size_t>(memory->bytes())), kWhat);
-  }
+  fill(result_, problem.d.element);
+  fill(bias_, problem.d.element);
   check(cudaDeviceSynchronize(), kWhat);  // other streams follow
+}
+
+void TimingOperands::refill(cudaStream_t stream) const {
+  check(cudaStreamSynchronize(stream), kWhat);
+  fill(result_, layout_.element);
+  check(cudaDeviceSynchronize(), kWhat);
+}
+
+std::vector<float> TimingOperands::checked(cudaStream_t stream) const {
+  check(cudaStreamSynchronize(stream), "comparing a product with cuBLASLt's");
+  const std::int64_t row_bytes = layout_.leading * bytes_of(layout_.element);
+  const CheckedRows rows = checked_rows(layout_.columns, layout_.leading);
+  std::vector<std::byte> found(static_cast<std::size_t>(rows.count * row_bytes));
+  check(cudaMemcpy2D(found.data(), static_cast<std::size_t>(row_bytes),
+                     result_.data() + rows.first * row_bytes,
+                     static_cast<std::size_t>(rows.step * row_bytes),
+                     static_cast<std::size_t>(row_bytes), static_cast<std::size_t>(rows.count),
+                     cudaMemcpyDeviceToHost),
+        "comparing a product with cuBLASLt's");
+  return decode(layout_.element, found.data(), rows.count * layout_.leading);
 }
 
 ProductArgs TimingOperands::args(const LtProblem& problem) const {

@@ -1,6 +1,9 @@
 #pragma once
 /// Operands of a product that is timed before there is a program with operands of its own.
 
+#include <string_view>
+#include <vector>
+
 #include "backends/cuda/host/lt_problem.hpp"
 #include "backends/cuda/resources.hpp"
 
@@ -15,7 +18,28 @@ class TimingOperands {
   ProductArgs args(const LtProblem& problem) const;
   void* result() const { return result_.data(); }
 
+  /// What queue(0) and queue(1), one behind the other, leave of the result's checked rows
+  /// (host/product_check.hpp), which held the same numbers before each such call: so a product that
+  /// starts early and is added onto what it should wait for, or that writes nothing, shows. Waits
+  /// for the device. @throws DeviceFault, which names `tried`.
+  template <class Queue>
+  std::vector<float> result_of(cudaStream_t stream, std::string_view tried,
+                               const Queue& queue) const {
+    try {
+      refill(stream);
+      queue(0);
+      queue(1);
+      return checked(stream);
+    } catch (const DeviceFault& fault) {
+      throw_again(fault, tried);
+    }
+  }
+
  private:
+  void refill(cudaStream_t stream) const;
+  std::vector<float> checked(cudaStream_t stream) const;
+
+  MatrixLayout layout_;  ///< of the result
   Memory weights_, source_, result_, bias_;
 };
 

@@ -31,6 +31,15 @@ TEST(KernelName, ALibrarysKeepsWhoseItIs) {
       "__nv_bfloat16, false, float, __nv_bfloat16, __nv_bfloat16, true, true, false, false>");
 }
 
+/// As cuobjdump names it in the module.
+TEST(KernelName, OursMadeOfALibrarysPartsTellsItsTile) {
+  EXPECT_EQ(
+      short_kernel_name("_ZN7cutlass13device_kernelIN8deformer4cuda11TileProductINS2_8BiasOnto"
+                        "ELi128ELi64ELi64ELi2ELi2ENS2_11CooperativeEE6KernelEEEvNT_6ParamsE"),
+      "cutlass::device_kernel<deformer::cuda::TileProduct<deformer::cuda::BiasOnto, 128, 64, "
+      "64, 2, 2, deformer::cuda::Cooperative>::Kernel>");
+}
+
 TEST(KernelName, WhatIsNoNameOfCppStaysAsItIs) {
   for (const char* name : {"", "copy", "fill", "_Z", "_Znonsense", "_start"}) {
     EXPECT_EQ(short_kernel_name(name), name);

@@ -1,14 +1,16 @@
 // Tiles for many rows. Two groups of warps take turns (pingpong): while one applies bias and GELU,
 // the other keeps the tensor cores busy.
 
-#include "backends/cuda/cutlass/gelu_product.cuh"
+#include "backends/cuda/cutlass/tile_product.cuh"
 
 namespace deformer::cuda {
 
 std::span<const CutlassTile> cutlass_large_tiles() {
   static constexpr CutlassTile kTiles[] = {
-      {"128x128x64 pingpong", GeluProduct<128, 128, 64, 2, Pingpong>::queue},
-      {"128x192x64 cooperative", GeluProduct<128, 192, 64, 2, Cooperative>::queue},
+      {"128x128x64 pingpong", TileEnd::bias_erf_gelu, kAnyRows,
+       TileProduct<BiasErfGelu, 128, 128, 64, 2, 1, Pingpong>::queue},
+      {"128x192x64 cooperative", TileEnd::bias_erf_gelu, kAnyRows,
+       TileProduct<BiasErfGelu, 128, 192, 64, 2, 1, Cooperative>::queue},
   };
   return kTiles;
 }
