@@ -26,7 +26,9 @@ struct MultiplyAdd {
 }  // namespace
 
 NarrowTiles avx2() {
-  return {"avx2", DType::int8, 64, nothing, nothing, multiply<MultiplyAdd>};
+  NarrowTiles set{"avx2", DType::int8, 64, nothing, nothing, multiply<MultiplyAdd>};
+  set.fetches_in_order = true;
+  return set;
 }
 
 }  // namespace deformer::narrow

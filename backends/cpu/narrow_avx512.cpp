@@ -39,6 +39,7 @@ template <bool kBf16>
 struct Piece {
   std::int64_t index;
   std::int64_t count;
+  std::int64_t first_row;
 };
 
 /// A piece's part of what is to be fetched, a run of lines, some at each of its groups. Into the
@@ -47,10 +48,11 @@ struct Piece {
 class FetchInOrder {
  public:
   FetchInOrder(const NarrowArgs& args, const Piece& piece) {
-    const std::int64_t lines = args.prefetch == nullptr ? 0 : args.fetched_lines() * args.steps();
-    next_ = args.prefetch + lines * piece.index / piece.count * kLineBytes;
-    end_ = args.prefetch + lines * (piece.index + 1) / piece.count * kLineBytes;
-    a_group_ = (lines + args.groups * piece.count - 1) / (args.groups * piece.count);
+    const FetchedRun run = args.fetched_run(piece.index, piece.count);
+    const std::int64_t lines = run.last - run.first;
+    next_ = args.prefetch + run.first * kLineBytes;
+    end_ = next_ + lines * kLineBytes;
+    a_group_ = lines <= args.groups ? 1 : (lines + args.groups - 1) / args.groups;
   }
   [[gnu::always_inline]] inline void at(std::int64_t) {
     for (std::int64_t i = 0; i < a_group_ && next_ < end_; ++i) {
@@ -60,7 +62,6 @@ class FetchInOrder {
   }
 
  private:
-  static constexpr std::int64_t kLineBytes = 64;
   const std::byte* next_;
   const std::byte* end_;
   std::int64_t a_group_;
@@ -86,7 +87,8 @@ class FetchStreams {
 
 template <bool kBf16, class Fetch, int kRows>
 void multiply_rows(const NarrowArgs& args, const Piece& piece) {
-  auto* out = static_cast<std::byte*>(args.sums);
+  std::byte* out = static_cast<std::byte*>(args.sums) + piece.first_row * kPanelRowBytes;
+  const std::byte* rows = args.a + piece.first_row * args.a_row_bytes;
   __m512i sums[kRows][2];
 #pragma GCC unroll 12
   for (int row = 0; row < kRows; ++row) {
@@ -101,7 +103,7 @@ void multiply_rows(const NarrowArgs& args, const Piece& piece) {
     const __m512i b0 = _mm512_load_si512(b);
     const __m512i b1 = _mm512_load_si512(b + 64);
     fetch.at(group);
-    const std::byte* a = args.a + group * kGroupBytes;
+    const std::byte* a = rows + group * kGroupBytes;
 #pragma GCC unroll 12
     for (int row = 0; row < kRows; ++row) {
       const __m512i broadcast = _mm512_set1_epi32(group_at(a + row * args.a_row_bytes));
@@ -134,14 +136,14 @@ void multiply(const NarrowArgs& args) {
                                                  multiply_rows<kBf16, Fetch, 10>,
                                                  multiply_rows<kBf16, Fetch, 11>,
                                                  multiply_rows<kBf16, Fetch, 12>};
-  const std::int64_t pieces = (args.rows + kMostRows - 1) / kMostRows;
-  for (std::int64_t piece = 0; piece < pieces; ++piece) {
-    const std::int64_t first = args.rows * piece / pieces;
-    const std::int64_t count = args.rows * (piece + 1) / pieces - first;
-    NarrowArgs part = args;
-    part.a += first * args.a_row_bytes;
-    part.sums = static_cast<std::byte*>(args.sums) + first * kPanelRowBytes;
-    kLoops[count](part, {piece, pieces});
+  // `args` is not copied for each piece: that would wait for stores before it (NarrowLinear).
+  const auto rows = static_cast<std::uint32_t>(args.rows);
+  const std::uint32_t pieces = (rows + kMostRows - 1) / kMostRows;
+  std::uint32_t first = 0;
+  for (std::uint32_t piece = 0; piece < pieces; ++piece) {
+    const std::uint32_t last = rows * (piece + 1) / pieces;
+    kLoops[last - first](args, {piece, pieces, first});
+    first = last;
   }
 }
 

@@ -24,7 +24,9 @@ struct MultiplyAdd {
 }  // namespace
 
 NarrowTiles avx_vnni() {
-  return {"avx_vnni", DType::int8, 127, nothing, nothing, multiply<MultiplyAdd>};
+  NarrowTiles set{"avx_vnni", DType::int8, 127, nothing, nothing, multiply<MultiplyAdd>};
+  set.fetches_in_order = true;
+  return set;
 }
 
 }  // namespace deformer::narrow

@@ -19,7 +19,6 @@ namespace deformer {
 namespace {
 
 constexpr auto kFloatBytes = static_cast<std::int64_t>(sizeof(float));
-constexpr std::int64_t kLineBytes = 64;
 /// Cache lines of a panel that kLineGroups groups have, for each of the streams it is fetched in.
 constexpr std::int64_t kStreamLines =
     kLineGroups * kPanelRowBytes / kLineBytes / NarrowArgs::kPrefetchStreams;

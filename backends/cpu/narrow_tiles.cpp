@@ -79,7 +79,6 @@ std::string why_no_narrow_tiles(DType dtype) {
 }
 
 std::int64_t narrow_row_bytes(std::int64_t columns, std::int64_t element_bytes) {
-  constexpr std::int64_t kLineBytes = 64;
   const std::int64_t panels = (columns + kNarrowColumns - 1) / kNarrowColumns;
   const std::int64_t bytes = panels * kNarrowColumns * element_bytes;
   return ((bytes + kLineBytes - 1) / kLineBytes | 1) * kLineBytes;

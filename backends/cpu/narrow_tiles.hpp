@@ -8,6 +8,7 @@
 /// Right operands are panels [groups][kNarrowColumns] of groups; signed integers. That is at once
 /// what AMX, vdpbf16ps, vpdpbusd and vpmaddubsw want.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -29,6 +30,14 @@ inline constexpr std::int64_t kGroupBytes = 4;
 /// Bytes from one row of a panel, or of a block's sums, to the next.
 inline constexpr std::int64_t kPanelRowBytes = kNarrowColumns * kGroupBytes;
 
+inline constexpr std::int64_t kLineBytes = 64;
+
+/// Cache lines [first, last), counted from where fetching begins.
+struct FetchedRun {
+  std::int64_t first;
+  std::int64_t last;
+};
+
 struct NarrowArgs {
   const std::byte* a = nullptr;  ///< first row
   std::int64_t a_row_bytes = 0;
@@ -37,7 +46,7 @@ struct NarrowArgs {
   std::int64_t rows = 0;         ///< 1 to kNarrowRows
   void* sums = nullptr;          ///< [rows][kNarrowColumns], f32 or int32; 64-byte aligned
   bool add = false;              ///< to what `sums` holds; else it is overwritten
-  /// Cache lines fetched into the second level meanwhile: for every kLineGroups groups
+  /// Cache lines fetched meanwhile: for every kLineGroups groups
   /// `prefetch_lines` of each of kPrefetchStreams streams, which begin `prefetch_stride` bytes
   /// apart, the first one here, and go on by `prefetch_step` bytes; null for none. Fetches of a
   /// single stream hold the core's line buffers while memory answers, and the tiles' loads wait
@@ -48,7 +57,7 @@ struct NarrowArgs {
   static constexpr std::int64_t kPrefetchStreams = 8;
   const std::byte* prefetch = nullptr;
   std::int64_t prefetch_stride = 0;
-  std::int64_t prefetch_step = 64;
+  std::int64_t prefetch_step = kLineBytes;
   std::int64_t prefetch_lines = 0;
   /// What will be written where these sums belong, a part of each row; null for nothing. A loop may
   /// fetch it meanwhile as memory that is going to be written.
@@ -61,6 +70,18 @@ struct NarrowArgs {
   const NarrowResults* due = nullptr;
 
   std::int64_t steps() const { return groups / kLineGroups; }
+  /// Where streams are every kPrefetchStreams-th line, all lines are a run: what falls to the
+  /// index-th of `parts` that share it out.
+  FetchedRun fetched_run(std::int64_t index, std::int64_t parts) const {
+    if (prefetch == nullptr) {
+      return {0, 0};
+    }
+    const auto lines = static_cast<std::uint32_t>(fetched_lines() * steps());
+    const auto each = static_cast<std::int64_t>(  // of 32 bits: quicker
+        (lines + static_cast<std::uint32_t>(parts) - 1) / static_cast<std::uint32_t>(parts));
+    return {std::min<std::int64_t>(lines, each * index),
+            std::min<std::int64_t>(lines, each * (index + 1))};
+  }
   /// Lines to be fetched in a step, and where the index-th of them lies.
   std::int64_t fetched_lines() const { return kPrefetchStreams * prefetch_lines; }
   const std::byte* fetched(std::int64_t step, std::int64_t index) const {
@@ -84,7 +105,8 @@ struct NarrowTiles {
   /// kLineGroups. By default 24 KiB of it, for a first-level cache of 32.
   std::int64_t most_groups = 192;
   /// What comes next is fetched in the order in which it lies: the streams are then every
-  /// kPrefetchStreams-th line (fetch_weights_in_order, which the AMX loops do not know).
+  /// kPrefetchStreams-th line. AVX-512 does where fetch_weights_in_order, 256-bit loops always, AMX
+  /// never.
   bool fetches_in_order = false;
 };
 

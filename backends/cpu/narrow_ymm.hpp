@@ -58,16 +58,11 @@ void multiply_rows(const NarrowArgs& args) {
 }
 
 /// Fetches the share of a block's lines that falls to its rows from `row` on, before they start:
-/// two loads a group leave no better place.
+/// two loads a group leave no better place. They are a run (NarrowTiles::fetches_in_order).
 void fetch(const NarrowArgs& args, std::int64_t row) {
-  if (args.prefetch == nullptr) {
-    return;
-  }
-  const std::int64_t lines = args.fetched_lines() * args.steps();
-  const std::int64_t last = lines * std::min<std::int64_t>(row + kMostRows, args.rows) / args.rows;
-  for (std::int64_t line = lines * row / args.rows; line < last; ++line) {
-    __builtin_prefetch(args.fetched(line / args.fetched_lines(), line % args.fetched_lines()), 0,
-                       2);
+  const FetchedRun run = args.fetched_run(row / kMostRows, (args.rows + kMostRows - 1) / kMostRows);
+  for (std::int64_t line = run.first; line < run.last; ++line) {
+    __builtin_prefetch(args.prefetch + line * kLineBytes, 0, 2);
   }
 }
 

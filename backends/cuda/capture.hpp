@@ -3,6 +3,8 @@
 
 #include <cuda_runtime_api.h>
 
+#include <stdexcept>
+
 #include "backends/cuda/resources.hpp"
 
 namespace deformer::cuda {
@@ -31,6 +33,20 @@ GraphExec captured(cudaStream_t stream, const Queue& queue) {
   Capture recording(stream);
   queue();
   return make_ready(recording.end(), stream);
+}
+
+/// The same; empty where it can't be captured.
+template <class Queue>
+GraphExec captured_if_possible(cudaStream_t stream, const Queue& queue) {
+  check(cudaStreamSynchronize(stream), "before a capture");
+  try {
+    return captured(stream, queue);
+  } catch (const DeviceFault&) {
+    throw;
+  } catch (const std::runtime_error&) {
+    forget(cudaGetLastError());
+    return {};
+  }
 }
 
 }  // namespace deformer::cuda

@@ -2,12 +2,14 @@
 /// The products of a model: by cuBLASLt, or by another where that is quicker. Those that end in
 /// erf GELU, which cuBLASLt does not have, CUTLASS and cuDNN do as one; those of few rows in bf16
 /// CUTLASS does too, and those of up to 64 rows a kernel of ours (kernels/skinny.cuh). What is
-/// quicker is measured once and remembered, and by what leaves cuBLASLt's results alone
-/// (host/product_check.hpp).
+/// quicker is measured once for each bucket of rows and remembered; of what leaves
+/// cuBLASLt's results alone (host/product_check.hpp), of which others in its bucket are taken to be
+/// good as well.
 
 #include <cuda_runtime_api.h>
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -58,6 +60,8 @@ class ProductEngine {
                                         const std::vector<Choice>& candidates);
   Choice measure(const LtProblem& problem, const std::vector<Choice>& candidates, void* workspace,
                  cudaStream_t stream, double& best_us);
+  Choice quickest(const std::vector<Choice>& candidates,
+                  const std::function<double(const Choice&)>& us_of, double& best_us);
   static std::string name_of(const Choice& choice);
   /// With a route other than cuBLASLt's. @throws std::runtime_error where it is refused.
   void queue(const Choice& choice, const ProductArgs& args, void* workspace,

@@ -7,6 +7,9 @@ import glob
 DTYPES = ["f32", "tf32", "bf16", "f16", "fp8"]
 # What a device that serves us may lack. Of all else exit 3 is a failure: a library is missing, and nothing was measured.
 NOT_EVERYWHERE = ["fp8"]
+# Golden models whose rows of 16 to 45 elements e4m3's three bits take beyond 0.99, worst row, on the host too (docs/cuda.md,
+# "Widths"); tests/cuda_host/golden_test.cpp has the same list and holds that the others are within.
+TOO_NARROW_FOR_FP8 = ["bert-classes", "bert-f16", "bert-span", "xlnet-bf16", "xlnet-erf", "xlnet-span", "xlnet-tanh"]
 # L = question + passage. squad's lengths are 27/293.
 L384 = ["--question", "27", "--passage", "357"]
 SQUAD = ["--task", "squad"]
@@ -43,8 +46,10 @@ def verify_steps():
     for family in ("bert", "xlnet"):
         mine = [folder for folder in folders if folder.rsplit("/", 1)[1].startswith(family)]
         for dtype in DTYPES:
-            steps.append(side_by_side(f"verify-{family}-{dtype}", f"parity of {len(mine)} golden directories in {dtype}",
-                                      ["{program}", "verify", *mine, "--backend", "cuda", "--dtype", dtype, "--threads",
+            judged = [folder for folder in mine if dtype != "fp8" or folder.rsplit("/", 1)[1] not in TOO_NARROW_FOR_FP8]
+            others = f"; too narrow for it: {len(mine) - len(judged)}" if len(judged) < len(mine) else ""
+            steps.append(side_by_side(f"verify-{family}-{dtype}", f"parity of {len(judged)} golden directories in {dtype}{others}",
+                                      ["{program}", "verify", *judged, "--backend", "cuda", "--dtype", dtype, "--threads",
                                        "2", "--format", "json"], 3, absent_ok=dtype in NOT_EVERYWHERE))
     some = [folder for folder in folders if folder.endswith(("bert-span", "xlnet-span"))]
     for place in ("pinned", "pageable"):
@@ -65,7 +70,7 @@ def parity_steps():
     base = ["--split", "9", "--batch", "2"]
     return [one("large", "bert-large", "bf16,f16", "--split", "20", "--batch", "1"),
             one("base", "bert-base", "bf16,f16,f32", *base),
-            one("fp8", "bert-base", "fp8", *base)]  # golden models are too narrow to judge fp8 by
+            one("fp8", "bert-base", "fp8", *base)]
 
 
 # Racecheck looks at one kernel's shared memory: kernels that overlap add nothing to see, and its version 2025.3 knows

@@ -163,6 +163,17 @@ TEST(NarrowFetches, ReachEachLineOfAPanelOnceWhicheverTheirOrder) {
   args.prefetch_stride = 64;
   args.prefetch_step = NarrowArgs::kPrefetchStreams * 64;
   EXPECT_EQ(fetched_lines(args), all) << "in the order in which they lie";
+  for (const std::int64_t pieces : {1, 2, 3, 7, 32}) {
+    std::int64_t reached = 0;
+    for (std::int64_t piece = 0; piece < pieces; ++piece) {
+      const FetchedRun run = args.fetched_run(piece, pieces);
+      EXPECT_EQ(run.first, reached);
+      reached = run.last;
+    }
+    EXPECT_EQ(reached, std::ssize(all)) << pieces << " pieces";
+  }
+  args.prefetch = nullptr;
+  EXPECT_EQ(args.fetched_run(0, 1).last, 0);
 }
 
 // --- integers

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 
 #include "backends/cuda/host/supported.hpp"
@@ -93,24 +94,35 @@ TEST_P(Golden, OutputsAreHuggingFaces) {
 
 class GoldenFp8 : public testing::TestWithParam<std::string> {};
 
+/// Directories with rows beyond what `verify` allows; ci/gpu.d/steps.py leaves them out in fp8.
+constexpr std::array<std::string_view, 7> kTooNarrowForFp8 = {
+    "bert-classes", "bert-f16", "bert-span", "xlnet-bf16", "xlnet-erf", "xlnet-span", "xlnet-tanh"};
+
 /// The interface judges the worst row, and of 5364 rows of these widths (16 to 45) e4m3's three
 /// bits leave 55 beyond it, down to 0.963. In a trial, rounding the weights alone left none, nor
 /// did rounding what they are multiplied by alone; that padding has no part in it is
-/// Widths.ChangeNothingOfWhatIsComputed. So what is claimed here is that of rows as a whole.
+/// Widths.ChangeNothingOfWhatIsComputed. So what is claimed here is that of rows as a whole, and of
+/// the worst where a directory has none of those.
 TEST_P(GoldenFp8, RowsAreHuggingFacesOnAverage) {
   const std::string name = GetParam();
   const GoldenSet golden = read_golden(fs::path(DEFORMER_TEST_DATA) / "golden" / name);
   const auto d = static_cast<std::size_t>(golden.weights->config().d_model);
   HostEngine engine(*golden.weights, DType::fp8, longest_case(golden));
   double sum = 0;
+  double worst = 1;
   std::size_t rows = 0;
   for (const GoldenCase& one : golden.cases) {
     const auto found = run_case(engine, one, {});
     ASSERT_EQ(found.rows.size(), one.expected.size());
     sum += sum_of_cosines(found.rows, one.expected, d);
     rows += one.expected.size() / d;
+    worst = std::min(worst, compare_rows(std::span<const float>(found.rows),
+                                         std::span(one.expected), static_cast<std::int64_t>(d))
+                                .cosine_min);
   }
-  EXPECT_GE(sum / static_cast<double>(rows), tolerance_for(false, DType::fp8, 1.0).limit);
+  const double limit = tolerance_for(false, DType::fp8, 1.0).limit;
+  EXPECT_GE(sum / static_cast<double>(rows), limit);
+  EXPECT_EQ(worst<limit, std::ranges::count(kTooNarrowForFp8, name)> 0) << worst;
 }
 
 std::string name_of(const testing::TestParamInfo<std::tuple<std::string, DType>>& of) {

@@ -11,7 +11,7 @@ void decode_left(std::vector<float>& to, const RowsLeft& rows, const std::byte* 
   if (rows.width == rows.stride) {
     return;
   }
-  for (std::int64_t row = 0; row < rows.count; ++row) {
+  for (std::int64_t row = 1; row < rows.count; ++row) {
     std::copy_n(to.begin() + row * rows.stride, rows.width, to.begin() + row * rows.width);
   }
   to.resize(static_cast<std::size_t>(rows.count * rows.width));
