@@ -130,9 +130,33 @@ void NarrowAttention::run_task(const Task& task, const Task* next, const std::by
   }
   const std::int64_t blocks = divide_up(task.queries, kNarrowRows);
   for (std::int64_t block = 0; block < blocks; ++block) {
+    if (next != nullptr && !same_head(task, *next)) {
+      fetch(*next, qkv, next->tokens * block / blocks, next->tokens * (block + 1) / blocks);
+    }
     const std::int64_t query = task.queries * block / blocks;
     const std::int64_t queries = task.queries * (block + 1) / blocks - query;
     attend(task, task.first_query + query, queries, rows, out, scratch);
+  }
+}
+
+/// Another part of the same head reads the rows that this one has read.
+bool NarrowAttention::same_head(const Task& task, const Task& next) {
+  return next.head == task.head && next.sequence_row == task.sequence_row;
+}
+
+/// Rows [first, last) of a head's queries, keys and values: they lie far apart, where no prefetcher
+/// of the processor's finds them.
+void NarrowAttention::fetch(const Task& task, const std::byte* qkv, std::int64_t first,
+                            std::int64_t last) const {
+  const std::int64_t head_bytes = d_head_ * 2;
+  for (std::int64_t row = first; row < last; ++row) {
+    const std::byte* own = rows_of(task, qkv) + row * qkv_row_bytes_;
+    for (int matrix = 0; matrix < 3; ++matrix) {
+      const std::byte* from = own + matrix * heads_ * head_bytes;
+      for (std::int64_t byte = 0; byte < head_bytes; byte += kLineBytes) {
+        __builtin_prefetch(from + byte, 0, 2);
+      }
+    }
   }
 }
 
@@ -156,8 +180,7 @@ bool NarrowAttention::attend_by_tiles(const Task& task, const Task* next, const 
   args.scores = scratch.scores;
   args.probabilities = scratch.probabilities;
   args.context = scratch.context;
-  // Another part of the same head reads the rows that this one has read.
-  if (next != nullptr && (next->head != task.head || next->sequence_row != task.sequence_row)) {
+  if (next != nullptr && !same_head(task, *next)) {
     args.next = rows_of(*next, qkv);
     args.next_count = next->tokens;
     args.next_matrix_bytes = heads_ * d_head_ * 2;

@@ -61,7 +61,9 @@ class NarrowAttention {
   std::array<std::int64_t, 6> buffer_bytes() const;
   std::int64_t bytes_a_thread() const;
   Scratch cut(std::byte* own) const;
+  static bool same_head(const Task& task, const Task& next);
   const std::byte* rows_of(const Task& task, const std::byte* qkv) const;
+  void fetch(const Task& task, const std::byte* qkv, std::int64_t first, std::int64_t last) const;
   /// `next`: what this worker will probably do after it, or null.
   void run_task(const Task& task, const Task* next, const std::byte* qkv, std::byte* context,
                 const Scratch& scratch) const;

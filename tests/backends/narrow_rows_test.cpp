@@ -157,6 +157,24 @@ TEST(NarrowRows, EightBitsAreWithinHalfAStep) {
   });
 }
 
+TEST(NarrowRows, EightBitsOfBf16AreThoseOfTheSameNumbersInF32) {
+  on_every_narrow_target([] {
+    for (const std::int64_t columns : {1, 31, 32, 65, 96, 100, 128, 777}) {
+      for (const float offset : {0.0F, 5.0F, -5.0F}) {
+        auto x = noise(columns, 1.0F, offset);
+        for (float& value : x) {
+          value = to_nearest_bf16(value);
+        }
+        const Quantised narrow = quantise(x, true);
+        const Quantised wide = quantise(x, false);
+        EXPECT_EQ(narrow.row, wide.row) << columns;
+        EXPECT_EQ(narrow.range.lowest, wide.range.lowest);
+        EXPECT_EQ(narrow.range.step, wide.range.step);
+      }
+    }
+  });
+}
+
 TEST(NarrowRows, EightBitsUseTheWholeRange) {
   on_every_narrow_target([] {
     auto x = noise(100, 1.0F);
