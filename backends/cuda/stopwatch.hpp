@@ -15,6 +15,10 @@ namespace deformer::cuda {
 /// take other operands.
 inline constexpr int kInARow = 8;
 
+/// Set to 1, each choice that is timed is told on stderr, with its time: what a choice was made of.
+inline constexpr const char* kTellTimes = "DEFORMER_BENCH_CUDA_TELL_TIMES";
+void tell_time(std::string_view tried, double us);
+
 /// Median of five of what `run` queues, after one that warms up. Waits for the device.
 template <class Run>
 double median_us(cudaStream_t stream, const Run& run) {
@@ -62,7 +66,9 @@ double bare_time_us(cudaStream_t stream, int count, const Queue& queue) {
 template <class Queue>
 double time_us(cudaStream_t stream, int count, std::string_view tried, const Queue& queue) {
   try {
-    return bare_time_us(stream, count, queue);
+    const double us = bare_time_us(stream, count, queue);
+    tell_time(tried, us);
+    return us;
   } catch (const DeviceFault& fault) {
     throw_again(fault, tried);
   }
