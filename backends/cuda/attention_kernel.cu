@@ -12,7 +12,7 @@ namespace deformer::cuda {
 namespace {
 
 template <class Kind>
-__global__ void __launch_bounds__(kBlockThreads, Kind::kBlocksAtOnce)
+__global__ void __launch_bounds__(Kind::kThreads, Kind::kBlocksAtOnce)
     attention_kernel(const __grid_constant__ AttentionArgs args) {
   extern __shared__ __align__(16) unsigned char shared[];
   let_next_start();
@@ -39,6 +39,11 @@ bool has_form(const AttentionArgs& args, AttentionForm form) {
       return plain && args.d_head <= kWidestEven;
     case AttentionForm::brief:
       return plain && args.d_head <= kWidestEven && args.longest <= kBriefTokens;
+    case AttentionForm::paired:
+    case AttentionForm::fourfold:
+    case AttentionForm::broad:
+      return plain && args.d_head <= kWidestEven && args.longest > kOneTileTokens &&
+             args.blocks[kBlockTable<64>].count * args.heads <= kFewBlocks;
   }
   return false;
 }
@@ -61,7 +66,7 @@ void launch_kernel(const AttentionArgs& args, const LaunchPlace& place) {
   with_attention(args, [&](auto kind) {
     using Kind = decltype(kind);
     const std::int64_t blocks = args.blocks[kBlockTable<Kind::kQueries>].count;
-    queue(attention_kernel<Kind>, static_cast<unsigned>(blocks * args.heads), kBlockThreads,
+    queue(attention_kernel<Kind>, static_cast<unsigned>(blocks * args.heads), Kind::kThreads,
           Kind::bytes(args.longest), args, place, "attention");
   });
 }

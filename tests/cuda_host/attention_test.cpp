@@ -181,13 +181,57 @@ TEST(AttentionKernel, PassesAnyNumberOfKeysThroughItsTiles) {
     for (const std::vector<Text>& texts : {std::vector<Text>{{27, 0}},
                                            {{16, 0}, {17, 0}},
                                            {{64, 0}, {128, 0}},
+                                           {{257, 0}},
                                            {{320, 0}},
+                                           {{384, 0}},
                                            {{401, 0}}}) {
       SCOPED_TRACE(testing::Message() << texts.back().tokens << " form " << static_cast<int>(form));
       EXPECT_LE(Trial({Element::f16, 1, 64, false, form, texts}).largest_error(), 2e-3);
       EXPECT_LE(Trial({Element::f16, 1, 20, false, form, texts}).largest_error(), 2e-3);
     }
   }
+}
+
+/// f(sharing of warps) for that of each form of heads of 64.
+template <class F>
+void each_sharing(const F& f) {
+  for (const AttentionForm form : kAttentionForms) {
+    SCOPED_TRACE(testing::Message() << "form " << static_cast<int>(form));
+    with_form<F16, 64>(form, [&](auto kind) { f(typename decltype(kind)::Shared{}); });
+  }
+}
+
+TEST(WarpSharing, GivesEveryQueryEveryKeyOfATileOnce) {
+  each_sharing([](auto sharing) {
+    using Sharing = decltype(sharing);
+    std::vector<int> pairs(std::size_t{Sharing::kQueries} * Sharing::kKeys);
+    for (int thread = 0; thread < Sharing::kThreads; thread += 32) {  // row g, columns 2t..: once
+      for (int tile = 0; tile < Sharing::kRowTiles; ++tile) {
+        for (int group = 0; group < Sharing::kGroups; ++group) {
+          for (int i = 0; i < 16 * 16; ++i) {
+            const int row = Sharing::row_of(thread, tile) + i / 16;
+            const int key = Sharing::key_of(thread, group) + i % 16;
+            ASSERT_TRUE(row < Sharing::kQueries && key < Sharing::kKeys) << row << " " << key;
+            ++pairs[static_cast<std::size_t>(row * Sharing::kKeys + key)];
+          }
+        }
+      }
+    }
+    EXPECT_EQ(pairs, std::vector<int>(pairs.size(), 1));
+  });
+}
+
+/// What comes in tiles and what warps have summed lie in the same memory.
+TEST(TiledShape, HasRoomForTilesAndSumsOfAnyLength) {
+  each_sharing([](auto sharing) {
+    using Sharing = decltype(sharing);
+    using Shape = TiledShape<64, Sharing>;
+    for (const std::int64_t longest : {1, 128, 129, 384}) {
+      const std::int64_t stages = longest > Sharing::kKeys ? Shape::kStages : 1;
+      EXPECT_GE(Shape::bytes(longest), Shape::kTileAt + stages * Shape::kStageBytes) << longest;
+      EXPECT_GE(Shape::bytes(longest), Shape::kTileAt + Shape::kPartBytes) << longest;
+    }
+  });
 }
 
 TEST(AttentionKernel, IsTheSameHoweverItsWarpsShareTheWork) {

@@ -149,12 +149,13 @@ class HostLauncher final : public Launcher {
 
   template <class Kind>
   static void attend(Kind, const AttentionArgs& args) {
-    using Kernel = typename Kind::template Work<HostBlock>;
+    using Threads = HostBlock<Kind::kThreads>;
+    using Kernel = typename Kind::template Work<Threads>;
     const QueryBlocks blocks = args.blocks[kBlockTable<Kind::kQueries>];
     const auto bytes = static_cast<std::size_t>(Kind::bytes(args.longest));
     for (std::int64_t block = 0; block < blocks.count; ++block) {
       for (std::int64_t head = 0; head < args.heads; ++head) {
-        HostBlock threads;
+        Threads threads;
         // What a block finds in shared memory: NaN, to be noticed. Of its own size, for sanitizers.
         std::vector<float> shared(bytes / sizeof(float), NAN);
         const auto kernel =

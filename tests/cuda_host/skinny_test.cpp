@@ -108,7 +108,7 @@ class Trial {
   template <class T, int kRowTiles, bool kWhole>
   static void run_cluster(const SkinnyArgs& args, int first) {
     using Shape = SkinnyShape<kRowTiles>;
-    using Threads = HostBlockOf<Shape::kThreads>;
+    using Threads = HostBlock<Shape::kThreads>;
     using Work = SkinnyBlock<T, kRowTiles, kWhole, Threads>;
     const auto bytes = static_cast<std::size_t>(Shape::bytes(args.in, args.split));
     const auto ranks = static_cast<std::size_t>(args.split);

@@ -23,6 +23,7 @@ namespace deformer::cuda {
 
 inline constexpr int kQueryBlock = 64;
 inline constexpr int kKeyBlock = 64;
+inline constexpr int kBlockThreads = 128;
 
 template <class T, int kWide, bool kRelative>
 struct AttentionShape {

@@ -1,6 +1,6 @@
 #pragma once
 /// The attention kernels there are, and which of them serves given arguments. A kind says
-///   kQueries                 of a block
+///   kQueries, kThreads       of a block
 ///   kBlocksAtOnce            blocks that a multiprocessor shall have registers for
 ///   bytes(longest)           of shared memory for sequences up to so long
 ///   Work<Block>(block, args, place, head, shared).run()
@@ -17,6 +17,7 @@ namespace deformer::cuda {
 template <class T, int kWide, bool kRelative>
 struct SimpleAttention {
   static constexpr int kQueries = kQueryBlock;
+  static constexpr int kThreads = kBlockThreads;
   static constexpr int kBlocksAtOnce = 0;
   static constexpr int bytes(std::int64_t) { return AttentionShape<T, kWide, kRelative>::kBytes; }
   template <class Block>
@@ -25,7 +26,9 @@ struct SimpleAttention {
 
 template <class T, int kWide, class Sharing, int kAtOnce>
 struct SharedAttention {
+  using Shared = Sharing;
   static constexpr int kQueries = Sharing::kQueries;
+  static constexpr int kThreads = Sharing::kThreads;
   static constexpr int kBlocksAtOnce = kAtOnce;
   static constexpr int bytes(std::int64_t longest) {
     return TiledShape<kWide, Sharing>::bytes(longest);
@@ -38,22 +41,27 @@ struct SharedAttention {
 template <class T, int kWide, class F>
 void with_form(AttentionForm form, const F& f) {
   constexpr bool kEven = kWide <= kWidestEven;
-  if (form == AttentionForm::tall) {
-    f(SharedAttention<T, kWide, WarpSharing<4, kEven ? 2 : 1, 4>, 2>{});
-    return;
-  }
   if constexpr (kEven) {
-    if (form == AttentionForm::even) {
-      f(SharedAttention<T, kWide, WarpSharing<4, 1, 4>, 4>{});
-      return;
+    switch (form) {
+      case AttentionForm::tall:
+        return f(SharedAttention<T, kWide, WarpSharing<4, 1, 2, 4>, 2>{});
+      case AttentionForm::split:
+        return f(SharedAttention<T, kWide, WarpSharing<1, 4, 2, 2>, 3>{});
+      case AttentionForm::even:
+        return f(SharedAttention<T, kWide, WarpSharing<4, 1, 1, 4>, 4>{});
+      case AttentionForm::brief:
+        return f(SharedAttention<T, kWide, WarpSharing<4, 1, 1, 2>, 5>{});
+      case AttentionForm::paired:
+        return f(SharedAttention<T, kWide, WarpSharing<4, 2, 1, 4>, 2>{});
+      case AttentionForm::fourfold:
+        return f(SharedAttention<T, kWide, WarpSharing<2, 4, 1, 2>, 2>{});
+      case AttentionForm::broad:
+        return f(SharedAttention<T, kWide, WarpSharing<2, 4, 2, 2>, 1>{});
     }
-    if (form == AttentionForm::brief) {
-      f(SharedAttention<T, kWide, WarpSharing<4, 1, 2>, 5>{});
-      return;
-    }
-    f(SharedAttention<T, kWide, WarpSharing<1, 2, 2>, 3>{});
+  } else if (form == AttentionForm::tall) {
+    f(SharedAttention<T, kWide, WarpSharing<4, 1, 1, 4>, 2>{});
   } else {
-    f(SharedAttention<T, kWide, WarpSharing<2, 1, 2>, 2>{});
+    f(SharedAttention<T, kWide, WarpSharing<2, 2, 1, 2>, 2>{});
   }
 }
 

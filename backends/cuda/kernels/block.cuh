@@ -1,6 +1,6 @@
 #pragma once
-/// One block of four warps, as the attention kernels see it: here the device's, in host_block.hpp
-/// one whose 128 threads are walked through on the host.
+/// One block of warps, as the attention kernels see it: here the device's, in host_block.hpp one
+/// whose threads are walked through on the host.
 ///
 ///   PerThread<T>       a value a thread has of its own (registers)
 ///   each(f)            f(thread) for every thread, then a barrier
@@ -34,7 +34,14 @@
 
 namespace deformer::cuda {
 
-inline constexpr int kBlockThreads = 128;
+/// The same number, which the compiler does not know to be that: in a loop, what follows from it is
+/// calculated again each time instead of being kept in registers.
+DEFORMER_PORTABLE int afresh(int value) {
+#if defined(__CUDA_ARCH__)
+  asm volatile("" : "+r"(value));
+#endif
+  return value;
+}
 
 struct FragmentA {
   std::uint32_t word[4];

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <deque>
 #include <stdexcept>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -17,7 +18,7 @@
 namespace deformer::cuda {
 
 template <int kThreads>
-class HostBlockOf {
+class HostBlock {
  public:
   template <class T>
   class PerThread {
@@ -132,6 +133,11 @@ class HostBlockOf {
     aligned(to, kBytes);
     aligned(from, kBytes);
     std::memset(to, 0xFF, kBytes);
+    for (int at = 0; at < kBytes; at += 8) {
+      if (!awaited_.insert(static_cast<std::byte*>(to) + at).second) {
+        throw std::logic_error("two copies to one place: which comes last is not known");
+      }
+    }
     begun_.push_back({static_cast<std::byte*>(to),
                       there ? static_cast<const std::byte*>(from) : nullptr, kBytes});
   }
@@ -148,6 +154,9 @@ class HostBlockOf {
           std::memcpy(copy.to, copy.from, copy.bytes);
         } else {
           std::memset(copy.to, 0, copy.bytes);
+        }
+        for (std::size_t at = 0; at < copy.bytes; at += 8) {
+          awaited_.erase(copy.to + at);
         }
       }
       groups_.pop_front();
@@ -187,9 +196,8 @@ class HostBlockOf {
   std::uint32_t active_ = kAll;  ///< a bit a warp
   std::vector<Copy> begun_;
   std::deque<std::vector<Copy>> groups_;
+  std::unordered_set<const std::byte*> awaited_;  ///< where copies will arrive, each 8 bytes
   int conflicts_ = 0;
 };
-
-using HostBlock = HostBlockOf<kBlockThreads>;
 
 }  // namespace deformer::cuda

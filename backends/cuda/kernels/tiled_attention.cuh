@@ -47,12 +47,14 @@ class TiledAttention {
                     soften(kKeys * tile);
                     gather(tile);
                   });
-      // Until here a slow warp may read the tile, over which the next copies and finish() write.
-      block_.each([](int) {});
       if (tile + 1 == tiles) {
         break;
       }
-      memory_.copy_tile(tile + Shape::kStages);
+      const int next = tile + Shape::kStages;
+      if (memory_.has_tile(next)) {
+        block_.each([](int) {});  // a slow warp may still read this tile, over which that comes
+      }
+      memory_.copy_tile(next);
     }
     finish();
   }
@@ -69,11 +71,10 @@ class TiledAttention {
     return first_key + kKeys > rows_.place.tokens;
   }
 
-  /// body() for a group of keys of a tile, left out where warps share tiles and it holds no key:
-  /// such rows are not even copied.
+  /// body() for a group of keys of a tile, which may be left out where it holds no key.
   template <class Body>
   DEFORMER_PORTABLE void with_group(int first_key, int group, const Body& body) {
-    if constexpr (kKeyWarps > 1) {
+    if constexpr (Sharing::kLeavesOut) {
       block_.when(
           [&](int thread) {
             return first_key + Sharing::key_of(thread, group) < rows_.place.tokens;
@@ -286,6 +287,9 @@ class TiledAttention {
         block_.over_quad([&](int thread) -> float& { return state_[thread].sum[row_tile][half]; },
                          [](float a, float b) { return a + b; });
       }
+    }
+    if constexpr (kKeyWarps > 1) {
+      block_.each([](int) {});  // sums go to where a slow warp may still read tiles
     }
     const TiledResults<T, kWide, Sharing, Block> results(memory_, rows_);
     block_.each([&](int thread) { results.stage(thread, state_[thread]); });

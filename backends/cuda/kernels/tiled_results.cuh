@@ -37,10 +37,11 @@ class TiledResults {
     constexpr int kPacks = kWide / kPack;
     T* context = rows_.result(rows_.place.first_query);
     DEFORMER_UNROLL
-    for (int step = 0; step < kQueries * kPacks / kBlockThreads; ++step) {
-      const int row = (step * kBlockThreads + thread) / kPacks;
-      const int at = (step * kBlockThreads + thread) % kPacks * kPack;
-      if (rows_.place.first_query + row < rows_.place.tokens && at < rows_.args.d_head) {
+    for (int first = 0; first < kQueries * kPacks; first += Sharing::kThreads) {
+      const int row = (first + thread) / kPacks;
+      const int at = (first + thread) % kPacks * kPack;
+      if (row < kQueries && rows_.place.first_query + row < rows_.place.tokens &&
+          at < rows_.args.d_head) {
         auto* to = reinterpret_cast<Pack<T, kPack>*>(context + row * rows_.width() + at);
         if constexpr (kKeyWarps == 1) {
           *to = *reinterpret_cast<const Pack<T, kPack>*>(memory_.queries() + row * kPitch + at);
@@ -64,7 +65,7 @@ class TiledResults {
     }
   }
 
-  /// Results to where the queries were, which nobody reads any more.
+  /// Results to where the queries were: a warp's own ones, which it has read.
   DEFORMER_PORTABLE void stage_results(int thread, const State& state) const {
     each_row(thread, [&](int row, int row_tile, int half) {
       // Nothing was summed where a warp had no query: what it writes here is never stored.
@@ -79,8 +80,8 @@ class TiledResults {
     });
   }
 
-  /// A warp's sums to where tiles were, and what they are relative to where the queries were. Both
-  /// have been read: the last tile ends with a barrier, and all copies were awaited.
+  /// A warp's sums to where tiles were, and what they are relative to where the queries were. All
+  /// warps have read both: a barrier was before this, and all copies were awaited.
   DEFORMER_PORTABLE void stage_parts(int thread, const State& state) const {
     each_row(thread, [&](int row, int row_tile, int half) {
       const int at = Sharing::key_warp(thread) * kQueries + row;
@@ -120,10 +121,11 @@ class TiledResults {
         sum[i] += scale * part[i];
       }
     }
+    const float once = 1.0F / total;
     Pack<T, kPack> result;
     DEFORMER_UNROLL
     for (int i = 0; i < kPack; ++i) {
-      result.at[i] = Rounded<T>::from(sum[i] / total);
+      result.at[i] = Rounded<T>::from(sum[i] * once);
     }
     return result;
   }

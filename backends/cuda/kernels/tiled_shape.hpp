@@ -10,18 +10,23 @@
 
 namespace deformer::cuda {
 
-/// The four warps of a block are kRowWarps by kKeyWarps. Warps of one row have the same queries and
+/// The warps of a block are kRowWarps by kKeyWarps. Warps of one row have the same queries and
 /// every kKeyWarps-th 16 keys of each tile.
 ///   kRowTiles  16s of queries a warp
 ///   kGroups    16s of keys that a warp has in a tile
-template <int kRowWarps_, int kRowTiles_, int kGroups_>
+template <int kRowWarps_, int kKeyWarps_, int kRowTiles_, int kGroups_>
 struct WarpSharing {
   static constexpr int kRowWarps = kRowWarps_;
+  static constexpr int kKeyWarps = kKeyWarps_;
   static constexpr int kRowTiles = kRowTiles_;
   static constexpr int kGroups = kGroups_;
-  static constexpr int kKeyWarps = kBlockThreads / 32 / kRowWarps;
+  static constexpr int kThreads = 32 * kRowWarps * kKeyWarps;
   static constexpr int kQueries = 16 * kRowTiles * kRowWarps;
   static constexpr int kKeys = 16 * kGroups * kKeyWarps;
+  /// Whether groups of a tile that hold no key are left out. That is for short sequences: asking
+  /// before each keeps the products of a warp's groups one after another, while eight warps share
+  /// the keys of long ones.
+  static constexpr bool kLeavesOut = kKeyWarps > 1 && kThreads == 128;
 
   static DEFORMER_PORTABLE int row_warp(int thread) { return thread / 32 % kRowWarps; }
   static DEFORMER_PORTABLE int key_warp(int thread) { return thread / 32 / kRowWarps; }
@@ -49,17 +54,18 @@ struct TiledShape {
   static constexpr int kTileBytes = Sharing::kKeys * kRowBytes;
   static constexpr int kStageBytes = 2 * kTileBytes;
 
-  static_assert(kTileAt + kStages * kStageBytes <= 99 * 1024,
-                "more than a block may have on every device from 8.0 on");
   static constexpr int kPartPitch = kWide + 8;  ///< floats of a row of a warp's sums
-  static_assert(Sharing::kKeyWarps == 1 ||
-                Sharing::kKeyWarps * Sharing::kQueries * kPartPitch * 4 <= kStageBytes);
+  static constexpr int kPartBytes =
+      Sharing::kKeyWarps > 1 ? Sharing::kKeyWarps* Sharing::kQueries* kPartPitch * 4 : 0;
   static_assert(Sharing::kKeyWarps * Sharing::kQueries * 8 <= kTileAt);
 
-  /// Shorter sequences do with one tile.
+  /// Shorter sequences do with one tile, where that holds the sums.
   static constexpr int bytes(std::int64_t longest) {
-    return kTileAt + (longest > Sharing::kKeys ? kStages : 1) * kStageBytes;
+    const int tiles = (longest > Sharing::kKeys ? kStages : 1) * kStageBytes;
+    return kTileAt + (tiles > kPartBytes ? tiles : kPartBytes);
   }
+  static_assert(bytes(Sharing::kKeys + 1) <= 99 * 1024,
+                "more than a block may have on every device from 8.0 on");
 };
 
 /// What a thread holds, of each 16 queries of its warp: [..][0] of row g and [..][1] of g + 8.
