@@ -61,6 +61,11 @@ void AttentionEngine::prepare(const AttentionArgs& args, void* workspace,
     return;
   }
   const std::vector<AttentionForm> forms = prepared_forms(args, stream);
+  if (device_.own_kernels) {
+    run_each(args, forms, stream);
+    choices_[key] = {.form = forms.front(), .formed = forms.size() > 1};
+    return;
+  }
   const std::optional<Algorithm> known = memory_.find(key);
   const std::byte by = known ? known->bytes[0] : kUnknown;
   Choice choice{.form = forms.front(), .formed = forms.size() > 1};
@@ -89,6 +94,16 @@ std::vector<AttentionForm> AttentionEngine::prepared_forms(AttentionArgs args,
     }
   }
   return forms;
+}
+
+void AttentionEngine::run_each(AttentionArgs args, const std::vector<AttentionForm>& forms,
+                               cudaStream_t stream) const {
+  const bool early = device_.launches_early();
+  for (const AttentionForm form : forms) {
+    args.form = form;
+    launch_kernel(args, {.stream = stream, .early = early && form != forms.front()});
+  }
+  check(cudaStreamSynchronize(stream), "trying our kernels of attention");
 }
 
 Algorithm AttentionEngine::quickest(AttentionArgs args, const std::vector<AttentionForm>& forms,

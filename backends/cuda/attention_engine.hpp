@@ -1,5 +1,6 @@
 #pragma once
 /// Attention of whole batches: by cuDNN where it can and is the quicker one, else by our kernel.
+/// With kOwnKernels by the first form of ours.
 
 #include <cuda_runtime_api.h>
 
@@ -48,6 +49,10 @@ class AttentionEngine {
   /// of several in a row, so that whatever else cuDNN queues (it clears memory first) counts too.
   Algorithm quickest(AttentionArgs args, const std::vector<AttentionForm>& forms, Choice& choice,
                      void* workspace, cudaStream_t stream) const;
+
+  /// With kOwnKernels: each form once, one behind the other, for the tools that watch.
+  void run_each(AttentionArgs args, const std::vector<AttentionForm>& forms,
+                cudaStream_t stream) const;
 
   /// cuDNN's, having run once; null where it has none or that failed.
   std::shared_ptr<CudnnAttention> tried(const AttentionArgs& args, void* workspace,

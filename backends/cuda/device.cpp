@@ -21,6 +21,11 @@ std::int64_t attribute(cudaDeviceAttr which, int device) {
   return value;
 }
 
+bool is_asked(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr && std::string_view(value) != "" && std::string_view(value) != "0";
+}
+
 }  // namespace
 
 Device current_device() {
@@ -42,14 +47,29 @@ Device current_device() {
   found.shared_bytes_block = attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
   found.launches_clusters = attribute(cudaDevAttrClusterLaunch, device) != 0;
   found.one_by_one = one_by_one_is_asked();
+  found.own_kernels = own_kernels_are_asked();
   check(cudaDriverGetVersion(&found.driver_version), "asking for the driver's version");
   check(cudaRuntimeGetVersion(&found.runtime_version), "asking for the runtime's version");
   return found;
 }
 
 bool one_by_one_is_asked() {
-  const char* value = std::getenv(kOneByOne);
-  return value != nullptr && std::string_view(value) != "" && std::string_view(value) != "0";
+  return is_asked(kOneByOne);
+}
+
+bool own_kernels_are_asked() {
+  return is_asked(kOwnKernels);
+}
+
+std::string asked_text(const Device& device) {
+  std::string text;
+  if (device.one_by_one) {
+    text += fmt::format(", kernels one by one ({})", kOneByOne);
+  }
+  if (device.own_kernels) {
+    text += fmt::format(", own kernels wherever they can, unmeasured ({})", kOwnKernels);
+  }
+  return text;
 }
 
 std::optional<std::string> dtype_why_not(DType dtype, int capability) {

@@ -18,6 +18,7 @@ struct Device {
   std::int64_t shared_bytes_block = 0;  ///< most shared memory a block can ask for
   bool launches_clusters = false;       ///< blocks that reach one another's shared memory
   bool one_by_one = false;              ///< asked for: kOneByOne
+  bool own_kernels = false;             ///< asked for: kOwnKernels
   int driver_version = 0;
   int runtime_version = 0;
 
@@ -29,6 +30,15 @@ struct Device {
 /// has ended. For tools that watch one kernel at a time; it is slower, and records' engines say so.
 inline constexpr const char* kOneByOne = "DEFORMER_BENCH_CUDA_ONE_BY_ONE";
 bool one_by_one_is_asked();
+
+/// The same way: where a kernel of ours can do it, it does, unmeasured, and no library is asked or
+/// timed; products that ours can't do are still cuBLASLt's. Nothing is remembered or recalled. For
+/// tools that a library's kernels don't survive; records' engines say so.
+inline constexpr const char* kOwnKernels = "DEFORMER_BENCH_CUDA_OWN_KERNELS";
+bool own_kernels_are_asked();
+
+/// What of these was asked for, as records' engines say it: ", kernels one by one (...)", or "".
+std::string asked_text(const Device& device);
 
 /// @throws what check throws.
 Device current_device();

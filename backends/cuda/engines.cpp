@@ -12,7 +12,7 @@ Engines::Engines(const MachineStore* store)
                          device.one_by_one ? " one by one" : ""),
              fmt::format("{}, {}, {}", LtLibrary::describe(), CudnnAttention::describe(),
                          describe_cutlass()),
-             store),
+             device.own_kernels ? nullptr : store),
       products(memory, device),
       attention(memory, device) {}
 

@@ -11,7 +11,7 @@
 namespace deformer::cuda {
 
 struct Engines {
-  /// `store`: where choices are remembered; may be null.
+  /// `store`: where choices are remembered; may be null. Left alone with kOwnKernels.
   explicit Engines(const MachineStore* store);
 
   Device device;

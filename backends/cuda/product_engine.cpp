@@ -107,6 +107,9 @@ std::optional<ProductEngine::Choice> ProductEngine::recalled(
 ProductEngine::Choice ProductEngine::find_choice(const LtProblem& problem, void* workspace,
                                                  cudaStream_t stream) {
   const bool skinny = skinny_fits(problem);
+  if (const auto route = unmeasured_route(device_.own_kernels, skinny)) {
+    return {*route, nullptr, nullptr};
+  }
   const std::string bucket = choice_bucket(problem, skinny);
   if (const std::optional<Algorithm> remembered_one = memory_.find(bucket)) {
     const KernelChoice known = choice_in(*remembered_one);
@@ -282,7 +285,7 @@ std::string ProductEngine::describe() const {
     text += fmt::format(", {} chosen: {}", describe_cutlass(), chosen_tiles());
   }
   text += some(Route::skinny) ? ", own kernel for few rows" : "";
-  text += device_.one_by_one ? fmt::format(", kernels one by one ({})", kOneByOne) : "";
+  text += asked_text(device_);
   return refusal_.empty() ? text : fmt::format("{} (another failed: {})", text, refusal_);
 }
 

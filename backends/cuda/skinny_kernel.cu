@@ -58,16 +58,15 @@ void with_kernel(const SkinnyArgs& args, const F& f) {
 }  // namespace
 
 bool prepare_skinny_kernel(const SkinnyArgs& args, std::int64_t shared_bytes_block) {
-  bool fits = false;
-  with_kernel(args, [&](auto kernel, auto shape) {
-    fits = shape.bytes(args.in, args.split) <= shared_bytes_block;
-    if (fits) {  // all there is: a kernel serves products of several widths
-      check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                 static_cast<int>(shared_bytes_block)),
-            "asking for shared memory");
-    }
+  if (!skinny_fits(args, shared_bytes_block)) {
+    return false;
+  }
+  with_kernel(args, [&](auto kernel, auto) {  // all there is: a kernel serves several widths
+    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                               static_cast<int>(shared_bytes_block)),
+          "asking for shared memory");
   });
-  return fits;
+  return true;
 }
 
 void launch_kernel(const SkinnyArgs& args, const LaunchPlace& place) {

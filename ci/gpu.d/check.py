@@ -87,10 +87,12 @@ def has_torch():
 
 
 def missing_need(step):
-    if step.needs == "torch":
-        return "" if has_torch() else "PyTorch is not there"
-    if step.needs and shutil.which(step.needs) is None and not os.path.exists("/usr/local/cuda/bin/" + step.needs):
-        return f"{step.needs} is not there"
+    for need in step.needs.split():
+        if need == "torch":
+            if not has_torch():
+                return "PyTorch is not there"
+        elif shutil.which(need) is None and not os.path.exists("/usr/local/cuda/bin/" + need):
+            return f"{need} is not there"
     return ""
 
 
@@ -146,6 +148,8 @@ def run_step(step, places, environment, limit_s):
         return f"unfinished after {limit_s:.0f} s"
     if code == 0:
         return "ok"
+    if code == steps.SANITIZER_FOUND and step.found_ok:
+        return verdicts.FOUND
     return "not to be had here" if code == UNAVAILABLE and step.absent_ok else f"FAILED (exit {code})"
 
 
@@ -159,7 +163,7 @@ def environment_of(step, ours):
     """`ours` leads to carried and NVIDIA's libraries. Python keeps its own: another libstdc++ or cublasLt before
     PyTorch's may break it. What the program chooses by timing while others compute is remembered apart, so that no timed
     step goes by it."""
-    if step.command[0] == "{python}":
+    if "{python}" in step.command:
         return dict(os.environ)
     own = {} if step.alone else {"DEFORMER_BENCH_CACHE_DIR": os.path.abspath(remembered(step))}
     return ours | own | step.environment

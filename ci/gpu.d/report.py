@@ -115,7 +115,7 @@ def shows(found, outcomes, folder=""):
     yield from verdicts.parity_lines(folder)
     for part in (large_lines, base_lines, cached_lines, place_lines, ragged_lines):
         yield from part(found)
-    yield "compute-sanitizer (`--only sanitizer`, a run of its own)", "zero errors", verdicts.outcome_text(outcomes, "sanitizer-")
+    yield from verdicts.sanitizer_rows(outcomes)
 
 
 def table(titles, rows):

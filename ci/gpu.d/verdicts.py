@@ -8,6 +8,8 @@ import re
 from json_lines import read_lines
 
 OPEN = "open: not measured"
+FOUND = "found something"  # of a step that may: an answer
+CONTROL = "sanitizer-control"  # is about the tool, not about us
 COSINE = "row cosine >= 0.999"
 GOALS = {"f32": "max_abs <= 2e-4", "tf32": COSINE, "bf16": COSINE, "f16": COSINE, "fp8": "row cosine >= 0.99"}
 REASON_CHARACTERS = 300
@@ -80,7 +82,8 @@ def of(step, outcome, folder):
         skipped = {os.path.basename(row["directory"].rstrip("/")): row["reason"] for row in rows if row["status"] == "skipped"}
     elif step.startswith("sanitizer-"):
         detail = sanitized(stem + ".out")
-        if outcome.startswith("FAILED") and reason(stem + ".log"):
+        program_tells = outcome.startswith(("FAILED", FOUND)) or (step == CONTROL and outcome == "ok")
+        if program_tells and reason(stem + ".log"):
             detail += ("; " if detail else "") + "the program: " + reason(stem + ".log")
     if not detail and outcome.startswith(("FAILED", "not to be had")):
         detail = reason(stem + ".log")
@@ -120,6 +123,14 @@ def parity_lines(folder):
                ", ".join(dict.fromkeys(map(parity_text, records))) or OPEN)
 
 
+def sanitizer_rows(outcomes):
+    """Of the page's first table; the control is no promise of ours."""
+    yield ("compute-sanitizer (`--only sanitizer`, a run of its own)", "zero errors",
+           outcome_text([outcome for outcome in outcomes if outcome["step"] != CONTROL], "sanitizer-"))
+    yield ("compute-sanitizer's racecheck, the tool on a library's kernel alone", "none: how far to trust it",
+           "; ".join(told(outcome) for outcome in outcomes if outcome["step"] == CONTROL) or OPEN)
+
+
 def sanitizer_lines(outcomes, folder):
     """Of each step that found something or did not end: what the sanitizer said, and the last words of the program."""
     lines = []
@@ -128,7 +139,8 @@ def sanitizer_lines(outcomes, folder):
         said = findings(stem + ".out")
         if outcome["step"].startswith("sanitizer-") and (said or outcome["outcome"] != "ok"):
             log = [line.rstrip() for line in output_of(stem + ".log").splitlines()[1:] if line.strip()][-5:]
-            lines += ["", f"### {outcome['step']}: {told(outcome)}", "", "```", *(said or ["nothing was found"]),
+            about = " (the tool on a library's kernel alone)" if outcome["step"] == CONTROL else ""
+            lines += ["", f"### {outcome['step']}{about}: {told(outcome)}", "", "```", *(said or ["nothing was found"]),
                       *(["the program said:", *log] if log else []), "```"]
     return ["", "## What the sanitizer found", *lines] if lines else []
 

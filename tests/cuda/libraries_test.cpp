@@ -147,6 +147,25 @@ TEST(Device, LaunchesOneByOneWhereTheEnvironmentAsks) {
   EXPECT_FALSE((Device{.name = "", .bus = "", .capability = 80}).launches_early());
 }
 
+TEST(Device, TakesOwnKernelsWhereTheEnvironmentAsksAndSaysSo) {
+  unsetenv(kOwnKernels);
+  EXPECT_FALSE(own_kernels_are_asked());
+  for (const char* no : {"", "0"}) {
+    setenv(kOwnKernels, no, 1);
+    EXPECT_FALSE(own_kernels_are_asked()) << no;
+  }
+  setenv(kOwnKernels, "1", 1);
+  EXPECT_TRUE(own_kernels_are_asked());
+  unsetenv(kOwnKernels);
+  Device device;
+  EXPECT_EQ(asked_text(device), "");
+  device.own_kernels = true;
+  EXPECT_THAT(asked_text(device), HasSubstr(kOwnKernels));
+  EXPECT_THAT(asked_text(device), testing::Not(HasSubstr(kOneByOne)));
+  device.one_by_one = true;
+  EXPECT_THAT(asked_text(device), testing::AllOf(HasSubstr(kOwnKernels), HasSubstr(kOneByOne)));
+}
+
 /// Who tries several things goes on after a refusal, and must not after a fault.
 TEST(Status, AFaultOfTheDeviceIsToldApartAndSaysWhatWasTried) {
   for (const cudaError_t fault :

@@ -106,11 +106,31 @@ class Steps(InTheSource):
         self.assertEqual(names("sanitizer-memcheck-golden", True, 5), {"sanitizer-memcheck-golden"})
 
     def test_kernels_overlap_under_the_sanitizer_only_where_the_step_says_so(self):
-        early = {step.name for step in steps.sanitizer_steps() if not step.environment}
+        early = {step.name for step in steps.sanitizer_steps() if "{program}" in step.command
+                 and "DEFORMER_BENCH_CUDA_ONE_BY_ONE" not in step.environment}
         self.assertEqual(early, {"sanitizer-racecheck-early", "sanitizer-memcheck-early"})
-        ours = {step.name: check.environment_of(step, {"HOME": "x"}) for step in steps.sanitizer_steps()}
+        ours = {step.name: check.environment_of(step, {"HOME": "x"}) for step in steps.sanitizer_steps()
+                if "{program}" in step.command}
         self.assertEqual(ours["sanitizer-racecheck-bf16"]["DEFORMER_BENCH_CUDA_ONE_BY_ONE"], "1")
         self.assertEqual(len({environment["DEFORMER_BENCH_CACHE_DIR"] for environment in ours.values()}), len(ours))
+
+    def test_no_librarys_kernel_runs_where_racecheck_and_synccheck_watch_ours_in_bf16(self):
+        """That ours do all of it is known of these models, cases and widths: tests/cuda_host/own_kernels_test.cpp."""
+        own = {step.name: step for step in steps.sanitizer_steps() if "DEFORMER_BENCH_CUDA_OWN_KERNELS" in step.environment}
+        self.assertEqual(set(own), {"sanitizer-racecheck-bf16", "sanitizer-racecheck-early", "sanitizer-racecheck-clusters",
+                                    "sanitizer-synccheck-bf16"})
+        with open("tests/cuda_host/own_kernels_test.cpp", encoding="utf-8") as file:
+            known = file.read()
+        for name, step in own.items():
+            words = step.command
+            self.assertEqual(words[words.index("--dtype") + 1], "bf16", name)
+            if "sweep" in words:
+                asked = [words[words.index(option) + 1] for option in ("--model", "--question", "--passage", "--split", "--variant")]
+                self.assertEqual(asked, ["bert-base", "27", "37", "1", "full,cached"], name)
+                continue
+            self.assertTrue({word.rsplit("/", 1)[1] for word in words if "golden/" in word} <= {"bert-span", "xlnet-span"}, name)
+            case = words[words.index("--filter") + 1]
+            self.assertTrue(case == r"^full\.q7\.p15$" or f'R"({case})"' in known, name)
 
     def test_what_times_nothing_comes_first_and_what_is_timed_comes_alone(self):
         everything = steps.all_steps()
@@ -153,7 +173,7 @@ class Run(InTheSource):
 
     def pretend(self, script):
         build = self.path("build")
-        os.makedirs(os.path.join(build, "plugins"))
+        os.makedirs(os.path.join(build, "plugins"), exist_ok=True)
         support.write(os.path.join(build, "plugins", "deformer-bench-cuda.so"), "")
         program = support.write(os.path.join(build, "deformer-bench"), "#!/bin/sh\n" + script)
         os.chmod(program, 0o755)
@@ -203,13 +223,13 @@ class Run(InTheSource):
         with mock.patch.dict(os.environ, {"LD_LIBRARY_PATH": "/own"}):
             for step in steps.all_steps():
                 path = check.environment_of(step, ours)["LD_LIBRARY_PATH"]
-                self.assertEqual(path, "/own" if step.command[0] == "{python}" else "/carried/lib", step.name)
+                self.assertEqual(path, "/own" if "{python}" in step.command else "/carried/lib", step.name)
 
     def test_choices_timed_beside_others_are_remembered_apart(self):
         with mock.patch.dict(os.environ, {}, clear=True):
             for step in steps.all_steps():
                 place = check.environment_of(step, {"PATH": "/bin"}).get("DEFORMER_BENCH_CACHE_DIR")
-                self.assertEqual(place is not None, not step.alone and step.command[0] != "{python}", step.name)
+                self.assertEqual(place is not None, not step.alone and "{python}" not in step.command, step.name)
 
     def test_processors_newer_than_the_library_get_its_widest_kernels(self):
         self.assertEqual(device.blas_core({"avx2", "fma", "avx512f"}), {"OPENBLAS_CORETYPE": "SkylakeX"})
@@ -327,6 +347,41 @@ class Run(InTheSource):
                                  "error: an illegal memory access", "```"]), page)
         self.assertIn("first: Error: Race reported between Write access at f+0x10; the program: error: an illegal memory access",
                       page)
+
+
+    def control(self, code, said, summary="1 hazard displayed (1 error, 0 warnings)", torch=True):
+        """Both steps under a sanitizer that ends so: whether the check failed, and its page."""
+        build = self.pretend("exit 0\n")
+        sanitizer = support.write(self.path("compute-sanitizer"), "#!/bin/sh\n"
+                                  f"echo '========= RACECHECK SUMMARY: {summary}'\n"
+                                  f"case \"$*\" in *torch_product.py*) echo '{said}' >&2; exit {code};; esac\nexit 0\n")
+        os.chmod(sanitizer, 0o755)
+        with mock.patch.dict(os.environ, {"PATH": self.at + ":" + os.environ["PATH"]}), \
+                mock.patch.object(check, "has_torch", lambda: torch):
+            return self.run_check(build, "--only", "sanitizer-control,sanitizer-racecheck-f32", suffix="-sanitizer.md")
+
+    def test_what_the_tool_finds_in_a_librarys_kernel_alone_is_an_answer_and_no_failure(self):
+        code, page = self.control(9, "linear 24x96: an illegal memory access")
+        self.assertEqual(code, 0)
+        told = "found something (1 hazard displayed (1 error, 0 warnings); the program: linear 24x96: an illegal memory access)"
+        self.assertIn(f"| sanitizer-control | {told} |", page)
+        self.assertIn("### sanitizer-control (the tool on a library's kernel alone): " + told, page)
+        rows = {name: measured for name, _goal, measured in verdicts.sanitizer_rows(
+            [{"step": "sanitizer-control", "outcome": verdicts.FOUND}, {"step": "sanitizer-racecheck-f32", "outcome": "ok"}])}
+        self.assertEqual(rows, {"compute-sanitizer (`--only sanitizer`, a run of its own)": "racecheck-f32 ok",
+                                "compute-sanitizer's racecheck, the tool on a library's kernel alone": "found something"})
+
+    def test_a_control_that_is_clean_tells_what_it_ran_and_one_that_could_not_run_is_no_answer(self):
+        clean = "0 hazards displayed (0 errors, 0 warnings)"
+        code, page = self.control(0, "linear 24x96: 0.0073 apart", clean)
+        self.assertEqual(code, 0)
+        self.assertIn(f"| sanitizer-control | ok ({clean}; the program: linear 24x96: 0.0073 apart) |", page)
+        code, page = self.control(1, "no device", clean)
+        self.assertEqual(code, 1)
+        self.assertIn("| sanitizer-control | FAILED (exit 1) (" + clean + "; the program: no device) |", page)
+        code, page = self.control(1, "no device", clean, torch=False)
+        self.assertEqual(code, 0)
+        self.assertIn("| sanitizer-control | skipped: PyTorch is not there", page)
 
 
 class Figures(support.TestCase):

@@ -14,6 +14,13 @@ constexpr int kKernelsVersion = 4;
 
 }  // namespace
 
+std::optional<Route> unmeasured_route(bool own_kernels, bool fits) {
+  if (!own_kernels) {
+    return std::nullopt;
+  }
+  return fits ? Route::skinny : Route::lt;
+}
+
 Algorithm remembered(const KernelChoice& choice, double time_us) {
   Algorithm known;
   known.time_us = time_us;

@@ -3,6 +3,7 @@
 /// never by its place in a list, which changes as tiles come and go.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "backends/cuda/host/algorithm_memory.hpp"
@@ -19,6 +20,10 @@ struct KernelChoice {
 
   bool operator==(const KernelChoice&) const = default;
 };
+
+/// Who does a product where nothing is to be measured (`own_kernels`, kOwnKernels in device.hpp):
+/// our kernel for few rows where it `fits`, else cuBLASLt. nullopt: the quickest, by measuring.
+std::optional<Route> unmeasured_route(bool own_kernels, bool fits);
 
 /// Names of tiles may be as long as this.
 inline constexpr std::size_t kLongestTileName = 62;

@@ -430,6 +430,15 @@ void with_skinny_tiles(const SkinnyArgs& args, const F& f) {
   }
 }
 
+/// Whether a block has the shared memory that it needs.
+inline bool skinny_fits(const SkinnyArgs& args, std::int64_t shared_bytes_block) {
+  std::int64_t bytes = 0;
+  with_skinny_tiles(args, [&](auto rows, auto) {
+    bytes = SkinnyShape<decltype(rows)::value>::bytes(args.in, args.split);
+  });
+  return bytes <= shared_bytes_block;
+}
+
 /// What a product is in these terms, or nullopt where it is none: too many rows, another element,
 /// scales, widths that are no multiple of 8. Without `clusters`, which are the device's, every
 /// block has all of the inner dimension.
