@@ -18,8 +18,7 @@ constexpr std::byte kByLibrary{0xFF};
 constexpr std::byte kUnknown{0xFE};
 
 const char* name_of(AttentionForm form) {
-  constexpr const char* kNames[] = {" (tall)",   " (split)",    " (even)", " (brief)",
-                                    " (paired)", " (fourfold)", " (broad)"};
+  constexpr const char* kNames[] = {" (tall)", " (split)", " (even)", " (brief)", " (broad)"};
   return kNames[static_cast<std::size_t>(form)];
 }
 

@@ -39,8 +39,6 @@ bool has_form(const AttentionArgs& args, AttentionForm form) {
       return plain && args.d_head <= kWidestEven;
     case AttentionForm::brief:
       return plain && args.d_head <= kWidestEven && args.longest <= kBriefTokens;
-    case AttentionForm::paired:
-    case AttentionForm::fourfold:
     case AttentionForm::broad:
       return plain && args.d_head <= kWidestEven && args.longest > kOneTileTokens &&
              args.blocks[kBlockTable<64>].count * args.heads <= kFewBlocks;

@@ -95,8 +95,8 @@ def sanitizer_steps():
     ours = ["--kernel-name", "kns=_ZN8deformer"]
     compiled = ["--kernel-name", "kns=N8deformer"]  # and CUTLASS's tiles, whose loads racecheck does not know how to order
 
-    def swept(model, name):
-        return ["{program}", "sweep", "--model", model, "--question", "27", "--passage", "37", *PAIR, "--split", "1",
+    def swept(model, name, variants=(*PAIR, "--split", "1")):
+        return ["{program}", "sweep", "--model", model, "--question", "27", "--passage", "37", *variants,
                 "--backend", "cuda", "--dtype", "bf16", "--rounds", "1", "--parity", "off", "--threads", "2", "--quiet",
                 "--fresh", "--allow-mixed", "--out", f"{{work}}/{name}.jsonl"]
 
@@ -117,7 +117,7 @@ def sanitizer_steps():
             step("racecheck-f32", "our kernels, BERT and XLNet", ours, [*golden, *few, "--dtype", "f32"], ONE_BY_ONE),
             step("racecheck-early", "our kernels, each set up while the one before runs", ours, one, OWN_KERNELS),
             step("racecheck-clusters", "our kernels at BERT-base's widths, blocks in clusters", ours,
-                 swept("bert-base", "racecheck-clusters"), ONE_BY_ONE | OWN_KERNELS),
+                 swept("bert-base", "racecheck-clusters", FULL), ONE_BY_ONE | OWN_KERNELS),
             step("synccheck-bf16", "our kernels, BERT and XLNet", ours, bf16, ONE_BY_ONE | OWN_KERNELS),
             step("memcheck-bf16", "our kernels and tiles of CUTLASS, BERT and XLNet", compiled, bf16, ONE_BY_ONE),
             step("memcheck-early", "our kernels and tiles of CUTLASS, each set up while the one before runs", compiled, one, {}),

@@ -12,7 +12,6 @@
 ///   schedule      before it loads source and weights   before what is added   lets the next start
 ///   Cooperative   588                                  705, its own warp      798
 ///   Pingpong      625                                  744, its own warp      876; 810 of a group
-///   Single        434                                  434, the same warp     491   without a tile
 ///
 /// Both loads of another kernel's results so stand behind a wait of the warp that issues them (in
 /// their machine code no UTMALDG is without an ACQBULK in front); all other warps work on what
@@ -59,29 +58,18 @@ struct TileGelu<cutlass::Array<T, kCount>> {
   }
 };
 
-// How a block's warps share the work. `kSharedBytes`: what it may hold; 0: all that a block can.
+// How a block's warps share the work.
 
 /// Two groups take turns, a tile each: while one finishes its tile, the other multiplies.
 struct Pingpong {
   using Main = cutlass::gemm::KernelTmaWarpSpecializedPingpong;
   using End = cutlass::epilogue::TmaWarpSpecialized;
-  static constexpr int kSharedBytes = 0;
 };
 /// Two groups share a tile.
 struct Cooperative {
   using Main = cutlass::gemm::KernelTmaWarpSpecializedCooperative;
   using End = cutlass::epilogue::TmaWarpSpecializedCooperative;
-  static constexpr int kSharedBytes = 0;
 };
-/// One group. Two such blocks fit into a multiprocessor (228 KB, of which each block costs one), of
-/// one kernel, or of this and the next, which so is set up while this one ends. Those of the other
-/// schedules take all registers there are.
-struct Single {
-  using Main = cutlass::gemm::KernelTmaWarpSpecialized;
-  using End = cutlass::epilogue::TmaWarpSpecialized;
-  static constexpr int kSharedBytes = 113 * 1024;
-};
-
 // What finishes a product, of sums in f32 and rounded once.
 
 using TileElement = cutlass::bfloat16_t;
@@ -149,11 +137,8 @@ class TileProduct {
       cutlass::epilogue::collective::EpilogueTileAuto, float, float, typename Finish::Source,
       Result, 8, Element, Result, 8, typename Schedule::End,
       typename Finish::template Tree<Tile>>::CollectiveOp;
-  static constexpr int kMostShared = 227 * 1024;  ///< that a block can have on a 9.0
-  static constexpr int kSpared =
-      Schedule::kSharedBytes == 0 ? 0 : kMostShared - Schedule::kSharedBytes;
-  using Stages = cutlass::gemm::collective::StageCountAutoCarveout<
-      static_cast<int>(sizeof(typename End::SharedStorage)) + kSpared>;
+  using Stages = cutlass::gemm::collective::StageCountAutoCarveout<static_cast<int>(
+      sizeof(typename End::SharedStorage))>;
   using Main = typename cutlass::gemm::collective::CollectiveBuilder<
       cutlass::arch::Sm90, cutlass::arch::OpClassTensorOp, Element, cutlass::layout::RowMajor, 8,
       Element, cutlass::layout::ColumnMajor, 8, float, Tile, Cluster, Stages,
@@ -165,7 +150,6 @@ class TileProduct {
   };
 
  private:
-  static_assert(Schedule::kSharedBytes == 0 || Kernel::SharedStorageSize <= Schedule::kSharedBytes);
   using Gemm = cutlass::gemm::device::GemmUniversalAdapter<Kernel>;
 
   static typename Gemm::Arguments arguments(const ProductArgs& args) {

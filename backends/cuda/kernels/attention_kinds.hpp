@@ -51,10 +51,6 @@ void with_form(AttentionForm form, const F& f) {
         return f(SharedAttention<T, kWide, WarpSharing<4, 1, 1, 4>, 4>{});
       case AttentionForm::brief:
         return f(SharedAttention<T, kWide, WarpSharing<4, 1, 1, 2>, 5>{});
-      case AttentionForm::paired:
-        return f(SharedAttention<T, kWide, WarpSharing<4, 2, 1, 4>, 2>{});
-      case AttentionForm::fourfold:
-        return f(SharedAttention<T, kWide, WarpSharing<2, 4, 1, 2>, 2>{});
       case AttentionForm::broad:
         return f(SharedAttention<T, kWide, WarpSharing<2, 4, 2, 2>, 1>{});
     }

@@ -288,9 +288,9 @@ class TiledAttention {
                          [](float a, float b) { return a + b; });
       }
     }
-    if constexpr (kKeyWarps > 1) {
-      block_.each([](int) {});  // sums go to where a slow warp may still read tiles
-    }
+    // Results go to where the queries were, which other threads of a warp have read, or to where a
+    // slow warp may still read tiles.
+    block_.each([](int) {});
     const TiledResults<T, kWide, Sharing, Block> results(memory_, rows_);
     block_.each([&](int thread) { results.stage(thread, state_[thread]); });
     memory_.with_pack([&](auto pack) {
