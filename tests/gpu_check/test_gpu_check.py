@@ -125,8 +125,8 @@ class Steps(InTheSource):
             words = step.command
             self.assertEqual(words[words.index("--dtype") + 1], "bf16", name)
             if "sweep" in words:
-                asked = [words[words.index(option) + 1] for option in ("--model", "--question", "--passage", "--split", "--variant")]
-                self.assertEqual(asked, ["bert-base", "27", "37", "1", "full,cached"], name)
+                asked = [words[words.index(option) + 1] for option in ("--model", "--question", "--passage", "--variant")]
+                self.assertEqual(asked, ["bert-base", "27", "37", "full"], name)
                 continue
             self.assertTrue({word.rsplit("/", 1)[1] for word in words if "golden/" in word} <= {"bert-span", "xlnet-span"}, name)
             case = words[words.index("--filter") + 1]
