@@ -21,11 +21,6 @@ std::int64_t attribute(cudaDeviceAttr which, int device) {
   return value;
 }
 
-bool is_asked(const char* name) {
-  const char* value = std::getenv(name);
-  return value != nullptr && std::string_view(value) != "" && std::string_view(value) != "0";
-}
-
 }  // namespace
 
 Device current_device() {
@@ -46,19 +41,16 @@ Device current_device() {
   found.cache_bytes = attribute(cudaDevAttrL2CacheSize, device);
   found.shared_bytes_block = attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
   found.launches_clusters = attribute(cudaDevAttrClusterLaunch, device) != 0;
-  found.one_by_one = one_by_one_is_asked();
-  found.own_kernels = own_kernels_are_asked();
+  found.one_by_one = is_asked(kOneByOne);
+  found.own_kernels = is_asked(kOwnKernels);
   check(cudaDriverGetVersion(&found.driver_version), "asking for the driver's version");
   check(cudaRuntimeGetVersion(&found.runtime_version), "asking for the runtime's version");
   return found;
 }
 
-bool one_by_one_is_asked() {
-  return is_asked(kOneByOne);
-}
-
-bool own_kernels_are_asked() {
-  return is_asked(kOwnKernels);
+bool is_asked(const char* variable) {
+  const char* value = std::getenv(variable);
+  return value != nullptr && std::string_view(value) != "" && std::string_view(value) != "0";
 }
 
 std::string asked_text(const Device& device) {

@@ -29,13 +29,13 @@ struct Device {
 /// In the environment, and neither empty nor "0": no kernel is set up before the one in front of it
 /// has ended. For tools that watch one kernel at a time; it is slower, and records' engines say so.
 inline constexpr const char* kOneByOne = "DEFORMER_BENCH_CUDA_ONE_BY_ONE";
-bool one_by_one_is_asked();
+/// Whether this variable of the environment asks for something: anything but nothing and 0 does.
+bool is_asked(const char* variable);
 
 /// The same way: where a kernel of ours can do it, it does, unmeasured, and no library is asked or
 /// timed; products that ours can't do are still cuBLASLt's. Nothing is remembered or recalled. For
 /// tools that a library's kernels don't survive; records' engines say so.
 inline constexpr const char* kOwnKernels = "DEFORMER_BENCH_CUDA_OWN_KERNELS";
-bool own_kernels_are_asked();
 
 /// What of these was asked for, as records' engines say it: ", kernels one by one (...)", or "".
 std::string asked_text(const Device& device);

@@ -131,32 +131,28 @@ TEST(Status, SaysWhatWasExpectedAndFound) {
   }
 }
 
-TEST(Device, LaunchesOneByOneWhereTheEnvironmentAsks) {
-  unsetenv(kOneByOne);
-  EXPECT_FALSE(one_by_one_is_asked());
-  for (const char* no : {"", "0"}) {
-    setenv(kOneByOne, no, 1);
-    EXPECT_FALSE(one_by_one_is_asked()) << no;
+TEST(Device, IsAskedThingsByTheEnvironment) {
+  for (const char* variable : {kOneByOne, kOwnKernels}) {
+    unsetenv(variable);
+    EXPECT_FALSE(is_asked(variable));
+    for (const char* no : {"", "0"}) {
+      setenv(variable, no, 1);
+      EXPECT_FALSE(is_asked(variable)) << no;
+    }
+    setenv(variable, "1", 1);
+    EXPECT_TRUE(is_asked(variable));
+    unsetenv(variable);
   }
-  setenv(kOneByOne, "1", 1);
-  EXPECT_TRUE(one_by_one_is_asked());
-  unsetenv(kOneByOne);
+}
+
+TEST(Device, LaunchesEarlyUnlessOneByOneIsAsked) {
   EXPECT_TRUE((Device{.name = "", .bus = "", .capability = 90}).launches_early());
   EXPECT_FALSE(
       (Device{.name = "", .bus = "", .capability = 90, .one_by_one = true}).launches_early());
   EXPECT_FALSE((Device{.name = "", .bus = "", .capability = 80}).launches_early());
 }
 
-TEST(Device, TakesOwnKernelsWhereTheEnvironmentAsksAndSaysSo) {
-  unsetenv(kOwnKernels);
-  EXPECT_FALSE(own_kernels_are_asked());
-  for (const char* no : {"", "0"}) {
-    setenv(kOwnKernels, no, 1);
-    EXPECT_FALSE(own_kernels_are_asked()) << no;
-  }
-  setenv(kOwnKernels, "1", 1);
-  EXPECT_TRUE(own_kernels_are_asked());
-  unsetenv(kOwnKernels);
+TEST(Device, SaysWhatWasAsked) {
   Device device;
   EXPECT_EQ(asked_text(device), "");
   device.own_kernels = true;
